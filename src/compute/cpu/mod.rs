@@ -1,0 +1,115 @@
+//! The fast form of [`Exec`] on a CPU, in f32.
+//!
+//! Weights are packed once into the layout of the matrix product's micro-kernel; vector code is
+//! chosen at run time for the processor (`rten-gemm`, `rten-simd`). Invariant: every output row is
+//! computed in an order that depends on its own sequence alone, so a text's vector has the same
+//! bits in any batch and on any number of threads.
+
+mod arena;
+mod attention;
+mod linear;
+mod norm;
+mod pool;
+
+use rten_gemm::GemmExecutor;
+
+use self::arena::Arena;
+pub use self::arena::Buffer;
+pub use self::linear::Linear;
+pub use self::norm::{Norm, Tables};
+use super::exec::{
+    Attention, DenseWeights, Epilogue, Error, Exec, Finish, NormWeights, Pooling, Span,
+    TableWeights, Tokens, check_len,
+};
+
+/// The CPU form. Runs on the ambient rayon pool.
+#[derive(Default)]
+pub struct CpuExec {
+    arena: Arena,
+}
+
+impl CpuExec {
+    /// Chooses the kernels for this processor.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Exec for CpuExec {
+    type Buffer = Buffer;
+    type Linear = Linear;
+    type Norm = Norm;
+    type Tables = Tables;
+
+    fn describe(&self) -> String {
+        format!(
+            "cpu, f32, {} threads, {}",
+            rayon::current_num_threads(),
+            GemmExecutor::<f32>::new().kernel_name()
+        )
+    }
+
+    fn load_linear(&self, parts: &[DenseWeights<'_>]) -> Result<Linear, Error> {
+        Linear::pack(parts)
+    }
+
+    fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
+        Norm::new(weights)
+    }
+
+    fn load_tables(&self, weights: TableWeights<'_>) -> Result<Tables, Error> {
+        Tables::new(weights)
+    }
+
+    fn embed_norm(
+        &self,
+        tables: &Tables,
+        norm: &Norm,
+        tokens: Tokens<'_>,
+    ) -> Result<Buffer, Error> {
+        norm::embed_norm(&self.arena, tables, norm, tokens)
+    }
+
+    fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
+        linear::linear(&self.arena, input, linear, epilogue)
+    }
+
+    fn attention(
+        &self,
+        qkv: &Buffer,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+    ) -> Result<Buffer, Error> {
+        attention::attention(&self.arena, qkv, cu_seqlens, attention)
+    }
+
+    fn residual_norm(&self, x: Buffer, residual: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
+        norm::residual_norm(x, residual, norm)
+    }
+
+    fn pool(
+        &self,
+        hidden: &Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+    ) -> Result<Buffer, Error> {
+        pool::pool(&self.arena, hidden, cu_seqlens, spans, pooling)
+    }
+
+    fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        pool::finish(&rows, finish)
+    }
+
+    fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
+        check_len("rows from the host", data.len() % cols.max(1), 0)?;
+        let mut buffer = self.arena.take(data.len() / cols.max(1), cols);
+        buffer.copy_from_slice(data);
+        Ok(buffer)
+    }
+
+    fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
+        Ok(pool::gram(rows, width))
+    }
+}

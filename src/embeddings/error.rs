@@ -1,0 +1,133 @@
+//! What can go wrong between a model's name and its vectors.
+
+use std::path::PathBuf;
+
+use crate::compute;
+
+/// Errors of this module; every variant names the value and what would be accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Neither a known name nor a folder.
+    #[error("unknown model `{name}`: neither a folder nor one of {known}")]
+    UnknownModel {
+        /// As given.
+        name: String,
+        /// The registry's names.
+        known: String,
+    },
+    /// A known model whose files are not on this machine.
+    #[error("model `{name}` is not at {path} (run `make model`, or give the model's folder)")]
+    MissingModel {
+        /// As given.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file holds something other than it should.
+    #[error("{path}: {problem}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the value.
+        problem: String,
+    },
+    /// A model that this version cannot run.
+    #[error("{path}: {field} is {value}, supported: {supported}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The field's name.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be accepted.
+        supported: &'static str,
+    },
+    /// A file's contents are not those that were published.
+    #[error("{path} is corrupted: sha256 is {actual}, expected {expected}")]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// As recorded.
+        expected: String,
+        /// As found.
+        actual: String,
+    },
+    /// Only pickled weights were found.
+    #[error("{path}: pickled weights can run code and are refused, convert them to safetensors")]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A weight is NaN or infinite.
+    #[error("{path}: tensor `{tensor}` holds {value} at element {index}")]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The tokenizer refused its file or a text.
+    #[error("tokenizer failed: {0}")]
+    Tokenizer(String),
+    /// A prompt that the model does not define.
+    #[error("unknown prompt `{name}`, this model has: {known}")]
+    UnknownPrompt {
+        /// As given.
+        name: String,
+        /// The model's prompts.
+        known: String,
+    },
+    /// A prompt that leaves no room for text.
+    #[error("prompt has {tokens} tokens, the model takes {limit} with the text")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// The model's limit, special tokens included.
+        limit: usize,
+    },
+    /// More dimensions than the model has, or none.
+    #[error("dimensions is {asked}, this model allows 1 to {limit}")]
+    Dimensions {
+        /// As given.
+        asked: usize,
+        /// The model's own number.
+        limit: usize,
+    },
+    /// A vector came out NaN or infinite.
+    #[error("the model produced a value that is not finite")]
+    OutputNotFinite,
+    /// The queue is full.
+    #[error("queue is full: {queued} tokens waiting, limit {limit}")]
+    Overloaded {
+        /// Tokens in the queue.
+        queued: usize,
+        /// The configured limit.
+        limit: usize,
+    },
+    /// The worker has stopped.
+    #[error("the worker has stopped")]
+    Stopped,
+    /// The job's caller is gone.
+    #[error("cancelled")]
+    Cancelled,
+    /// A forward pass panicked; only its batch is lost.
+    #[error("the forward pass panicked: {0}")]
+    Panicked(String),
+    /// A device operation failed.
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
+}

@@ -1,0 +1,204 @@
+//! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+
+use super::Error;
+use super::batch::Packed;
+use super::folder::Folder;
+use crate::compute::Span;
+
+/// Which end of a text that is too long is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncate {
+    /// Drop the beginning.
+    Left,
+    /// Drop the end, as sentence-transformers does.
+    #[default]
+    Right,
+}
+
+/// A prefix for every text, and whether pooling sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// Put before every text as it is.
+    pub text: String,
+    /// Leading tokens that pooling leaves out, special tokens included; 0 pools all.
+    pub skip: usize,
+}
+
+/// The tokens of a text without special tokens, uncut.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Encoded {
+    /// Vocabulary indices.
+    pub ids: Vec<u32>,
+    /// Byte range of each token in the text.
+    pub offsets: Vec<Range<usize>>,
+}
+
+/// Texts ready for the encoder.
+#[derive(Debug, Default)]
+pub(super) struct PackedTexts {
+    pub(super) packed: Packed,
+    /// The part of each sequence that is pooled.
+    pub(super) spans: Vec<Span>,
+    /// For each text that was cut: its length in tokens, special tokens included.
+    pub(super) truncated: Vec<Option<usize>>,
+}
+
+/// A model's tokenizer and the limits that its folder sets.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
+    max_tokens: usize,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`. `max_tokens` counts special tokens.
+    pub(super) fn load(folder: &Folder, max_tokens: usize, lowercase: bool) -> Result<Self, Error> {
+        let bytes = folder.read("tokenizer.json")?;
+        let malformed =
+            |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|error| malformed(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
+        inner.with_padding(None);
+        if lowercase {
+            let own = inner.get_normalizer().cloned();
+            let steps = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own);
+            inner
+                .with_normalizer(Some(Sequence::new(steps.collect())))
+                .map_err(|error| malformed(error.to_string()))?;
+        }
+        let (prefix, suffix) = special_tokens(&inner)
+            .ok_or_else(|| malformed("special tokens stand within the text".to_owned()))?;
+        if prefix.len() + suffix.len() >= max_tokens {
+            return Err(malformed(format!("special tokens fill all {max_tokens} tokens")));
+        }
+        Ok(Self { inner, prefix, suffix, max_tokens })
+    }
+
+    /// The longest sequence, special tokens included.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// Special tokens added to every sequence.
+    #[must_use]
+    pub fn special_tokens(&self) -> usize {
+        self.prefix.len() + self.suffix.len()
+    }
+
+    /// Special tokens before the text.
+    #[must_use]
+    pub(crate) fn leading_tokens(&self) -> usize {
+        self.prefix.len()
+    }
+
+    /// One past the largest token id.
+    pub(super) fn vocabulary(&self) -> usize {
+        let largest = self.inner.get_vocab(true).into_values().max();
+        largest.map_or(0, |id| id as usize + 1)
+    }
+
+    /// Tokenises `text` whole, with the byte range of every token.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot represent the text.
+    pub fn encode(&self, text: &str) -> Result<Encoded, Error> {
+        let encoding = self.inner.encode(text, false).map_err(tokenizer_error)?;
+        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
+        Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
+    }
+
+    /// Tokens of `text` alone, special tokens included.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn count(&self, text: &str) -> Result<usize, Error> {
+        Ok(self.ids(text)?.len() + self.special_tokens())
+    }
+
+    /// Appends `content` between the special tokens.
+    pub(crate) fn push(&self, packed: &mut Packed, content: &[u32]) {
+        let content = content.iter().copied();
+        let prefix = self.prefix.iter().copied();
+        packed.push(prefix.chain(content).chain(self.suffix.iter().copied()));
+    }
+
+    /// The prompt `text`. When pooling leaves it out, so it does all special tokens before it.
+    pub(super) fn prompt(&self, text: &str, pooled: bool) -> Result<Prompt, Error> {
+        let tokens = self.ids(text)?.len();
+        if tokens + self.special_tokens() >= self.max_tokens {
+            return Err(Error::PromptTooLong { tokens, limit: self.max_tokens });
+        }
+        let skip = if pooled || text.is_empty() { 0 } else { self.prefix.len() + tokens };
+        Ok(Prompt { text: text.to_owned(), skip })
+    }
+
+    /// Tokenises in parallel, cuts to the limit and packs in the order given.
+    pub(super) fn pack(
+        &self,
+        texts: &[&str],
+        prompt: &Prompt,
+        truncate: Truncate,
+    ) -> Result<PackedTexts, Error> {
+        let ids: Vec<Vec<u32>> = texts
+            .par_iter()
+            .map(|text| {
+                let text = strip(text);
+                if prompt.text.is_empty() {
+                    return self.ids(text);
+                }
+                self.ids(strip(&format!("{}{text}", prompt.text)))
+            })
+            .collect::<Result<_, _>>()?;
+        let room = self.max_tokens - self.special_tokens();
+        let mut texts = PackedTexts::default();
+        for (seq, ids) in ids.iter().enumerate() {
+            let cut = ids.len().saturating_sub(room);
+            let kept = match truncate {
+                Truncate::Left => &ids[cut..],
+                Truncate::Right => &ids[..ids.len() - cut],
+            };
+            self.push(&mut texts.packed, kept);
+            texts.truncated.push((cut > 0).then_some(ids.len() + self.special_tokens()));
+            let end = kept.len() + self.special_tokens();
+            // A prompt that was cut away at the left, or that is all there is, is not left out.
+            let start = if cut > 0 && truncate == Truncate::Left { 0 } else { prompt.skip };
+            let start = if start < end { start } else { 0 };
+            texts.spans.push(Span { seq: seq as u32, start: start as u32, end: end as u32 });
+        }
+        Ok(texts)
+    }
+
+    fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.encode_fast(text, false).map_err(tokenizer_error)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// What the post-processor puts before and after a text.
+fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u32>)> {
+    let bare = tokenizer.encode_fast("a", false).ok()?;
+    let whole = tokenizer.encode_fast("a", true).ok()?;
+    let (bare, whole) = (bare.get_ids(), whole.get_ids());
+    let at = whole.windows(bare.len().max(1)).position(|window| window == bare)?;
+    Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
+}
+
+/// Removes white space at both ends as Python's `str.strip` does, which sentence-transformers
+/// applies: Unicode white space and the four ASCII separators.
+fn strip(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
+}
+
+fn tokenizer_error(error: tokenizers::Error) -> Error {
+    Error::Tokenizer(error.to_string())
+}

@@ -1,0 +1,214 @@
+//! One thread per device, fed by a bounded queue; concurrent jobs run in common batches.
+//!
+//! Invariant: every accepted job is answered exactly once, also when its forward pass panics or
+//! the worker stops, and a job that fails alone does not fail its neighbours.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use super::Error;
+use super::model::{Forward, Job, Model};
+
+type Reply = Box<dyn FnOnce(Result<Vec<f32>, Error>) + Send>;
+
+/// A job in the queue, with the model that it runs on.
+struct Ticket {
+    model: Arc<Model>,
+    job: Job,
+    cancelled: Arc<AtomicBool>,
+    reply: Reply,
+}
+
+#[derive(Default)]
+struct Queue {
+    tickets: VecDeque<Ticket>,
+    tokens: usize,
+    stopping: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    max_queued_tokens: usize,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A device's thread. Dropping it finishes what is queued and joins the thread.
+pub struct Worker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Submits jobs to a [`Worker`]; cheap to clone.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    /// Starts the thread. A job that would make more than `max_queued_tokens` wait is refused,
+    /// unless nothing waits.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(max_queued_tokens: usize) -> std::io::Result<Self> {
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new(), max_queued_tokens });
+        let thread = std::thread::Builder::new().name("chunkflow-worker".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || work(&shared)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A handle to submit jobs with.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.filled.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the worker thread panicked");
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Queues `job`; `reply` is called on the worker's thread, unless `Err` is returned. A job
+    /// whose `cancelled` turns true before it starts is dropped from the queue.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the queue is full, [`Error::Stopped`] after the worker's end.
+    pub fn submit(
+        &self,
+        model: Arc<Model>,
+        job: Job,
+        cancelled: Arc<AtomicBool>,
+        reply: impl FnOnce(Result<Vec<f32>, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let mut queue = self.shared.lock();
+        if queue.stopping {
+            return Err(Error::Stopped);
+        }
+        let (queued, limit) = (queue.tokens, self.shared.max_queued_tokens);
+        if queued > 0 && queued + job.packed.tokens() > limit {
+            return Err(Error::Overloaded { queued, limit });
+        }
+        queue.tokens += job.packed.tokens();
+        queue.tickets.push_back(Ticket { model, job, cancelled, reply: Box::new(reply) });
+        drop(queue);
+        self.shared.filled.notify_one();
+        Ok(())
+    }
+
+    /// This queue as a [`Forward`] of `model`.
+    #[must_use]
+    pub fn with_model(&self, model: Arc<Model>) -> Queued {
+        Queued { handle: self.clone(), model }
+    }
+}
+
+/// A model behind a queue.
+pub struct Queued {
+    handle: WorkerHandle,
+    model: Arc<Model>,
+}
+
+impl Forward for Queued {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn forward(&self, job: Job) -> Result<Vec<f32>, Error> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let never = Arc::new(AtomicBool::new(false));
+        self.handle.submit(Arc::clone(&self.model), job, never, move |result| {
+            // The receiver waits below until this is called.
+            let _ = sender.send(result);
+        })?;
+        receiver.recv().unwrap_or(Err(Error::Stopped))
+    }
+}
+
+fn work(shared: &Shared) {
+    while let Some(tickets) = next_batch(shared) {
+        run(tickets);
+    }
+}
+
+/// Waits for tickets and takes those of one model, up to its token budget. `None` when the queue
+/// is empty and the worker is to stop.
+fn next_batch(shared: &Shared) -> Option<Vec<Ticket>> {
+    let mut queue = shared.lock();
+    loop {
+        let mut batch: Vec<Ticket> = Vec::new();
+        let mut tokens = 0;
+        while let Some(ticket) = queue.tickets.front() {
+            let size = ticket.job.packed.tokens();
+            if let Some(first) = batch.first()
+                && (!Arc::ptr_eq(&first.model, &ticket.model)
+                    || tokens + size > first.model.max_batch_tokens())
+            {
+                break;
+            }
+            let Some(ticket) = queue.tickets.pop_front() else { break };
+            queue.tokens -= size;
+            if ticket.cancelled.load(Ordering::Relaxed) {
+                (ticket.reply)(Err(Error::Cancelled));
+                continue;
+            }
+            tokens += size;
+            batch.push(ticket);
+        }
+        if !batch.is_empty() {
+            return Some(batch);
+        }
+        if queue.stopping {
+            return None;
+        }
+        queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Runs tickets of one model together and answers them; if that fails, each alone.
+fn run(tickets: Vec<Ticket>) {
+    let jobs: Vec<&Job> = tickets.iter().map(|ticket| &ticket.job).collect();
+    let Some(first) = tickets.first() else { return };
+    match run_guarded(&first.model, &jobs) {
+        Ok(results) => {
+            for (ticket, result) in tickets.into_iter().zip(results) {
+                (ticket.reply)(result);
+            }
+        }
+        Err(error) => match <[Ticket; 1]>::try_from(tickets) {
+            Ok([ticket]) => {
+                tracing::error!(%error, "forward pass failed");
+                (ticket.reply)(Err(error));
+            }
+            Err(tickets) => tickets.into_iter().for_each(|ticket| run(vec![ticket])),
+        },
+    }
+}
+
+fn run_guarded(model: &Model, jobs: &[&Job]) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
+    catch_unwind(AssertUnwindSafe(|| model.run(jobs))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Error::Panicked(message.unwrap_or_else(|| "no message".to_owned())))
+    })
+}

@@ -1,0 +1,3 @@
+//! wip
+pub mod compute;
+pub mod embeddings;
