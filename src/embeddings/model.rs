@@ -265,15 +265,21 @@ impl Model {
         self.tokenizer.prompt(text, self.modules.include_prompt)
     }
 
+    /// The dimensions asked for, all where `None`.
+    ///
+    /// # Errors
+    /// When the model does not have that many, or they are 0.
+    pub fn check_dimensions(&self, asked: Option<usize>) -> Result<usize, Error> {
+        let (asked, limit) = (asked.unwrap_or(self.dimensions), self.dimensions);
+        if (1..=limit).contains(&asked) { Ok(asked) } else { Err(Error::Dimensions { asked, limit }) }
+    }
+
     /// Tokenises `texts` into a job; nothing runs yet. The vectors of the result are empty.
     ///
     /// # Errors
     /// When the dimensions are not the model's or a text cannot be tokenised.
     pub fn plan(&self, texts: &[&str], options: &EmbedOptions) -> Result<(Job, Embeddings), Error> {
-        let dimensions = options.dimensions.unwrap_or(self.dimensions);
-        if dimensions == 0 || dimensions > self.dimensions {
-            return Err(Error::Dimensions { asked: dimensions, limit: self.dimensions });
-        }
+        let dimensions = self.check_dimensions(options.dimensions)?;
         let texts = self.tokenizer.pack(texts, &options.prompt, options.truncate)?;
         let tokens = texts.packed.lengths().collect();
         let embeddings =
@@ -297,7 +303,19 @@ impl Model {
     /// # Errors
     /// Those of the device.
     pub fn project(&self, states: &[f32], dimensions: usize) -> Result<Vec<f32>, Error> {
-        let finish = self.finish(dimensions);
+        self.project_with(states, self.finish(dimensions))
+    }
+
+    /// Mean hidden states `[n, H]` as vectors `[n, dimensions]` of length one, whether or not the
+    /// model normalises.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn unit_vectors(&self, states: &[f32]) -> Result<Vec<f32>, Error> {
+        self.project_with(states, Finish { dims: self.dimensions, normalize: true })
+    }
+
+    fn project_with(&self, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
         match &self.network {
             Form::Cpu(network) => network.project(states, finish),
             Form::Candle(network) => network.project(states, finish),

@@ -62,7 +62,14 @@ struct DenseConfig {
     out_features: usize,
     #[serde(default = "yes")]
     bias: bool,
+    #[serde(default = "tanh")]
     activation_function: String,
+    #[serde(default)]
+    use_residual: bool,
+}
+
+fn tanh() -> String {
+    "torch.nn.modules.activation.Tanh".to_owned()
 }
 
 fn yes() -> bool {
@@ -147,19 +154,13 @@ fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Err
     Ok((pooling, config.include_prompt))
 }
 
-/// The names of the flags that are set; mean where there is no flag at all.
+/// The names of the flags that are set; mean where none is, as in sentence-transformers.
 fn flags(rest: &BTreeMap<String, serde_json::Value>) -> Vec<String> {
-    let flags = rest.iter().filter_map(|(key, value)| {
-        let name = key.strip_prefix("pooling_mode_")?;
-        Some((name, value.as_bool()?))
-    });
-    let flags: Vec<_> = flags.collect();
-    if flags.is_empty() {
-        return vec!["mean".to_owned()];
-    }
-    let set = flags.into_iter().filter(|&(_, set)| set);
-    set.map(|(name, _)| name.trim_end_matches("_tokens").trim_end_matches("_token").to_owned())
-        .collect()
+    let set = rest.iter().filter(|(_, value)| value.as_bool() == Some(true));
+    let names = set.filter_map(|(key, _)| key.strip_prefix("pooling_mode_"));
+    let names = names.map(|name| name.trim_end_matches("_tokens").trim_end_matches("_token"));
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.is_empty() { vec!["mean".to_owned()] } else { names }
 }
 
 fn read_dense(folder: &Folder, directory: &str) -> Result<Dense, Error> {
@@ -178,6 +179,14 @@ fn read_dense(folder: &Folder, directory: &str) -> Result<Dense, Error> {
             });
         }
     };
+    if config.use_residual {
+        return Err(Error::Unsupported {
+            path: folder.path(&file),
+            field: "use_residual",
+            value: "true".to_owned(),
+            supported: "false",
+        });
+    }
     Ok(Dense {
         directory: directory.to_owned(),
         in_features: config.in_features,

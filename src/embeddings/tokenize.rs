@@ -152,11 +152,10 @@ impl Tokenizer {
         let ids: Vec<Vec<u32>> = texts
             .par_iter()
             .map(|text| {
-                let text = strip(text);
                 if prompt.text.is_empty() {
                     return self.ids(text);
                 }
-                self.ids(strip(&format!("{}{text}", prompt.text)))
+                self.ids(&format!("{}{text}", prompt.text))
             })
             .collect::<Result<_, _>>()?;
         let room = self.max_tokens - self.special_tokens();
@@ -191,12 +190,6 @@ fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u3
     let (bare, whole) = (bare.get_ids(), whole.get_ids());
     let at = whole.windows(bare.len().max(1)).position(|window| window == bare)?;
     Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
-}
-
-/// Removes white space at both ends as Python's `str.strip` does, which sentence-transformers
-/// applies: Unicode white space and the four ASCII separators.
-fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
 }
 
 fn tokenizer_error(error: tokenizers::Error) -> Error {

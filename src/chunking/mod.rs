@@ -1,0 +1,11 @@
+//! Where a text is cut: units with byte ranges, and the best segmentation of them.
+//!
+//! Pure: no model, no I/O. Invariant: units, and therefore chunks, partition the text.
+
+mod error;
+mod segment;
+mod units;
+
+pub use error::Error;
+pub use segment::{ChunkSpec, segment};
+pub use units::{Unit, bisect, units};

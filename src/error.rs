@@ -1,0 +1,102 @@
+//! The crate's error and its kinds, which are mapped once to an HTTP status and once to an exit
+//! code.
+
+use std::io;
+
+use crate::{chunking, compute, config, embeddings, results};
+
+/// What sort of failure an [`Error`] is; who can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The caller's data is wrong.
+    Input,
+    /// Something the caller named does not exist.
+    NotFound,
+    /// The output cannot be created.
+    CannotCreate,
+    /// A setting is wrong.
+    Config,
+    /// Too much work is waiting; try again.
+    Overloaded,
+    /// The service is stopping.
+    Unavailable,
+    /// The model's files are wrong or unsupported.
+    Model,
+    /// The device failed.
+    Device,
+    /// Reading or writing failed.
+    Io,
+    /// A fault of this program.
+    Internal,
+}
+
+/// Any error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A device operation.
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
+    /// A model, its files or its queue.
+    #[error(transparent)]
+    Embeddings(#[from] embeddings::Error),
+    /// A chunk specification.
+    #[error(transparent)]
+    Chunking(#[from] chunking::Error),
+    /// An output.
+    #[error(transparent)]
+    Results(#[from] results::Error),
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The operating system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// What sort of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Compute(error) => compute_kind(error),
+            Self::Embeddings(error) => embeddings_kind(error),
+            Self::Chunking(_) => ErrorKind::Input,
+            Self::Results(error) => match error {
+                results::Error::Exists { .. } | results::Error::Create { .. } => {
+                    ErrorKind::CannotCreate
+                }
+                results::Error::Shape { .. } => ErrorKind::Internal,
+                _ => ErrorKind::Io,
+            },
+            Self::Config(_) => ErrorKind::Config,
+            Self::Io(_) => ErrorKind::Io,
+        }
+    }
+}
+
+fn compute_kind(error: &compute::Error) -> ErrorKind {
+    match error {
+        compute::Error::Candle(_) => ErrorKind::Device,
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
+    use embeddings::Error as E;
+    match error {
+        E::UnknownModel { .. } | E::MissingModel { .. } => ErrorKind::NotFound,
+        E::Read { .. }
+        | E::Malformed { .. }
+        | E::Unsupported { .. }
+        | E::Digest { .. }
+        | E::Pickle { .. }
+        | E::NotFinite { .. } => ErrorKind::Model,
+        E::Tokenizer(_) | E::UnknownPrompt { .. } | E::PromptTooLong { .. } => ErrorKind::Input,
+        E::Dimensions { .. } => ErrorKind::Input,
+        E::Overloaded { .. } => ErrorKind::Overloaded,
+        E::Stopped | E::Cancelled => ErrorKind::Unavailable,
+        E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,
+        E::Compute(error) => compute_kind(error),
+    }
+}
