@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::chunking::{ChunkSpec, Unit, bisect, segment, units};
+use crate::chunking::{Chunk, ChunkSpec, Unit, bisect, segment, units};
 use crate::compute::Span;
 use crate::embeddings::{Encoded, Forward, Job, Output, Packed, Tokenizer};
 use crate::similarity::Band;
@@ -16,23 +16,6 @@ const STRENGTH_WINDOW: usize = 3;
 const MAX_UNITS: usize = 256;
 /// Tokens encoded at a time: the states of a long document are pooled as they come.
 const TOKENS_A_JOB: usize = 16_384;
-
-/// A piece of a document.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chunk {
-    /// Bytes of the document.
-    pub bytes: Range<usize>,
-    /// Unicode code points of the document.
-    pub chars: Range<usize>,
-    /// Tokens when it is tokenised alone, special tokens included.
-    pub tokens: usize,
-    /// How far the topic moves at the chunk's start, from 0 (same direction) to 2 (opposite): one
-    /// minus the cosine of up to three sentences before and after. `None` for the first chunk.
-    pub strength: Option<f32>,
-    /// Its vector, pooled from the document's own token states (late chunking, arXiv 2409.04701):
-    /// the mean over its tokens, through the model's heads, cut and normalised like any other.
-    pub vector: Vec<f32>,
-}
 
 /// Cuts `text` into chunks with one pass through the encoder. The chunks' ranges partition the
 /// text; an empty text has none. `dimensions` are kept of each vector, all where `None`.
@@ -173,21 +156,15 @@ impl States {
 ///
 /// Sums are kept rather than states, so memory follows the units, not the tokens, and a unit
 /// across the seam of two windows is the same sum in whatever batches the windows ran.
-fn unit_states(
-    forward: &dyn Forward,
-    encoded: &Encoded,
-    units: &[Unit],
-) -> Result<States, Error> {
+fn unit_states(forward: &dyn Forward, encoded: &Encoded, units: &[Unit]) -> Result<States, Error> {
     let tokenizer = forward.model().tokenizer();
     let hidden = forward.model().spec().hidden;
     let lead = tokenizer.leading_tokens();
     let capacity = tokenizer.max_tokens() - tokenizer.special_tokens();
-    let mut states =
-        States { sums: vec![0.0; units.len() * hidden], counts: vec![0; units.len()] };
+    let mut states = States { sums: vec![0.0; units.len() * hidden], counts: vec![0; units.len()] };
     let windows = plan_windows(encoded.ids.len(), capacity);
     for windows in windows.chunks((TOKENS_A_JOB / tokenizer.max_tokens()).max(1)) {
-        let mut job =
-            Job { packed: Packed::default(), spans: Vec::new(), output: Output::States };
+        let mut job = Job { packed: Packed::default(), spans: Vec::new(), output: Output::States };
         let mut rows = Vec::new();
         for (seq, window) in windows.iter().enumerate() {
             tokenizer.push(&mut job.packed, &encoded.ids[window.tokens.clone()]);
@@ -242,8 +219,11 @@ fn plan_windows(tokens: usize, capacity: usize) -> Vec<Window> {
     let middle = |index: usize| (starts[index] + starts[index - 1] + capacity) / 2;
     let windows = starts.iter().enumerate().map(|(index, &start)| Window {
         tokens: start..tokens.min(start + capacity),
-        owned: if index == 0 { 0 } else { middle(index) }
-            ..if index + 1 == starts.len() { tokens } else { middle(index + 1) },
+        owned: if index == 0 { 0 } else { middle(index) }..if index + 1 == starts.len() {
+            tokens
+        } else {
+            middle(index + 1)
+        },
     });
     windows.collect()
 }

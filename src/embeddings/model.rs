@@ -271,7 +271,11 @@ impl Model {
     /// When the model does not have that many, or they are 0.
     pub fn check_dimensions(&self, asked: Option<usize>) -> Result<usize, Error> {
         let (asked, limit) = (asked.unwrap_or(self.dimensions), self.dimensions);
-        if (1..=limit).contains(&asked) { Ok(asked) } else { Err(Error::Dimensions { asked, limit }) }
+        if (1..=limit).contains(&asked) {
+            Ok(asked)
+        } else {
+            Err(Error::Dimensions { asked, limit })
+        }
     }
 
     /// Tokenises `texts` into a job; nothing runs yet. The vectors of the result are empty.

@@ -1,0 +1,4 @@
+//! wip
+#[derive(Debug, thiserror::Error)]
+#[error("x")]
+pub struct Error;

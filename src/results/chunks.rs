@@ -1,0 +1,67 @@
+//! Chunks as JSON lines.
+
+use serde::Serialize;
+
+use super::jsonl::write_line;
+use super::{Destination, Error};
+use crate::chunking::Chunk;
+
+#[derive(Serialize)]
+struct Record<'a> {
+    document: &'a str,
+    chunk: usize,
+    start: usize,
+    end: usize,
+    start_char: usize,
+    end_char: usize,
+    tokens: usize,
+    strength: Option<f32>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vector: Option<&'a [f32]>,
+}
+
+/// Writes one object a chunk.
+pub struct ChunkWriter {
+    destination: Destination,
+    vectors: bool,
+}
+
+impl ChunkWriter {
+    /// Writes to `destination`, vectors only if asked.
+    #[must_use]
+    pub fn new(destination: Destination, vectors: bool) -> Self {
+        Self { destination, vectors }
+    }
+
+    /// Appends the chunks of one document. `document` names it.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&mut self, document: &str, text: &str, chunks: &[Chunk]) -> Result<(), Error> {
+        for (index, chunk) in chunks.iter().enumerate() {
+            let record = Record {
+                document,
+                chunk: index,
+                start: chunk.bytes.start,
+                end: chunk.bytes.end,
+                start_char: chunk.chars.start,
+                end_char: chunk.chars.end,
+                tokens: chunk.tokens,
+                strength: chunk.strength,
+                text: &text[chunk.bytes.clone()],
+                vector: self.vectors.then_some(&chunk.vector[..]),
+            };
+            write_line(&mut self.destination, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the output.
+    ///
+    /// # Errors
+    /// When the end cannot be written or the output's name is taken.
+    pub fn finish(self) -> Result<(), Error> {
+        self.destination.commit()
+    }
+}

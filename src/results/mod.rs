@@ -1,0 +1,21 @@
+//! What leaves the program: rows of vectors and chunks, written to files or standard output.
+//!
+//! Invariant: a file bears its final name only once it is complete.
+
+mod chunks;
+mod destination;
+mod error;
+mod jsonl;
+mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "parquet_disabled.rs"]
+mod parquet;
+mod rows;
+mod text;
+
+pub use chunks::ChunkWriter;
+pub use destination::Destination;
+pub use error::Error;
+pub use rows::{Format, Rows, Sink, open_sink};

@@ -1,0 +1,8 @@
+//! Stands in for Parquet where the feature is off.
+
+use super::rows::Sink;
+use super::{Destination, Error};
+
+pub(super) fn open(_: Destination, _: usize) -> Result<Box<dyn Sink>, Error> {
+    Err(Error::NotBuilt("parquet"))
+}
