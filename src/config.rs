@@ -1,4 +1,390 @@
-//! wip
+//! Settings in layers, with the origin of every value. The only reader of the environment.
+//!
+//! Flags > `CHUNKFLOW__SECTION__KEY` > `--config FILE` > the profile of `CHUNKFLOW_ENV` >
+//! `config/default.yaml`, which is embedded and holds every key. An unknown key or a bad value is
+//! an error that names where it came from.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use figment::error::Kind;
+use figment::providers::{Env, Serialized};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+use crate::chunking::ChunkSpec;
+use crate::embeddings::{Engine, ModelOptions, Truncate};
+
+const DEFAULT: &str = include_str!("../config/default.yaml");
+/// Profiles that the binary carries; a file `config/NAME.yaml` beside it goes before them.
+const PROFILES: [(&str, &str); 2] = [
+    ("production", include_str!("../config/production.yaml")),
+    ("test", include_str!("../config/test.yaml")),
+];
+const PREFIX: &str = "CHUNKFLOW__";
+
+/// Selects the profile.
+pub const CHUNKFLOW_ENV: &str = "CHUNKFLOW_ENV";
+
+/// What is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct Error;
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The profile does not exist.
+    #[error(
+        "{CHUNKFLOW_ENV} is `{0}`: neither config/{0}.yaml exists nor is it production or test"
+    )]
+    UnknownProfile(String),
+    /// Keys or values are wrong; one line each.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which model.
+    #[garde(dive)]
+    pub model: ModelSettings,
+    /// How it runs.
+    #[garde(dive)]
+    pub compute: ComputeSettings,
+    /// How texts are embedded.
+    #[garde(skip)]
+    pub embed: EmbedSettings,
+    /// How documents are cut.
+    #[garde(skip)]
+    pub chunk: ChunkSpec,
+    /// The HTTP service.
+    #[garde(dive)]
+    pub server: ServerSettings,
+    /// What is logged, and how.
+    #[garde(skip)]
+    pub log: LogSettings,
+}
+
+/// Section `model`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// A known name, or a folder.
+    #[garde(length(min = 1))]
+    pub name: String,
+    /// Where known models stand.
+    #[garde(skip)]
+    pub dir: PathBuf,
+}
+
+/// Section `compute`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeSettings {
+    /// Where the model runs.
+    #[garde(skip)]
+    pub device: Device,
+    /// Working precision.
+    #[garde(skip)]
+    pub dtype: Dtype,
+    /// Which form of the operations.
+    #[garde(skip)]
+    pub engine: Engine,
+    /// CPU threads, 0 for all.
+    #[garde(range(max = 1024))]
+    pub threads: usize,
+    /// Tokens of one forward pass.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub max_batch_tokens: usize,
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The best that there is.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// Working precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floating point: exact.
+    F32,
+}
+
+/// Section `embed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedSettings {
+    /// Which end of a too long text is dropped.
+    pub truncate: Truncate,
+}
+
+/// Section `server`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address to listen on.
+    #[garde(skip)]
+    pub host: IpAddr,
+    /// Port to listen on, 0 for any free one.
+    #[garde(skip)]
+    pub port: u16,
+    /// Largest request body.
+    #[garde(range(min = 1024, max = 1_073_741_824))]
+    pub max_body_bytes: usize,
+    /// Longest time for a request.
+    #[garde(range(min = 1, max = 86_400))]
+    pub request_timeout_s: u64,
+    /// Longest time that requests in flight have after a signal to stop.
+    #[garde(range(max = 86_400))]
+    pub shutdown_grace_s: u64,
+    /// Tokens that may wait.
+    #[garde(range(min = 1))]
+    pub max_queued_tokens: usize,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level or a filter.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// How models are loaded under these settings.
+    #[must_use]
+    pub fn model_options(&self) -> ModelOptions {
+        ModelOptions {
+            models_dir: self.model.dir.clone(),
+            engine: self.compute.engine,
+            max_batch_tokens: self.compute.max_batch_tokens,
+        }
+    }
+}
+
+/// A setting given on the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// Its place, such as `compute.threads`.
+    pub key: &'static str,
+    /// What the user typed, such as `--threads`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Value,
+}
+
+/// One value of [`Config`] and where it came from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting {
+    /// Its place, such as `compute.threads`.
+    pub key: String,
+    /// As JSON.
+    pub value: serde_json::Value,
+    /// A file, variable or flag, or `default`.
+    pub origin: String,
+}
+
+/// The layers before they are merged into a [`Config`].
+pub struct Layers {
+    figment: Figment,
+}
+
+impl Layers {
+    /// Collects the layers. Reads files and the environment.
+    ///
+    /// # Errors
+    /// When a file cannot be read or parsed, or the profile is unknown.
+    pub fn collect(file: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
+        let mut figment = Figment::from(Yaml { name: "default".to_owned(), text: DEFAULT.into() });
+        if let Some(profile) = variable(CHUNKFLOW_ENV) {
+            figment = figment.merge(read_profile(&profile)?);
+        }
+        if let Some(path) = file {
+            figment = figment.merge(read_yaml(path)?);
+        }
+        figment = figment.merge(Env::prefixed(PREFIX).split("__"));
+        for flag in flags {
+            figment = figment.merge(flag);
+        }
+        Ok(Self { figment })
+    }
+
+    /// The settings, checked.
+    ///
+    /// # Errors
+    /// When keys are unknown or values bad, all of them at once.
+    pub fn config(&self) -> Result<Config, Error> {
+        let config: Config = self.figment.extract().map_err(|errors| {
+            let lines: Vec<String> =
+                errors.into_iter().map(|error| self.describe(&error)).collect();
+            Error::Invalid(lines.join("\n"))
+        })?;
+        let mut problems = Vec::new();
+        if let Err(report) = config.validate() {
+            problems
+                .extend(report.iter().map(|(path, error)| (path.to_string(), error.to_string())));
+        }
+        if let Err(error) = config.chunk.validate() {
+            problems.push((format!("chunk.{}", error.field()), error.to_string()));
+        }
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        let lines = problems
+            .iter()
+            .map(|(key, problem)| format!("{key}: {problem} (from {})", self.origin(key)));
+        Err(Error::Invalid(lines.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// Every value of `config` with its origin, in the order of the sections.
+    ///
+    /// # Errors
+    /// When the settings cannot be written as JSON.
+    pub fn settings(&self, config: &Config) -> Result<Vec<Setting>, Error> {
+        let value = serde_json::to_value(config).map_err(|e| Error::Invalid(e.to_string()))?;
+        let mut settings = Vec::new();
+        for (section, values) in value.as_object().into_iter().flatten() {
+            for (key, value) in values.as_object().into_iter().flatten() {
+                let key = format!("{section}.{key}");
+                let origin = self.origin(&key);
+                settings.push(Setting { key, value: value.clone(), origin });
+            }
+        }
+        Ok(settings)
+    }
+
+    fn describe(&self, error: &figment::Error) -> String {
+        let mut path = error.path.clone();
+        let problem = match &error.kind {
+            Kind::UnknownField(field, expected) => {
+                if path.last() != Some(field) {
+                    path.push(field.clone());
+                }
+                format!("unknown key, expected one of {}", expected.join(", "))
+            }
+            other => other.to_string(),
+        };
+        let key = path.join(".");
+        match error.metadata.as_ref().map(|metadata| origin_of(metadata, &key)) {
+            Some(origin) => format!("{key}: {problem} (from {origin})"),
+            None => format!("{key}: {problem} (from {})", self.origin(&key)),
+        }
+    }
+
+    fn origin(&self, key: &str) -> String {
+        match self.figment.find_metadata(key) {
+            Some(metadata) => origin_of(metadata, key),
+            None => "default".to_owned(),
+        }
+    }
+}
+
+fn origin_of(metadata: &Metadata, key: &str) -> String {
+    match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment variable") => {
+            format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+        }
+        _ => metadata.name.to_string(),
+    }
+}
+
+/// The filter of `RUST_LOG`, which goes before `log.level`.
+#[must_use]
+pub fn rust_log() -> Option<String> {
+    variable("RUST_LOG")
+}
+
+/// Whether a terminal may be animated: not under CI.
+#[must_use]
+pub fn is_interactive() -> bool {
+    variable("CI").is_none()
+}
+
+/// Whether colour is unwanted (<https://no-color.org>).
+#[must_use]
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read_profile(profile: &str) -> Result<Yaml, Error> {
+    let name_like = profile.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let path = Path::new("config").join(format!("{profile}.yaml"));
+    if name_like && path.is_file() {
+        return read_yaml(&path);
+    }
+    match PROFILES.iter().find(|(name, _)| *name == profile) {
+        Some((name, text)) => {
+            Ok(Yaml { name: format!("profile {name}"), text: (*text).to_owned() })
+        }
+        None => Err(Error::UnknownProfile(profile.to_owned())),
+    }
+}
+
+fn read_yaml(path: &Path) -> Result<Yaml, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    Ok(Yaml { name: path.display().to_string(), text })
+}
+
+/// A layer from YAML text.
+struct Yaml {
+    name: String,
+    text: String,
+}
+
+impl Provider for Yaml {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let dict: Option<Dict> = serde_saphyr::from_str(&self.text)
+            .map_err(|error| figment::Error::from(format!("{}: {error}", self.name)))?;
+        Ok(Map::from([(Profile::Default, dict.unwrap_or_default())]))
+    }
+}
+
+impl Provider for &Flag {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::default(self.key, &self.value).data()
+    }
+}

@@ -19,3 +19,15 @@ pub enum Error {
     #[error("size_weight is {0}, allowed are finite values from 0")]
     SizeWeight(f64),
 }
+
+impl Error {
+    /// The field that is wrong.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::MaxTokens(_) => "max_tokens",
+            Self::TargetTokens { .. } => "target_tokens",
+            Self::SizeWeight(_) => "size_weight",
+        }
+    }
+}

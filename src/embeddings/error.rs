@@ -117,6 +117,8 @@ pub enum Error {
         queued: usize,
         /// The configured limit.
         limit: usize,
+        /// When the queue should be empty, by the rate measured so far.
+        retry_after_s: u64,
     },
     /// The worker has stopped.
     #[error("the worker has stopped")]

@@ -17,12 +17,12 @@ use super::tokenize::{Prompt, Tokenizer, Truncate};
 use crate::compute::{CandleExec, CpuExec, Exec, Finish, Span};
 
 /// Which form of the operations runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// The fast form for CPUs.
+    /// The fast form of the device.
     #[default]
-    Cpu,
+    Native,
     /// Plain candle tensors: the oracle.
     Candle,
 }
@@ -162,7 +162,7 @@ impl Model {
             folder.optional_json("config_sentence_transformers.json")?.unwrap_or_default();
         let dimensions = modules.dense.last().map_or(spec.hidden, |dense| dense.out_features);
         let network = match options.engine {
-            Engine::Cpu => Form::Cpu(Network::load(CpuExec::new(), &folder, spec, &modules)?),
+            Engine::Native => Form::Cpu(Network::load(CpuExec::new(), &folder, spec, &modules)?),
             Engine::Candle => {
                 let exec = CandleExec::new(candle_core::Device::Cpu);
                 Form::Candle(Network::load(exec, &folder, spec, &modules)?)

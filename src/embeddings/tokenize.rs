@@ -12,7 +12,7 @@ use super::folder::Folder;
 use crate::compute::Span;
 
 /// Which end of a text that is too long is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncate {
     /// Drop the beginning.

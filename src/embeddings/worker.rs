@@ -8,9 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::Error;
 use super::model::{Forward, Job, Model};
+
+/// The longest wait that a refused caller is told.
+const MAX_RETRY_AFTER_S: f64 = 60.0;
+/// Weight of the newest batch in the smoothed rate.
+const RATE_SMOOTHING: f64 = 0.2;
 
 type Reply = Box<dyn FnOnce(Result<Vec<f32>, Error>) + Send>;
 
@@ -26,7 +32,17 @@ struct Ticket {
 struct Queue {
     tickets: VecDeque<Ticket>,
     tokens: usize,
+    /// Of the batches so far, smoothed; 0 before the first.
+    tokens_per_second: f64,
     stopping: bool,
+}
+
+impl Queue {
+    /// Whole seconds until what waits now is done, within sensible bounds.
+    fn retry_after_s(&self) -> u64 {
+        let seconds = self.tokens as f64 / self.tokens_per_second.max(1.0);
+        seconds.ceil().clamp(1.0, MAX_RETRY_AFTER_S) as u64
+    }
 }
 
 struct Shared {
@@ -107,7 +123,8 @@ impl WorkerHandle {
         }
         let (queued, limit) = (queue.tokens, self.shared.max_queued_tokens);
         if queued > 0 && queued + job.packed.tokens() > limit {
-            return Err(Error::Overloaded { queued, limit });
+            let retry_after_s = queue.retry_after_s();
+            return Err(Error::Overloaded { queued, limit, retry_after_s });
         }
         queue.tokens += job.packed.tokens();
         queue.tickets.push_back(Ticket { model, job, cancelled, reply: Box::new(reply) });
@@ -116,10 +133,10 @@ impl WorkerHandle {
         Ok(())
     }
 
-    /// This queue as a [`Forward`] of `model`.
+    /// This queue as a [`Forward`] of `model`, whose jobs end when `cancelled` turns true.
     #[must_use]
-    pub fn with_model(&self, model: Arc<Model>) -> Queued {
-        Queued { handle: self.clone(), model }
+    pub fn with_model(&self, model: Arc<Model>, cancelled: Arc<AtomicBool>) -> Queued {
+        Queued { handle: self.clone(), model, cancelled }
     }
 }
 
@@ -127,6 +144,7 @@ impl WorkerHandle {
 pub struct Queued {
     handle: WorkerHandle,
     model: Arc<Model>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Forward for Queued {
@@ -136,8 +154,8 @@ impl Forward for Queued {
 
     fn forward(&self, job: Job) -> Result<Vec<f32>, Error> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let never = Arc::new(AtomicBool::new(false));
-        self.handle.submit(Arc::clone(&self.model), job, never, move |result| {
+        let (model, cancelled) = (Arc::clone(&self.model), Arc::clone(&self.cancelled));
+        self.handle.submit(model, job, cancelled, move |result| {
             // The receiver waits below until this is called.
             let _ = sender.send(result);
         })?;
@@ -147,7 +165,13 @@ impl Forward for Queued {
 
 fn work(shared: &Shared) {
     while let Some(tickets) = next_batch(shared) {
+        let tokens: usize = tickets.iter().map(|ticket| ticket.job.packed.tokens()).sum();
+        let start = Instant::now();
         run(tickets);
+        let rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
+        let mut queue = shared.lock();
+        let before = if queue.tokens_per_second > 0.0 { queue.tokens_per_second } else { rate };
+        queue.tokens_per_second = before + RATE_SMOOTHING * (rate - before);
     }
 }
 

@@ -1,0 +1,174 @@
+//! `POST /v1/embeddings`, as OpenAI's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::SharedState;
+use super::error::{ApiError, ApiJson};
+use super::models::check_model;
+use crate::embeddings::EmbedOptions;
+
+/// Fields that we do not know are ignored, as OpenAI's own clients expect.
+#[derive(Deserialize)]
+pub(super) struct Request {
+    input: Value,
+    model: Option<String>,
+    #[serde(default)]
+    encoding_format: EncodingFormat,
+    dimensions: Option<i64>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum EncodingFormat {
+    #[default]
+    Float,
+    Base64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Response {
+    object: &'static str,
+    data: Vec<Embedding>,
+    model: String,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct Embedding {
+    object: &'static str,
+    index: usize,
+    embedding: Vector,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Vector {
+    Float(Vec<f32>),
+    /// Little-endian f32.
+    Base64(String),
+}
+
+/// Tokens of a request.
+#[derive(Serialize)]
+pub(super) struct Usage {
+    prompt_tokens: usize,
+    total_tokens: usize,
+}
+
+impl Usage {
+    pub(super) fn new(tokens: usize) -> Self {
+        Self { prompt_tokens: tokens, total_tokens: tokens }
+    }
+}
+
+pub(super) async fn create(
+    State(state): State<SharedState>,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<(HeaderMap, Json<Response>), ApiError> {
+    check_model(&state, request.model.as_deref())?;
+    let texts = texts(request.input)?;
+    let options =
+        EmbedOptions { dimensions: dimensions(request.dimensions)?, ..state.options.clone() };
+    // Tokenising is work: it must not hold up the threads that answer.
+    let model = Arc::clone(&state.model);
+    let (job, mut embeddings) = blocking(move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        Ok(model.plan(&texts, &options)?)
+    })
+    .await?;
+    embeddings.data = state.forward(job).await?;
+    let data = embeddings.rows().enumerate().map(|(index, row)| Embedding {
+        object: "embedding",
+        index,
+        embedding: encode(row, request.encoding_format),
+    });
+    let response = Response {
+        object: "list",
+        data: data.collect(),
+        model: state.model.name().to_owned(),
+        usage: Usage::new(embeddings.tokens.iter().sum()),
+    };
+    Ok((truncated_header(&embeddings.truncated), Json(response)))
+}
+
+/// Runs `work` on the pool for blocking work.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// `input` as texts: a string or a list of strings, none of them empty.
+pub(super) fn texts(input: Value) -> Result<Vec<String>, ApiError> {
+    const EXPECTED: &str = "`input` must be a string or a list of strings";
+    let texts: Vec<String> = match input {
+        Value::String(text) => vec![text],
+        Value::Array(items)
+            if items.first().is_some_and(|item| item.is_number() || item.is_array()) =>
+        {
+            return Err(ApiError::invalid(
+                "input",
+                "`input` holds token ids, which are not this model's: send strings \
+                 (LangChain: check_embedding_ctx_length=False)",
+            ));
+        }
+        Value::Array(items) => {
+            let texts = items.into_iter().map(|item| match item {
+                Value::String(text) => Ok(text),
+                other => Err(ApiError::invalid("input", format!("{EXPECTED}, found {other}"))),
+            });
+            texts.collect::<Result<_, _>>()?
+        }
+        Value::Null => return Err(ApiError::invalid("input", format!("{EXPECTED}, found null"))),
+        _ => return Err(ApiError::invalid("input", EXPECTED)),
+    };
+    if texts.is_empty() {
+        return Err(ApiError::invalid("input", "`input` must not be an empty list"));
+    }
+    match texts.iter().position(String::is_empty) {
+        None => Ok(texts),
+        Some(index) => {
+            let message = format!("`input` must not hold empty strings, number {index} is one");
+            Err(ApiError::invalid("input", message))
+        }
+    }
+}
+
+/// Zero and less are left to the model's own check, which names its limit.
+pub(super) fn dimensions(asked: Option<i64>) -> Result<Option<usize>, ApiError> {
+    Ok(asked.map(|dimensions| usize::try_from(dimensions).unwrap_or(0)))
+}
+
+fn encode(row: &[f32], format: EncodingFormat) -> Vector {
+    match format {
+        EncodingFormat::Float => Vector::Float(row.to_vec()),
+        EncodingFormat::Base64 => {
+            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            Vector::Base64(STANDARD.encode(bytes))
+        }
+    }
+}
+
+/// `x-truncated-inputs: 0,3` where texts were cut: never silently.
+fn truncated_header(truncated: &[Option<usize>]) -> HeaderMap {
+    let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
+    let cut: Vec<String> = cut.map(|(index, _)| index.to_string()).collect();
+    let mut headers = HeaderMap::new();
+    if !cut.is_empty()
+        && let Ok(value) = cut.join(",").parse()
+    {
+        headers.insert("x-truncated-inputs", value);
+    }
+    headers
+}

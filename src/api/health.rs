@@ -1,0 +1,21 @@
+//! Probes: `/healthz` says that the process answers, `/readyz` that it takes requests.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::SharedState;
+
+pub(super) async fn live() -> &'static str {
+    "ok"
+}
+
+/// The model is loaded before the port is opened, so only the end is left to tell.
+pub(super) async fn ready(State(state): State<SharedState>) -> (StatusCode, &'static str) {
+    if state.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ready")
+    }
+}

@@ -1,0 +1,124 @@
+//! `chunkflow embed`: texts in, vectors out.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up};
+use super::input::{Document, InputArgs, Plain};
+use super::progress::Progress;
+use crate::Error;
+use crate::embeddings::{EmbedOptions, Model, Truncate};
+use crate::results::{Format, Rows, Sink, open_sink};
+
+/// Texts embedded at a time, and their bytes: what is held in memory.
+const BLOCK_TEXTS: usize = 1_024;
+const BLOCK_BYTES: usize = 2 << 20;
+
+/// Embed texts: a text per line, JSON lines, or Parquet.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  echo 'a text per line' | chunkflow embed --format text
+  chunkflow embed corpus.jsonl --field body -o vectors.parquet
+  chunkflow embed corpus.parquet --column text --dimensions 128 -o vectors.npy")]
+pub struct EmbedArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// How vectors are written [default: by the output's suffix, or jsonl].
+    #[arg(long)]
+    format: Option<Format>,
+    /// Leading dimensions to keep, before normalisation.
+    #[arg(long, value_name = "N")]
+    dimensions: Option<usize>,
+    /// Put this before every text.
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
+    prompt: Option<String>,
+    /// Put the model's prompt of this name before every text.
+    #[arg(long, value_name = "NAME")]
+    prompt_name: Option<String>,
+    /// Which end of a text beyond the model's length is dropped.
+    #[arg(long)]
+    truncate: Option<Truncate>,
+}
+
+pub fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitCode> {
+    let mut flags = args.model.flags()?;
+    flags.extend(flag("embed.truncate", "--truncate", args.truncate)?);
+    let config = set_up(global, flags, "warn")?;
+    let documents = args.input.documents(Plain::Lines)?;
+    let destination = args.output.open()?;
+    let model = load_model(&config)?;
+    let options = options(&model, args, config.embed.truncate)?;
+    let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
+    let suffix = args.output.output.as_deref().and_then(Format::from_suffix);
+    let format = args.format.or(suffix).unwrap_or(Format::Jsonl);
+    let sink = open_sink(format, destination, dimensions).map_err(Error::from)?;
+    let progress = Progress::new(args.input.total_bytes(), global.quiet);
+    let mut run = Run { model: &model, options, sink, progress, rows: 0, truncated: 0 };
+    let mut block = Vec::new();
+    let mut bytes = 0;
+    for document in documents {
+        let document = document?;
+        bytes += document.text.len();
+        block.push(document);
+        if block.len() == BLOCK_TEXTS || bytes >= BLOCK_BYTES {
+            run.embed(&block)?;
+            block.clear();
+            bytes = 0;
+        }
+    }
+    run.embed(&block)?;
+    run.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(model: &Model, args: &EmbedArgs, truncate: Truncate) -> Result<EmbedOptions, Error> {
+    let prompt = match &args.prompt {
+        Some(text) => model.prompt_text(text)?,
+        None => model.prompt(args.prompt_name.as_deref())?,
+    };
+    Ok(EmbedOptions { dimensions: args.dimensions, prompt, truncate })
+}
+
+/// A run over an input, block by block.
+struct Run<'a> {
+    model: &'a Model,
+    options: EmbedOptions,
+    sink: Box<dyn Sink>,
+    progress: Progress,
+    rows: u64,
+    truncated: usize,
+}
+
+impl Run<'_> {
+    fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
+        let texts: Vec<&str> = block.iter().map(|document| document.text.as_str()).collect();
+        let ids: Vec<Option<String>> = block.iter().map(|document| document.id.clone()).collect();
+        let embeddings = self.model.embed(&texts, &self.options)?;
+        self.sink.write(Rows { first_index: self.rows, ids: &ids, embeddings: &embeddings })?;
+        self.rows += block.len() as u64;
+        self.truncated += embeddings.truncated.iter().flatten().count();
+        let bytes = block.iter().map(|document| document.bytes).sum();
+        self.progress.add(bytes, block.len(), embeddings.tokens.iter().sum());
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        self.sink.finish()?;
+        self.progress.finish();
+        if self.truncated > 0 {
+            tracing::warn!(
+                truncated = self.truncated,
+                texts = self.rows,
+                max_tokens = self.model.tokenizer().max_tokens(),
+                "texts longer than the model's limit were cut"
+            );
+        }
+        Ok(())
+    }
+}

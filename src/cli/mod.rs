@@ -1,0 +1,70 @@
+//! The command line: arguments as typed, one file a subcommand. Data goes to standard output, all
+//! else to standard error.
+
+mod arguments;
+mod bench;
+mod chunk;
+mod completions;
+mod config;
+mod doctor;
+mod embed;
+mod exit;
+mod input;
+mod progress;
+#[cfg(feature = "server")]
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::arguments::GlobalArgs;
+pub use self::exit::report;
+
+/// Exact local text embeddings and semantic chunking.
+#[derive(Debug, Parser)]
+#[command(name = "chunkflow", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  echo 'a text per line' | chunkflow embed
+  chunkflow embed corpus.jsonl --field body -o vectors.parquet
+  chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
+  chunkflow serve --port 8080
+  chunkflow doctor --verify";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Embed(embed::EmbedArgs),
+    Chunk(chunk::ChunkArgs),
+    #[cfg(feature = "server")]
+    Serve(serve::ServeArgs),
+    Bench(bench::BenchArgs),
+    Config(config::ConfigArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever the command meets; [`report`] prints it and chooses the exit code.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Embed(args) => embed::run(&global, &args),
+        Command::Chunk(args) => chunk::run(&global, &args),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::run(&global, &args),
+        Command::Bench(args) => bench::run(&global, &args),
+        Command::Config(args) => config::run(&global, &args),
+        Command::Doctor(args) => doctor::run(&global, &args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

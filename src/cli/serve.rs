@@ -1,0 +1,37 @@
+//! `chunkflow serve`: the HTTP service.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::{GlobalArgs, ModelArgs, flag, load_model, set_up};
+use crate::api;
+
+/// Serve embeddings and chunks over HTTP.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chunkflow serve --port 8080
+  curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"hello\"}'")]
+pub struct ServeArgs {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// Port to listen on, 0 for any free one.
+    #[arg(short, long)]
+    port: Option<u16>,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let mut flags = args.model.flags()?;
+    flags.extend(flag("server.host", "--host", args.host.as_ref())?);
+    flags.extend(flag("server.port", "--port", args.port)?);
+    let config = set_up(global, flags, "info")?;
+    let model = load_model(&config)?;
+    api::serve(&config, model, |address| {
+        tracing::info!(%address, "listening on http://{address}");
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
