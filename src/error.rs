@@ -92,8 +92,10 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         | E::Digest { .. }
         | E::Pickle { .. }
         | E::NotFinite { .. } => ErrorKind::Model,
-        E::Tokenizer(_) | E::UnknownPrompt { .. } | E::PromptTooLong { .. } => ErrorKind::Input,
-        E::Dimensions { .. } => ErrorKind::Input,
+        E::Tokenizer(_)
+        | E::UnknownPrompt { .. }
+        | E::PromptTooLong { .. }
+        | E::Dimensions { .. } => ErrorKind::Input,
         E::Overloaded { .. } => ErrorKind::Overloaded,
         E::Stopped | E::Cancelled => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,

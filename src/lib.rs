@@ -1,14 +1,61 @@
-//! wip
+//! Exact local text embeddings, similarity and semantic chunking.
+//!
+//! Text goes in, and vectors that equal sentence-transformers' come out, whatever else is in the
+//! batch; a document becomes chunks with vectors in one pass through the encoder.
+//!
+//! ```no_run
+//! use chunkflow::embeddings::{EmbedOptions, Engine, Model, ModelOptions};
+//!
+//! # fn main() -> Result<(), chunkflow::Error> {
+//! let options = ModelOptions {
+//!     models_dir: "models".into(),
+//!     engine: Engine::Native,
+//!     max_batch_tokens: 2048,
+//! };
+//! let model = Model::load("all-MiniLM-L6-v2", &options)?;
+//! let vectors = model.embed(&["A text.", "Another one."], &EmbedOptions::default())?;
+//! assert_eq!(vectors.rows().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules stand in the order in which they build on one another: a line may import only what
+//! is above it, and [`cli`] is the top.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`compute`] | the operations of an encoder on a device, without words |
+//! | [`similarity`] | Gram matrices and what is read from them |
+//! | [`chunking`] | units, and the best segmentation of them |
+//! | [`embeddings`] | model files, tokens, the encoder, pooling, the worker |
+//! | [`results`] | rows and chunks on their way out |
+//! | [`pipeline`] | the story: a document becomes chunks with vectors |
+//! | [`config`] | settings and where each came from |
+//! | [`telemetry`] | logs |
+//! | `api` | the HTTP service |
+//! | [`cli`] | the command line |
+
+pub mod error;
+
+pub mod compute;
+
+pub mod similarity;
+
+pub mod chunking;
+
+pub mod embeddings;
+
+pub mod results;
+
+pub mod pipeline;
+
+pub mod config;
+
+pub mod telemetry;
+
 #[cfg(feature = "server")]
 pub mod api;
-pub mod chunking;
+
 pub mod cli;
-pub mod compute;
-pub mod config;
-pub mod embeddings;
-pub mod error;
-pub mod pipeline;
-pub mod results;
-pub mod similarity;
-pub mod telemetry;
+
 pub use error::{Error, ErrorKind};

@@ -40,7 +40,7 @@ pub fn chunk(
     let states = unit_states(forward, &encoded, &units)?;
     let hidden = model.spec().hidden;
 
-    let width = units.len().min(MAX_UNITS).max(2 * STRENGTH_WINDOW);
+    let width = units.len().clamp(2 * STRENGTH_WINDOW, MAX_UNITS);
     let means: Vec<f32> =
         (0..units.len()).flat_map(|unit| states.mean(unit..unit + 1, hidden)).collect();
     let vectors = model.unit_vectors(&means)?;
@@ -147,7 +147,9 @@ impl States {
             add(&mut mean, &self.sums[unit * hidden..(unit + 1) * hidden], 1.0);
         }
         let count = self.counts[units].iter().sum::<usize>() as f32;
-        mean.iter_mut().for_each(|sum| *sum /= count);
+        for sum in &mut mean {
+            *sum /= count;
+        }
         mean
     }
 }

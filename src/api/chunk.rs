@@ -87,7 +87,7 @@ pub(super) async fn create(
         }),
         size_weight: request.size_weight.unwrap_or(state.chunk.size_weight),
     };
-    let dimensions = dimensions(request.dimensions)?;
+    let dimensions = dimensions(request.dimensions);
     let texts = texts(request.input)?;
     let guard = CancelOnDrop::default();
     let queued = state.worker.with_model(Arc::clone(&state.model), guard.flag());

@@ -42,6 +42,7 @@ pub(super) struct Response {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 struct Embedding {
     object: &'static str,
     index: usize,
@@ -76,7 +77,7 @@ pub(super) async fn create(
     check_model(&state, request.model.as_deref())?;
     let texts = texts(request.input)?;
     let options =
-        EmbedOptions { dimensions: dimensions(request.dimensions)?, ..state.options.clone() };
+        EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
     // Tokenising is work: it must not hold up the threads that answer.
     let model = Arc::clone(&state.model);
     let (job, mut embeddings) = blocking(move || {
@@ -146,8 +147,8 @@ pub(super) fn texts(input: Value) -> Result<Vec<String>, ApiError> {
 }
 
 /// Zero and less are left to the model's own check, which names its limit.
-pub(super) fn dimensions(asked: Option<i64>) -> Result<Option<usize>, ApiError> {
-    Ok(asked.map(|dimensions| usize::try_from(dimensions).unwrap_or(0)))
+pub(super) fn dimensions(asked: Option<i64>) -> Option<usize> {
+    asked.map(|dimensions| usize::try_from(dimensions).unwrap_or(0))
 }
 
 fn encode(row: &[f32], format: EncodingFormat) -> Vector {

@@ -1,6 +1,5 @@
 //! Around every request: its id, a log line, a time limit and a net for panics.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -49,14 +48,12 @@ pub(super) async fn around(
 /// the request is dropped.
 async fn caught(handler: impl Future<Output = Response> + Send + 'static) -> Response {
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(AssertUnwindSafe(handler).0.in_current_span());
-    match tasks.join_next().await {
-        Some(Ok(response)) => response,
-        _ => {
-            tracing::error!("a handler panicked");
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
-        }
+    tasks.spawn(handler.in_current_span());
+    if let Some(Ok(response)) = tasks.join_next().await {
+        return response;
     }
+    tracing::error!("a handler panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
 }
 
 /// The client's id if it is one, or else a new one.

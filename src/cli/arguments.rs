@@ -15,24 +15,24 @@ use crate::telemetry;
 
 /// Options of every command.
 #[derive(Debug, Args)]
-pub struct GlobalArgs {
+pub(super) struct GlobalArgs {
     /// Settings file (YAML); see `chunkflow config show`.
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Log level or filter (error, warn, info, debug, trace).
     #[arg(long, global = true, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub(super) log_level: Option<String>,
     /// More logs: -v for info, -vv for debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with_all = ["quiet", "log_level"])]
-    pub verbose: u8,
+    pub(super) verbose: u8,
     /// No progress and no warnings, errors only.
     #[arg(short, long, global = true, conflicts_with = "log_level")]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// Which model runs, and how.
 #[derive(Debug, Args)]
-pub struct ModelArgs {
+pub(super) struct ModelArgs {
     /// Known model or folder of one.
     #[arg(short, long, value_name = "NAME|DIR")]
     model: Option<String>,
@@ -47,7 +47,7 @@ pub struct ModelArgs {
     dtype: Option<Dtype>,
     /// Form of the operations: fast, or candle's plain tensors.
     #[arg(long)]
-    pub engine: Option<Engine>,
+    pub(super) engine: Option<Engine>,
     /// CPU threads, 0 for all.
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
@@ -55,7 +55,7 @@ pub struct ModelArgs {
 
 impl ModelArgs {
     /// The settings given as flags.
-    pub fn flags(&self) -> anyhow::Result<Vec<Flag>> {
+    pub(super) fn flags(&self) -> anyhow::Result<Vec<Flag>> {
         let flags = [
             flag("model.name", "--model", self.model.as_ref())?,
             flag("model.dir", "--models-dir", self.models_dir.as_ref())?,
@@ -70,10 +70,10 @@ impl ModelArgs {
 
 /// Where results go.
 #[derive(Debug, Args)]
-pub struct OutputArgs {
+pub(super) struct OutputArgs {
     /// Write to a file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Replace an existing output.
     #[arg(long)]
     force: bool,
@@ -81,7 +81,7 @@ pub struct OutputArgs {
 
 impl OutputArgs {
     /// Opens the output; nothing appears under its name before it is complete.
-    pub fn open(&self) -> Result<Destination, Error> {
+    pub(super) fn open(&self) -> Result<Destination, Error> {
         Ok(match &self.output {
             Some(path) => Destination::file(path, self.force)?,
             None => Destination::stdout(),
@@ -90,18 +90,23 @@ impl OutputArgs {
 }
 
 /// A setting from a flag, if it was given.
-pub fn flag<T: Serialize>(
+pub(super) fn flag<T: Serialize>(
     key: &'static str,
     name: &'static str,
     value: Option<T>,
 ) -> anyhow::Result<Option<Flag>> {
-    let value = value.map(|value| Value::serialize(value)).transpose();
+    let Some(value) = value else { return Ok(None) };
+    let value = Value::serialize(value);
     let value = value.with_context(|| format!("cannot use the value of {name}"))?;
-    Ok(value.map(|value| Flag { key, name, value }))
+    Ok(Some(Flag { key, name, value }))
 }
 
 /// Collects the settings, then sets up threads and logging, at `auto_level` unless set otherwise.
-pub fn set_up(global: &GlobalArgs, flags: Vec<Flag>, auto_level: &str) -> anyhow::Result<Config> {
+pub(super) fn set_up(
+    global: &GlobalArgs,
+    flags: Vec<Flag>,
+    auto_level: &str,
+) -> anyhow::Result<Config> {
     let config = layers(global, flags)?.config().map_err(Error::from)?;
     telemetry::install(&config.log, auto_level).map_err(Error::from)?;
     rayon::ThreadPoolBuilder::new()
@@ -112,7 +117,7 @@ pub fn set_up(global: &GlobalArgs, flags: Vec<Flag>, auto_level: &str) -> anyhow
 }
 
 /// Collects the settings, with the flags of every command.
-pub fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Result<Layers> {
+pub(super) fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Result<Layers> {
     let (name, level) = match (global.quiet, global.verbose) {
         (true, _) => ("--quiet", Some("error")),
         (false, 0) => ("--log-level", global.log_level.as_deref()),
@@ -124,6 +129,6 @@ pub fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Result<Layer
 }
 
 /// Loads the model that the settings name.
-pub fn load_model(config: &Config) -> Result<Model, Error> {
+pub(super) fn load_model(config: &Config) -> Result<Model, Error> {
     Ok(Model::load(&config.model.name, &config.model_options())?)
 }

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::embeddings::{EmbedOptions, Model};
 
 /// A document on five topics, also used by `doctor --verify`.
-pub const SAMPLE: &str = include_str!("sample.txt");
+pub(super) const SAMPLE: &str = include_str!("sample.txt");
 /// Texts made from the sample.
 const SAMPLE_TEXTS: usize = 256;
 /// Texts embedded one by one for the latencies.
@@ -23,7 +23,7 @@ const WARM_UP_TEXTS: usize = 64;
 
 /// Measure texts per second and latency.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     /// Texts to embed: a text per line, JSON lines or Parquet [default: a built-in sample].
     #[arg(long, value_name = "FILE")]
     input: Option<std::path::PathBuf>,
@@ -60,7 +60,7 @@ struct Report {
     load_ms: f64,
 }
 
-pub fn run(global: &GlobalArgs, args: &BenchArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let texts = texts(args)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -80,11 +80,11 @@ fn texts(args: &BenchArgs) -> anyhow::Result<Vec<String>> {
     let Some(path) = &args.input else { return Ok(sample_texts()) };
     let input = InputArgs::of_file(path.clone(), args.field.clone(), args.column.clone());
     let documents = input.documents(Plain::Lines)?;
-    Ok(documents.map(|document| Ok(document?.text)).collect::<anyhow::Result<_>>()?)
+    documents.map(|document| Ok(document?.text)).collect()
 }
 
 /// Runs of one to ten sentences of the sample: lengths spread as in a corpus of paragraphs.
-pub fn sample_texts() -> Vec<String> {
+pub(super) fn sample_texts() -> Vec<String> {
     let sentences: Vec<&str> = SAMPLE.split_inclusive(". ").collect();
     let text = |index: usize| {
         let first = index * 7 % sentences.len();

@@ -21,7 +21,7 @@ use crate::results::ChunkWriter;
 Examples:
   chunkflow chunk book.txt --max-tokens 200
   chunkflow chunk corpus.jsonl --field body --vectors -o chunks.jsonl")]
-pub struct ChunkArgs {
+pub(super) struct ChunkArgs {
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub struct ChunkArgs {
     dimensions: Option<usize>,
 }
 
-pub fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitCode> {
     let mut flags = args.model.flags()?;
     flags.extend(flag("chunk.max_tokens", "--max-tokens", args.max_tokens)?);
     flags.extend(flag("chunk.target_tokens", "--target-tokens", args.target_tokens)?);

@@ -7,12 +7,12 @@ use clap_complete::Shell;
 
 /// Print a completion script for a shell.
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell.
     shell: Shell,
 }
 
-pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "chunkflow", &mut script);
     std::io::Write::write_all(&mut std::io::stdout(), &script)?;

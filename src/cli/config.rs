@@ -10,7 +10,7 @@ use crate::Error;
 
 /// Show or check the settings.
 #[derive(Debug, Args)]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
 }
@@ -27,7 +27,7 @@ enum ConfigCommand {
     Check,
 }
 
-pub fn run(global: &GlobalArgs, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let layers = layers(global, Vec::new())?;
     let config = layers.config().map_err(Error::from)?;
     let ConfigCommand::Show { json } = args.command else { return Ok(ExitCode::SUCCESS) };

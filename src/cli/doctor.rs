@@ -16,7 +16,7 @@ const MAX_DIFFERENCE: f32 = 4e-6;
 
 /// Print device, kernels and model; with --verify, compare the fast form with candle's.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(super) struct DoctorArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Embed sample texts with both forms and print the largest difference.
@@ -24,7 +24,7 @@ pub struct DoctorArgs {
     verify: bool,
 }
 
-pub fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "chunkflow  {}", env!("CARGO_PKG_VERSION"))?;

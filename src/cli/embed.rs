@@ -22,7 +22,7 @@ Examples:
   echo 'a text per line' | chunkflow embed --format text
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow embed corpus.parquet --column text --dimensions 128 -o vectors.npy")]
-pub struct EmbedArgs {
+pub(super) struct EmbedArgs {
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct EmbedArgs {
     truncate: Option<Truncate>,
 }
 
-pub fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitCode> {
     let mut flags = args.model.flags()?;
     flags.extend(flag("embed.truncate", "--truncate", args.truncate)?);
     let config = set_up(global, flags, "warn")?;

@@ -13,7 +13,7 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// What can be wrong with an input. `place` is a file with a line or row.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     #[error("cannot open {path}")]
     Open { path: PathBuf, source: io::Error },
     #[error("cannot read {place}")]
@@ -39,7 +39,7 @@ pub enum Error {
 
 /// What is read.
 #[derive(Debug, Args)]
-pub struct InputArgs {
+pub(super) struct InputArgs {
     /// Files to read; `-` or none is standard input.
     #[arg(value_name = "FILES")]
     files: Vec<PathBuf>,
@@ -56,7 +56,7 @@ pub struct InputArgs {
 
 /// How a file that is neither JSON lines nor Parquet is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plain {
+pub(super) enum Plain {
     /// A text per line.
     Lines,
     /// One text.
@@ -65,25 +65,25 @@ pub enum Plain {
 
 /// One text of the input.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub(super) struct Document {
     /// Its id, or for whole files their path.
-    pub id: Option<String>,
-    pub text: String,
+    pub(super) id: Option<String>,
+    pub(super) text: String,
     /// Its share of the input's bytes, for progress.
-    pub bytes: u64,
+    pub(super) bytes: u64,
 }
 
 type Documents = Box<dyn Iterator<Item = Result<Document, Error>>>;
 
 impl InputArgs {
     /// One file, read as the command line would.
-    pub fn of_file(path: PathBuf, field: Option<String>, column: String) -> Self {
+    pub(super) fn of_file(path: PathBuf, field: Option<String>, column: String) -> Self {
         Self { files: vec![path], field, column, id: "id".to_owned() }
     }
 
     /// The documents of all files in order. Files are opened as they are reached, but a missing
     /// one is an error at once.
-    pub fn documents(&self, plain: Plain) -> Result<Documents, Error> {
+    pub(super) fn documents(&self, plain: Plain) -> Result<Documents, Error> {
         let files = self.files();
         for path in files.iter().filter(|path| !is_stdin(path)) {
             File::open(path).map_err(|source| Error::Open { path: path.clone(), source })?;
@@ -96,7 +96,7 @@ impl InputArgs {
     }
 
     /// Bytes of all files; `None` when one has no length, as standard input.
-    pub fn total_bytes(&self) -> Option<u64> {
+    pub(super) fn total_bytes(&self) -> Option<u64> {
         let lengths = self.files().into_iter().map(|path| {
             let meta = path.metadata().ok()?;
             meta.is_file().then_some(meta.len())

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::config;
 
 /// Counts texts and tokens; shows tokens/s and the time left.
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     start: Instant,
     texts: u64,
@@ -17,7 +17,7 @@ pub struct Progress {
 
 impl Progress {
     /// `total_bytes` of the input where they are known.
-    pub fn new(total_bytes: Option<u64>, quiet: bool) -> Self {
+    pub(super) fn new(total_bytes: Option<u64>, quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal() && config::is_interactive();
         let target =
             if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Adds what has been done.
-    pub fn add(&mut self, bytes: u64, texts: usize, tokens: usize) {
+    pub(super) fn add(&mut self, bytes: u64, texts: usize, tokens: usize) {
         self.texts += texts as u64;
         self.tokens += tokens as u64;
         let rate = self.tokens as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
@@ -47,7 +47,7 @@ impl Progress {
     }
 
     /// Removes the bar and logs the sums.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         self.bar.finish_and_clear();
         let seconds = self.start.elapsed().as_secs_f64();
         let rate = (self.tokens as f64 / seconds.max(1e-9)).round() as u64;

@@ -13,7 +13,7 @@ use crate::api;
 Examples:
   chunkflow serve --port 8080
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"hello\"}'")]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// Address to listen on.
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
@@ -24,7 +24,7 @@ pub struct ServeArgs {
     model: ModelArgs,
 }
 
-pub fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let mut flags = args.model.flags()?;
     flags.extend(flag("server.host", "--host", args.host.as_ref())?);
     flags.extend(flag("server.port", "--port", args.port)?);

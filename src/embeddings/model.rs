@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::batch::{Packed, plan_batches};
+use super::batch::plan_batches;
 use super::encoder::{EncoderSpec, read_spec};
 use super::folder::Folder;
+use super::job::{Forward, Job, Output, Read, Work};
 use super::network::Network;
 use super::pooling::{Modules, read_modules};
 use super::registry::Registry;
@@ -64,44 +65,10 @@ pub struct Embeddings {
 
 impl Embeddings {
     /// The vectors in order.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.data.chunks_exact(self.dim.max(1))
     }
-}
-
-/// What a job wants of each of its spans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// The span pooled as the model does, through its heads, cut to `dimensions` and normalised.
-    Embeddings {
-        /// Leading dimensions to keep.
-        dimensions: usize,
-    },
-    /// The span's mean hidden state, `[H]`.
-    States,
-}
-
-/// Sequences to encode and the spans of them to read.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// The sequences.
-    pub packed: Packed,
-    /// What is pooled; one row of the result each, in this order.
-    pub spans: Vec<Span>,
-    /// What is read.
-    pub output: Output,
-}
-
-/// Runs jobs of one model: directly ([`Model`]) or through a queue (`worker::Queued`).
-pub trait Forward {
-    /// The model that jobs run on.
-    fn model(&self) -> &Model;
-
-    /// Runs `job` and waits: one row a span.
-    ///
-    /// # Errors
-    /// Those of the device and the queue.
-    fn forward(&self, job: Job) -> Result<Vec<f32>, Error>;
 }
 
 /// A model that is ready to embed.
@@ -247,14 +214,12 @@ impl Model {
         let Some(name) = name.or(self.prompts.default_prompt_name.as_deref()) else {
             return Ok(Prompt::default());
         };
-        match self.prompts.prompts.get(name) {
-            Some(text) => self.prompt_text(text),
-            None => {
-                let known: Vec<&str> = self.prompts.prompts.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                Err(Error::UnknownPrompt { name: name.to_owned(), known })
-            }
+        if let Some(text) = self.prompts.prompts.get(name) {
+            return self.prompt_text(text);
         }
+        let known: Vec<&str> = self.prompts.prompts.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Error::UnknownPrompt { name: name.to_owned(), known })
     }
 
     /// `text` as a prompt.
@@ -405,54 +370,6 @@ impl Forward for Model {
     fn forward(&self, job: Job) -> Result<Vec<f32>, Error> {
         // One job in, one result out.
         self.run(&[&job])?.pop().unwrap_or(Ok(Vec::new()))
-    }
-}
-
-/// Where one row of a result comes from.
-struct Read {
-    job: usize,
-    row: usize,
-    /// Within the batch.
-    span: Span,
-}
-
-/// The sequences of several jobs, one after the other.
-struct Work {
-    /// Job and index in it of each sequence.
-    origins: Vec<(usize, usize)>,
-    lengths: Vec<usize>,
-    /// Rows of its job that are read from each sequence.
-    rows: Vec<Vec<usize>>,
-}
-
-impl Work {
-    fn new(jobs: &[&Job]) -> Self {
-        let mut work = Self { origins: Vec::new(), lengths: Vec::new(), rows: Vec::new() };
-        for (index, job) in jobs.iter().enumerate() {
-            let first = work.origins.len();
-            work.origins.extend((0..job.packed.sequences()).map(|seq| (index, seq)));
-            work.lengths.extend(job.packed.lengths());
-            work.rows.resize(work.origins.len(), Vec::new());
-            for (row, span) in job.spans.iter().enumerate() {
-                work.rows[first + span.seq as usize].push(row);
-            }
-        }
-        work
-    }
-
-    /// Packs the sequences of a batch, with all that is read from them.
-    fn gather(&self, jobs: &[&Job], batch: &[usize]) -> (Packed, Vec<Read>) {
-        let mut packed = Packed::default();
-        let mut reads = Vec::new();
-        for (seq, &index) in batch.iter().enumerate() {
-            let (job, origin) = self.origins[index];
-            packed.push(jobs[job].packed.sequence(origin).iter().copied());
-            reads.extend(self.rows[index].iter().map(|&row| {
-                let span = Span { seq: seq as u32, ..jobs[job].spans[row] };
-                Read { job, row, span }
-            }));
-        }
-        (packed, reads)
     }
 }
 

@@ -192,6 +192,7 @@ fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u3
     Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature of `map_err`")]
 fn tokenizer_error(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }

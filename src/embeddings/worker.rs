@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::Error;
-use super::model::{Forward, Job, Model};
+use super::job::{Forward, Job};
+use super::model::Model;
 
 /// The longest wait that a refused caller is told.
 const MAX_RETRY_AFTER_S: f64 = 60.0;

@@ -93,13 +93,13 @@ fn attend(
     let qkv = NdTensorView::from_data([len, in_cols], task.qkv);
     let column = |head: usize| head * head_dim..(head + 1) * head_dim;
     let kv_head = head * kv_heads / heads;
-    let q = qkv.slice((task.first_query..last_query + 1, column(head)));
-    let k = qkv.slice((keys.clone(), column(heads + kv_head)));
-    let v = qkv.slice((keys.clone(), column(heads + kv_heads + kv_head)));
+    let query = qkv.slice((task.first_query..last_query + 1, column(head)));
+    let key = qkv.slice((keys.clone(), column(heads + kv_head)));
+    let value = qkv.slice((keys.clone(), column(heads + kv_heads + kv_head)));
 
     scratch.scores.resize(queries * keys.len(), 0.0);
     let options = GemmOptions { alpha: scale, ..GemmOptions::default() };
-    let (a, b) = (GemmInputA::Unpacked(q), GemmInputB::Unpacked(k.transposed()));
+    let (a, b) = (GemmInputA::Unpacked(query), GemmInputB::Unpacked(key.transposed()));
     gemm.gemm(&mut scratch.scores, a, b, options).map_err(Error::Product)?;
     for (row, scores) in scratch.scores.chunks_exact_mut(keys.len()).enumerate() {
         let seen = mask.keys(task.first_query + row, len);
@@ -111,7 +111,7 @@ fn attend(
 
     scratch.result.resize(queries * head_dim, 0.0);
     let scores = NdTensorView::from_data([queries, keys.len()], &scratch.scores[..]);
-    let (a, b) = (GemmInputA::Unpacked(scores), GemmInputB::Unpacked(v));
+    let (a, b) = (GemmInputA::Unpacked(scores), GemmInputB::Unpacked(value));
     gemm.gemm(&mut scratch.result, a, b, GemmOptions::default()).map_err(Error::Product)?;
     let rows = task.output.chunks_exact_mut(out_cols);
     for (row, result) in rows.zip(scratch.result.chunks_exact(head_dim)) {

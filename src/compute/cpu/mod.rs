@@ -14,9 +14,9 @@ mod pool;
 use rten_gemm::GemmExecutor;
 
 use self::arena::Arena;
-pub use self::arena::Buffer;
-pub use self::linear::Linear;
-pub use self::norm::{Norm, Tables};
+use self::arena::Buffer;
+use self::linear::Linear;
+use self::norm::{Norm, Tables};
 use super::exec::{
     Attention, DenseWeights, Epilogue, Error, Exec, Finish, NormWeights, Pooling, Span,
     TableWeights, Tokens, check_len,

@@ -85,6 +85,7 @@ struct Dot<'a> {
 impl SimdOp for Dot<'_> {
     type Output = f32;
 
+    #[expect(clippy::inline_always, reason = "a call would lose the instruction set of `dispatch`")]
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> f32 {
         let ops = isa.f32();

@@ -1,0 +1,54 @@
+# The only entry: people and CI call these targets and nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := target/venv
+
+.PHONY: help demo model check test test-clients bench compare golden fmt lint doc ci
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+demo: model ## Build, obtain the model and run a sample document through it
+	@$(CARGO) run --quiet --release --locked --example demo
+
+model: ## Obtain all-MiniLM-L6-v2 into models/, digests checked
+	@$(PYTHON) tests/model.py
+
+check: fmt-check lint doc test ## All that a change must pass
+
+test: model ## Obtain the model and run every test
+	$(CARGO) test --locked
+	$(CARGO) test --locked --doc
+	$(MAKE) test-clients
+
+test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clients
+	$(CARGO) build --locked
+	$(PYTHON) tests/clients/run.py --venv $(VENV)/clients --chunkflow $${CARGO_TARGET_DIR:-target}/debug/chunkflow
+
+bench: model ## Run every criterion bench
+	$(CARGO) bench --locked
+
+compare: model ## Measure beside candle-transformers on the same core; CORPUS=corpus.jsonl (BEIR)
+	$(PYTHON) benches/compare/run.py --corpus "$(CORPUS)"
+
+golden: model ## Make the reference vectors again (needs torch, several GB)
+	test -d $(VENV)/golden || $(PYTHON) -m venv $(VENV)/golden
+	$(VENV)/golden/bin/pip install --quiet -r tests/golden/requirements.txt
+	$(VENV)/golden/bin/python tests/golden/make_golden.py \
+		--model models/sentence-transformers/all-MiniLM-L6-v2 --out tests/golden
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+fmt-check:
+	$(CARGO) fmt --check
+
+lint: ## Run clippy over everything, warnings are errors
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+ci: check ## What CI runs
