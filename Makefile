@@ -11,7 +11,8 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: model ## Build, obtain the model and run a sample document through it
-	@$(CARGO) run --quiet --release --locked --example demo
+	$(CARGO) build --release --locked
+	@$${CARGO_TARGET_DIR:-target}/release/chunkflow demo
 
 model: ## Obtain all-MiniLM-L6-v2 into models/, digests checked
 	@$(PYTHON) tests/model.py

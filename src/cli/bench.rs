@@ -12,7 +12,7 @@ use super::input::{InputArgs, Plain};
 use crate::Error;
 use crate::embeddings::{EmbedOptions, Model};
 
-/// A document on five topics, also used by `doctor --verify`.
+/// A document on five topics, also used by `demo` and `doctor --verify`.
 pub(super) const SAMPLE: &str = include_str!("sample.txt");
 /// Texts made from the sample.
 const SAMPLE_TEXTS: usize = 256;

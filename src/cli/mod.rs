@@ -6,6 +6,7 @@ mod bench;
 mod chunk;
 mod completions;
 mod config;
+mod demo;
 mod doctor;
 mod embed;
 mod exit;
@@ -37,6 +38,7 @@ Examples:
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
   chunkflow serve --port 8080
+  chunkflow demo
   chunkflow doctor --verify";
 
 #[derive(Debug, Subcommand)]
@@ -47,6 +49,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
+    Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -64,6 +67,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),
         Command::Config(args) => config::run(&global, &args),
+        Command::Demo(args) => demo::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }
