@@ -30,7 +30,7 @@ pub fn install(settings: &LogSettings, auto_level: &str) -> Result<(), Error> {
     let installed = if pretty {
         builder.with_ansi(terminal && !config::no_color()).finish().try_init()
     } else {
-        builder.json().flatten_event(true).finish().try_init()
+        builder.json().flatten_event(true).with_span_list(false).finish().try_init()
     };
     installed.map_err(|error| invalid(error.to_string()))
 }

@@ -40,7 +40,7 @@ pub(super) async fn around(
     }
     let status = response.status().as_u16();
     let latency_ms = start.elapsed().as_secs_f64() * 1e3;
-    span.in_scope(|| tracing::info!(status, latency_ms, "answered"));
+    span.in_scope(|| tracing::info!(request_id = id, status, latency_ms, "answered"));
     response
 }
 

@@ -15,6 +15,7 @@ use crate::telemetry;
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Every command")]
 pub(super) struct GlobalArgs {
     /// Settings file (YAML); see `chunkflow config show`.
     #[arg(long, global = true, value_name = "FILE")]
@@ -32,6 +33,7 @@ pub(super) struct GlobalArgs {
 
 /// Which model runs, and how.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
 pub(super) struct ModelArgs {
     /// Known model or folder of one.
     #[arg(short, long, value_name = "NAME|DIR")]
@@ -40,14 +42,14 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "DIR")]
     models_dir: Option<PathBuf>,
     /// Where the model runs.
-    #[arg(long)]
+    #[arg(long, value_name = "auto|cpu", hide_possible_values = true)]
     device: Option<Device>,
     /// Working precision.
-    #[arg(long)]
+    #[arg(long, value_name = "f32", hide_possible_values = true)]
     dtype: Option<Dtype>,
     /// Form of the operations: fast, or candle's plain tensors.
-    #[arg(long)]
-    pub(super) engine: Option<Engine>,
+    #[arg(long, value_name = "native|candle", hide_possible_values = true)]
+    engine: Option<Engine>,
     /// CPU threads, 0 for all.
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
@@ -70,6 +72,7 @@ impl ModelArgs {
 
 /// Where results go.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// Write to a file instead of standard output.
     #[arg(short, long, value_name = "FILE")]

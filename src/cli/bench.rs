@@ -33,14 +33,14 @@ pub(super) struct BenchArgs {
     /// Column with the text in a Parquet file.
     #[arg(long, value_name = "NAME", default_value = "text")]
     column: String,
-    #[command(flatten)]
-    model: ModelArgs,
     /// Passes over the input; the median counts.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 #[derive(Serialize)]

@@ -12,22 +12,16 @@ use crate::pipeline;
 use crate::results::ChunkWriter;
 
 /// Cut documents into chunks where the topic changes, with vectors from the same pass.
-///
-/// A file is a document, and so is a line of JSON lines or a row of Parquet. Writes JSON lines:
-/// document, chunk, start and end in bytes, `start_char` and `end_char` in code points, tokens,
-/// strength of the boundary at the chunk's start, text, and the vector if asked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A file is a document, and so is a line of JSON lines or a row of Parquet. Writes JSON lines:
+document, chunk, start and end in bytes, start_char and end_char in code points, tokens,
+strength (how far the topic moves at the chunk's start, 0 to 2), text, and the vector if asked.
+
 Examples:
   chunkflow chunk book.txt --max-tokens 200
   chunkflow chunk corpus.jsonl --field body --vectors -o chunks.jsonl")]
 pub(super) struct ChunkArgs {
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    model: ModelArgs,
     /// The most tokens of a chunk, special tokens included.
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -43,6 +37,12 @@ pub(super) struct ChunkArgs {
     /// Leading dimensions of the vectors to keep, before normalisation.
     #[arg(long, value_name = "N")]
     dimensions: Option<usize>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitCode> {

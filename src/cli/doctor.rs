@@ -17,11 +17,11 @@ const MAX_DIFFERENCE: f32 = 4e-6;
 /// Print device, kernels and model; with --verify, compare the fast form with candle's.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    #[command(flatten)]
-    model: ModelArgs,
     /// Embed sample texts with both forms and print the largest difference.
     #[arg(long, conflicts_with = "engine")]
     verify: bool,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<ExitCode> {

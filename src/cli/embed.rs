@@ -23,14 +23,8 @@ Examples:
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow embed corpus.parquet --column text --dimensions 128 -o vectors.npy")]
 pub(super) struct EmbedArgs {
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    model: ModelArgs,
     /// How vectors are written [default: by the output's suffix, or jsonl].
-    #[arg(long)]
+    #[arg(long, value_name = "jsonl|parquet|npy|text", hide_possible_values = true)]
     format: Option<Format>,
     /// Leading dimensions to keep, before normalisation.
     #[arg(long, value_name = "N")]
@@ -42,8 +36,14 @@ pub(super) struct EmbedArgs {
     #[arg(long, value_name = "NAME")]
     prompt_name: Option<String>,
     /// Which end of a text beyond the model's length is dropped.
-    #[arg(long)]
+    #[arg(long, value_name = "left|right", hide_possible_values = true)]
     truncate: Option<Truncate>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitCode> {

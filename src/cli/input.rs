@@ -39,9 +39,10 @@ pub(super) enum Error {
 
 /// What is read.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
     /// Files to read; `-` or none is standard input.
-    #[arg(value_name = "FILES")]
+    #[arg(value_name = "FILES", help_heading = "Arguments")]
     files: Vec<PathBuf>,
     /// Field with the text: reads JSON lines [default for .jsonl: text].
     #[arg(long, value_name = "NAME")]
