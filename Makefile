@@ -4,6 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := target/venv
+MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench compare golden fmt lint doc ci
 
@@ -31,14 +32,23 @@ test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clie
 bench: model ## Run every criterion bench
 	$(CARGO) bench --locked
 
-compare: model ## Measure beside candle-transformers on the same core; CORPUS=corpus.jsonl (BEIR)
-	$(PYTHON) benches/compare/run.py --corpus "$(CORPUS)"
+compare: model ## Measure beside candle-transformers on one core; CORPUS=corpus.jsonl of BEIR's SciFact
+	@test -n "$(CORPUS)" || { echo "usage: make compare CORPUS=path/to/scifact/corpus.jsonl" >&2; exit 2; }
+	$(CARGO) build --release --locked --target-dir target
+	$(CARGO) build --release --locked --target-dir target/compare \
+		--manifest-path benches/compare/candle/Cargo.toml
+	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare
+	$(VENV)/compare/bin/pip install --quiet tokenizers
+	$(VENV)/compare/bin/python benches/compare/make_w1.py --corpus "$(CORPUS)" \
+		--tokenizer $(MODEL)/tokenizer.json --out target/w1.jsonl
+	$(PYTHON) benches/compare/run.py --model $(MODEL) --input target/w1.jsonl \
+		--chunkflow target/release/chunkflow --candle target/compare/release/compare-candle
 
 golden: model ## Make the reference vectors again (needs torch, several GB)
 	test -d $(VENV)/golden || $(PYTHON) -m venv $(VENV)/golden
 	$(VENV)/golden/bin/pip install --quiet -r tests/golden/requirements.txt
 	$(VENV)/golden/bin/python tests/golden/make_golden.py \
-		--model models/sentence-transformers/all-MiniLM-L6-v2 --out tests/golden
+		--model $(MODEL) --out tests/golden
 
 fmt: ## Format the code
 	$(CARGO) fmt

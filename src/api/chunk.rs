@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use super::error::{ApiError, ApiJson};
 use super::models::check_model;
 use super::{CancelOnDrop, SharedState};
 use crate::chunking::{Chunk, ChunkSpec};
+use crate::results::{ChunkRecord, chunk_records};
 use crate::{Error, pipeline};
 
 #[derive(Deserialize)]
@@ -30,54 +32,24 @@ pub(super) struct Request {
 }
 
 #[derive(Serialize)]
-pub(super) struct Response {
+struct Body<'a> {
     object: &'static str,
-    data: Vec<Document>,
-    model: String,
+    data: Vec<Document<'a>>,
+    model: &'a str,
     usage: Usage,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     object: &'static str,
     index: usize,
-    chunks: Vec<ChunkObject>,
-}
-
-#[derive(Serialize)]
-struct ChunkObject {
-    index: usize,
-    start: usize,
-    end: usize,
-    start_char: usize,
-    end_char: usize,
-    tokens: usize,
-    strength: Option<f32>,
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vector: Option<Vec<f32>>,
-}
-
-impl ChunkObject {
-    fn new(index: usize, chunk: Chunk, text: &str, vectors: bool) -> Self {
-        Self {
-            index,
-            start: chunk.bytes.start,
-            end: chunk.bytes.end,
-            start_char: chunk.chars.start,
-            end_char: chunk.chars.end,
-            tokens: chunk.tokens,
-            strength: chunk.strength,
-            text: text[chunk.bytes].to_owned(),
-            vector: vectors.then_some(chunk.vector),
-        }
-    }
+    chunks: Vec<ChunkRecord<'a>>,
 }
 
 pub(super) async fn create(
     State(state): State<SharedState>,
     ApiJson(request): ApiJson<Request>,
-) -> Result<Json<Response>, ApiError> {
+) -> Result<Response, ApiError> {
     check_model(&state, request.model.as_deref())?;
     let spec = ChunkSpec {
         max_tokens: request.max_tokens.unwrap_or(state.chunk.max_tokens),
@@ -91,16 +63,23 @@ pub(super) async fn create(
     let texts = texts(request.input)?;
     let guard = CancelOnDrop::default();
     let queued = state.worker.with_model(Arc::clone(&state.model), guard.flag());
-    let data = blocking(move || {
-        let documents = texts.iter().enumerate().map(|(index, text)| {
-            let chunks = pipeline::chunk(&queued, text, &spec, dimensions)?.into_iter().enumerate();
-            let chunks = chunks.map(|(n, chunk)| ChunkObject::new(n, chunk, text, request.vectors));
-            Ok(Document { object: "document", index, chunks: chunks.collect() })
-        });
-        Ok(documents.collect::<Result<Vec<_>, Error>>()?)
+    let (texts, chunked) = blocking(move || {
+        let chunked: Result<Vec<Vec<Chunk>>, Error> =
+            texts.iter().map(|text| pipeline::chunk(&queued, text, &spec, dimensions)).collect();
+        Ok((texts, chunked?))
     })
     .await?;
-    let tokens = data.iter().flat_map(|document| &document.chunks).map(|chunk| chunk.tokens).sum();
-    let model = state.model.name().to_owned();
-    Ok(Json(Response { object: "list", data, model, usage: Usage::new(tokens) }))
+    let data = texts.iter().zip(&chunked).enumerate().map(|(index, (text, chunks))| Document {
+        object: "document",
+        index,
+        chunks: chunk_records(text, chunks, request.vectors).collect(),
+    });
+    let tokens = chunked.iter().flatten().map(|chunk| chunk.tokens).sum();
+    let body = Body {
+        object: "list",
+        data: data.collect(),
+        model: state.model.name(),
+        usage: Usage::new(tokens),
+    };
+    Ok(Json(body).into_response())
 }

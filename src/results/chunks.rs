@@ -1,4 +1,4 @@
-//! Chunks as JSON lines.
+//! Chunks as they are written, and as JSON lines.
 
 use serde::Serialize;
 
@@ -6,9 +6,9 @@ use super::jsonl::write_line;
 use super::{Destination, Error};
 use crate::chunking::Chunk;
 
-#[derive(Serialize)]
-struct Record<'a> {
-    document: &'a str,
+/// A chunk as it is written, in files and in answers.
+#[derive(Debug, Serialize)]
+pub struct ChunkRecord<'a> {
     chunk: usize,
     start: usize,
     end: usize,
@@ -19,6 +19,33 @@ struct Record<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<&'a [f32]>,
+}
+
+/// A line: a chunk with its document's name.
+#[derive(Serialize)]
+struct Line<'a> {
+    document: &'a str,
+    #[serde(flatten)]
+    chunk: ChunkRecord<'a>,
+}
+
+/// The records of the chunks of `text`, with vectors only if asked.
+pub fn chunk_records<'a>(
+    text: &'a str,
+    chunks: &'a [Chunk],
+    vectors: bool,
+) -> impl Iterator<Item = ChunkRecord<'a>> {
+    chunks.iter().enumerate().map(move |(index, chunk)| ChunkRecord {
+        chunk: index,
+        start: chunk.bytes.start,
+        end: chunk.bytes.end,
+        start_char: chunk.chars.start,
+        end_char: chunk.chars.end,
+        tokens: chunk.tokens,
+        strength: chunk.strength,
+        text: &text[chunk.bytes.clone()],
+        vector: vectors.then_some(&chunk.vector[..]),
+    })
 }
 
 /// Writes one object a chunk.
@@ -39,20 +66,8 @@ impl ChunkWriter {
     /// # Errors
     /// When they cannot be written.
     pub fn write(&mut self, document: &str, text: &str, chunks: &[Chunk]) -> Result<(), Error> {
-        for (index, chunk) in chunks.iter().enumerate() {
-            let record = Record {
-                document,
-                chunk: index,
-                start: chunk.bytes.start,
-                end: chunk.bytes.end,
-                start_char: chunk.chars.start,
-                end_char: chunk.chars.end,
-                tokens: chunk.tokens,
-                strength: chunk.strength,
-                text: &text[chunk.bytes.clone()],
-                vector: self.vectors.then_some(&chunk.vector[..]),
-            };
-            write_line(&mut self.destination, &record)?;
+        for chunk in chunk_records(text, chunks, self.vectors) {
+            write_line(&mut self.destination, &Line { document, chunk })?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ mod parquet;
 mod rows;
 mod text;
 
-pub use chunks::ChunkWriter;
+pub use chunks::{ChunkRecord, ChunkWriter, chunk_records};
 pub use destination::Destination;
 pub use error::Error;
 pub use rows::{Format, Rows, Sink, open_sink};
