@@ -27,8 +27,10 @@ pub fn units(text: &str, offsets: &[Range<usize>], max_tokens: usize) -> Vec<Uni
         let end = start + sentence.len();
         let first = token;
         token += offsets[first..].partition_point(|offset| offset.start < end);
+        // A rule of sentences may break within a grapheme: U+203C, ZWJ and an emoji are one.
+        let within = grapheme_start(text, start) != start;
         match units.last_mut() {
-            Some(last) if first == token || last.tokens.is_empty() => {
+            Some(last) if first == token || last.tokens.is_empty() || within => {
                 last.bytes.end = end;
                 last.tokens.end = token;
             }

@@ -123,7 +123,7 @@ impl Model {
         let start = Instant::now();
         let (name, folder) = Registry::embedded()?.resolve(model, &options.models_dir)?;
         let spec = read_spec(&folder)?;
-        let modules = read_modules(&folder)?;
+        let modules = read_modules(&folder, spec.hidden)?;
         let tokenizer = load_tokenizer(&folder, &spec)?;
         let prompts: Prompts =
             folder.optional_json("config_sentence_transformers.json")?.unwrap_or_default();

@@ -78,7 +78,7 @@ fn yes() -> bool {
 
 /// Reads `modules.json`; a folder without one is a plain transformer with mean pooling, which is
 /// what sentence-transformers makes of it.
-pub(super) fn read_modules(folder: &Folder) -> Result<Modules, Error> {
+pub(super) fn read_modules(folder: &Folder, hidden: usize) -> Result<Modules, Error> {
     const FILE: &str = "modules.json";
     const SUPPORTED: &str = "Transformer, Pooling, any number of Dense, Normalize, in this order";
     let mut modules = Modules {
@@ -99,7 +99,8 @@ pub(super) fn read_modules(folder: &Folder) -> Result<Modules, Error> {
                 true
             }
             (2, "Dense") => {
-                modules.dense.push(read_dense(folder, &entry.path)?);
+                let columns = modules.dense.last().map_or(hidden, |dense| dense.out_features);
+                modules.dense.push(read_dense(folder, &entry.path, columns)?);
                 stage -= 1;
                 true
             }
@@ -163,7 +164,8 @@ fn flags(rest: &BTreeMap<String, serde_json::Value>) -> Vec<String> {
     if names.is_empty() { vec!["mean".to_owned()] } else { names }
 }
 
-fn read_dense(folder: &Folder, directory: &str) -> Result<Dense, Error> {
+/// Reads a Dense module behind one of `columns` outputs.
+fn read_dense(folder: &Folder, directory: &str, columns: usize) -> Result<Dense, Error> {
     let file = in_directory(directory, "config.json");
     let config: DenseConfig = folder.json(&file)?;
     let activation = match config.activation_function.rsplit('.').next() {
@@ -186,6 +188,14 @@ fn read_dense(folder: &Folder, directory: &str) -> Result<Dense, Error> {
             value: "true".to_owned(),
             supported: "false",
         });
+    }
+    let DenseConfig { in_features, out_features, .. } = config;
+    if in_features != columns || out_features == 0 {
+        let problem = format!(
+            "in_features is {in_features}, out_features {out_features}, the module before it gives \
+             {columns}"
+        );
+        return Err(Error::Malformed { path: folder.path(&file), problem });
     }
     Ok(Dense {
         directory: directory.to_owned(),

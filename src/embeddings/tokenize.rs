@@ -1,6 +1,7 @@
 //! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,10 @@ impl Tokenizer {
         let bytes = folder.read("tokenizer.json")?;
         let malformed =
             |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
+        // tokenizers 0.23 panics on some malformed files where it should refuse them.
+        let panicked = |_| malformed("tokenizers cannot read it".to_owned());
+        let mut inner = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .map_err(panicked)?
             .map_err(|error| malformed(error.to_string()))?;
         inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         inner.with_padding(None);
@@ -75,7 +79,8 @@ impl Tokenizer {
                 .with_normalizer(Some(Sequence::new(steps.collect())))
                 .map_err(|error| malformed(error.to_string()))?;
         }
-        let (prefix, suffix) = special_tokens(&inner)
+        let (prefix, suffix) = catch_unwind(AssertUnwindSafe(|| special_tokens(&inner)))
+            .map_err(panicked)?
             .ok_or_else(|| malformed("special tokens stand within the text".to_owned()))?;
         if prefix.len() + suffix.len() >= max_tokens {
             return Err(malformed(format!("special tokens fill all {max_tokens} tokens")));

@@ -50,7 +50,9 @@ pub struct Tables {
 impl Tables {
     pub(super) fn new(weights: TableWeights<'_>) -> Result<Self, Error> {
         let hidden = weights.hidden.max(1);
-        check_len("word embeddings beyond whole rows", weights.word.len() % hidden, 0)?;
+        for table in [Some(weights.word), weights.position, weights.token_type].iter().flatten() {
+            check_len("embeddings beyond whole rows", table.len() % hidden, 0)?;
+        }
         Ok(Self {
             hidden,
             word: weights.word.to_vec(),
@@ -95,6 +97,7 @@ pub(super) fn residual_norm(
     norm: &Norm,
 ) -> Result<Buffer, Error> {
     check_len("residual", residual.len(), x.len())?;
+    check_len("residual columns", residual.cols(), x.cols())?;
     check_len("norm weight", norm.weight.len(), x.cols())?;
     let cols = x.cols();
     x.par_chunks_mut(cols).zip(residual.par_chunks(cols)).with_min_len(BLOCK_ROWS).for_each(
