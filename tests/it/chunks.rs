@@ -1,0 +1,454 @@
+//! Chunks partition their text, keep the token limit and carry the mean of their tokens' states.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use chunkflow::chunking::{Chunk, ChunkSpec};
+use chunkflow::compute::Span;
+use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output};
+use chunkflow::pipeline;
+use rayon::prelude::*;
+use tempfile::TempDir;
+use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
+
+use crate::support::random_model::{Sizes, SplitMix64, write_random_model};
+use crate::support::{self, ENGINES, ONE_BATCH, bits, max_difference};
+
+const SIZES: Sizes = Sizes { hidden: 32, layers: 1, heads: 2, intermediate: 64, max_positions: 64 };
+
+/// A small model with the real tokenizer: cuts depend on real tokens, and weights cost little.
+fn small_folder() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = support::real_folder().join("tokenizer.json");
+        write_random_model(folder.path(), &tokenizer, &SIZES, 1).unwrap();
+        folder
+    });
+    folder.path()
+}
+
+fn small() -> &'static Model {
+    static SMALL: OnceLock<Model> = OnceLock::new();
+    SMALL.get_or_init(|| support::load(small_folder(), Engine::Native, ONE_BATCH))
+}
+
+fn spec(max_tokens: usize, target_tokens: usize) -> ChunkSpec {
+    ChunkSpec { max_tokens, target_tokens, size_weight: 1.0 }
+}
+
+fn chunk(model: &Model, text: &str, spec: &ChunkSpec) -> Vec<Chunk> {
+    pipeline::chunk(model, text, spec, None).unwrap()
+}
+
+/// Whatever must hold of the chunks of any text.
+fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
+    let (mut bytes, mut chars) = (0, 0);
+    for (index, chunk) in chunks.iter().enumerate() {
+        assert_eq!((chunk.bytes.start, chunk.chars.start), (bytes, chars), "a gap or overlap");
+        // Slicing fails between the bytes of a character.
+        let own = &text[chunk.bytes.clone()];
+        assert!(!own.is_empty(), "an empty chunk");
+        bytes = chunk.bytes.end;
+        chars += own.chars().count();
+        assert_eq!(chunk.chars.end, chars);
+
+        let tokens = model.tokenizer().count(own).unwrap();
+        assert_eq!(chunk.tokens, tokens, "{own:?}");
+        let single = own.graphemes(true).count() == 1;
+        assert!(tokens <= spec.max_tokens || single, "{tokens} tokens: {own:?}");
+
+        match chunk.strength {
+            None => assert_eq!(index, 0),
+            Some(strength) => {
+                assert!(index > 0 && (0.0..=2.0).contains(&strength), "{index} {strength}");
+            }
+        }
+        assert_eq!(chunk.vector.len(), model.dimensions());
+        let norm = support::widen(&chunk.vector).iter().map(|x| x * x).sum::<f64>().sqrt();
+        // A NaN is not below the limit either.
+        assert!((norm - 1.0).abs() < 1e-5, "length {norm} of {own:?}");
+    }
+    assert_eq!((bytes, chars), (text.len(), text.chars().count()), "the end is missing");
+}
+
+/// Between two characters that belong together is no place to cut.
+fn check_graphemes(text: &str, chunks: &[Chunk]) {
+    for chunk in chunks {
+        let mut cursor = GraphemeCursor::new(chunk.bytes.end, text.len(), true);
+        let near = &text[chunk.bytes.clone()];
+        assert!(cursor.is_boundary(text, 0).unwrap(), "a grapheme is cut after {near:?}");
+    }
+}
+
+const WORDS: [&str; 20] = [
+    "the",
+    "Cat",
+    "sleeps",
+    "RUN",
+    "e.g.",
+    "Dr.",
+    "U.S.A.",
+    "naïve",
+    "Straße",
+    "don't",
+    "well-known",
+    "antidisestablishmentarianism",
+    "I",
+    "a",
+    "[SEP]",
+    "[CLS]",
+    "[MASK]",
+    "##ing",
+    "C++",
+    "x_1",
+];
+const ENDS: [&str; 12] =
+    [". ", "! ", "? ", "... ", "?! ", ".\n", "。", "！", ".\u{201d} ", "; ", ": ", "\u{203c}"];
+const BREAKS: [&str; 12] = [
+    "\n", "\r\n", "\r", "\n\n", "\u{85}", "\u{2028}", "\u{2029}", "\t", "\u{a0}", "\u{3000}", " ",
+    "     ",
+];
+const CONTROLS: [&str; 10] = [
+    "\0",
+    "\u{1}",
+    "\u{1b}[0m",
+    "\u{7f}",
+    "\u{200b}",
+    "\u{feff}",
+    "\u{ad}",
+    "\u{202e}",
+    "\u{fffd}",
+    "\u{e000}",
+];
+const EMOJI: [&str; 13] = [
+    // Emoji whose parts rules of sentences may tear apart.
+    "\u{203c}\u{200d}\u{1f525}",
+    "! \u{1f3fd}",
+    "\u{1f3fd}",
+    "\u{1f600}",
+    "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}",
+    "\u{1f44d}\u{1f3fd}",
+    "\u{1f469}\u{1f3ff}\u{200d}\u{1f680}",
+    "\u{1f1e9}\u{1f1ea}",
+    "1\u{fe0f}\u{20e3}",
+    "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{200d}",
+    "\u{fe0f}",
+];
+const SCRIPTS: [&str; 10] = [
+    "שלום עולם. ",
+    "مرحبا بالعالم؟ ",
+    "\u{600}\u{661}\u{662}",
+    "नमस्ते क्षत्रिय। ",
+    "สวัสดีครับ",
+    "こんにちは。",
+    "안녕하세요 ",
+    "\u{1112}\u{1161}\u{11ab}",
+    "Привет, мир! ",
+    "Ω≈ç√∫",
+];
+
+/// Where a sentence ends within a grapheme, by the rules of Unicode, there is no cut.
+#[test]
+fn a_grapheme_across_the_end_of_a_sentence_stays_whole() {
+    let half = "one two three four five six seven eight nine ten";
+    for joint in ["!\u{1f3fd}", "\u{203c}\u{200d}\u{1f525}", "\u{2049}\u{fe0f}\u{200d}\u{1f469}"] {
+        let text = format!("{half}{joint} {half}.");
+        let chunks = chunk(small(), &text, &spec(16, 16));
+        assert!(chunks.len() > 1);
+        check_graphemes(&text, &chunks);
+    }
+}
+
+/// A text of a few to a few hundred pieces, from ordinary prose to what no one writes.
+fn random_text(random: &mut SplitMix64) -> String {
+    let limit = random.choose(&[4, 20, 60, 200]);
+    // Half of the texts are mostly words, so that sentences and sizes are common ones.
+    let kinds = random.choose(&[8, 24]);
+    let mut text = String::new();
+    for _ in 0..random.below(limit) {
+        match random.below(kinds) {
+            0..=3 => text.extend([random.choose(&WORDS), " "]),
+            4 => text.push_str("Then we walked home, slowly, in the rain. "),
+            5 | 6 => text.push_str(random.choose(&ENDS)),
+            7 | 8 => text.push_str(random.choose(&BREAKS)),
+            9 | 10 => text.push_str(random.choose(&EMOJI)),
+            11 | 12 => text.push_str(random.choose(&SCRIPTS)),
+            13 => text.push_str(random.choose(&CONTROLS)),
+            14 => repeat(&mut text, random, 12, cjk),
+            15 => {
+                text.push('e');
+                repeat(&mut text, random, 40, |random| scalar(0x300 + random.below(0x70)));
+            }
+            16 => repeat(&mut text, random, 400, |random| scalar(0x61 + random.below(26))),
+            17 => repeat(&mut text, random, 60, |random| scalar(0x30 + random.below(10))),
+            18 => repeat(&mut text, random, 60, |random| scalar(0x21 + random.below(15))),
+            19 => write!(text, "{}-{:x}", random.next_u64(), random.next_u64()).unwrap(),
+            20 => repeat(&mut text, random, 9, |random| scalar(random.below(0x11_0000))),
+            21 => repeat(&mut text, random, 30, |random| random.choose(&['.', '!', '?', ' '])),
+            22 => text.push_str("https://example.org/a/b?c=d&e=%20f#g "),
+            _ => repeat(&mut text, random, 90, |random| random.choose(&['a', '\u{1f600}', '字'])),
+        }
+    }
+    text
+}
+
+fn repeat(
+    text: &mut String,
+    random: &mut SplitMix64,
+    limit: usize,
+    mut next: impl FnMut(&mut SplitMix64) -> char,
+) {
+    for _ in 0..=random.below(limit) {
+        text.push(next(random));
+    }
+}
+
+fn cjk(random: &mut SplitMix64) -> char {
+    scalar(0x4e00 + random.below(0x5200))
+}
+
+/// The character at a code point; a replacement for surrogates.
+fn scalar(code: usize) -> char {
+    char::from_u32(code as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn random_case(seed: u64) -> (String, ChunkSpec) {
+    let mut random = SplitMix64::new(seed);
+    let text = random_text(&mut random);
+    let max_tokens = 16 + random.below(random.clone().choose(&[1, 10, 100]));
+    let target_tokens = 1 + random.below(max_tokens);
+    let size_weight = random.choose(&[0.0, 0.1, 1.0, 10.0]);
+    (text, ChunkSpec { max_tokens, target_tokens, size_weight })
+}
+
+#[test]
+fn chunks_of_ten_thousand_random_texts_keep_every_promise() {
+    let counts: Vec<usize> = (0..10_000_u64)
+        .into_par_iter()
+        .map(|seed| {
+            let (text, spec) = random_case(seed);
+            let chunks = chunk(small(), &text, &spec);
+            let checked = std::panic::catch_unwind(|| {
+                check_chunks(small(), &text, &spec, &chunks);
+                check_graphemes(&text, &chunks);
+            });
+            assert!(checked.is_ok(), "seed {seed}: {text:?} {spec:?}");
+            chunks.len()
+        })
+        .collect();
+    // The generator has to reach what it is for: no text, one chunk, and many.
+    let different: HashSet<usize> = counts.iter().map(|&count| count.min(30)).collect();
+    assert_eq!(different.len(), 31);
+}
+
+/// The content tokens of `text`, which is one window long: each one's first byte and hidden state.
+fn token_states(model: &Model, text: &str) -> Vec<(usize, Vec<f32>)> {
+    let (job, plan) = model.plan(&[text], &EmbedOptions::default()).unwrap();
+    assert_eq!(plan.truncated, [None]);
+    let content = 1..plan.tokens[0] as u32 - 1;
+    let spans = content.map(|start| Span { seq: 0, start, end: start + 1 }).collect();
+    let states = model.forward(Job { spans, output: Output::States, ..job }).unwrap();
+    let starts = model.tokenizer().encode(text).unwrap().offsets;
+    assert_eq!(states.len(), starts.len() * model.spec().hidden);
+    let rows = states.chunks_exact(model.spec().hidden).map(<[f32]>::to_vec);
+    starts.iter().map(|offset| offset.start).zip(rows).collect()
+}
+
+/// The mean of some states, at length 1.
+fn unit_mean<'a>(states: impl Iterator<Item = &'a Vec<f32>>) -> Vec<f64> {
+    let rows: Vec<&Vec<f32>> = states.collect();
+    let columns = 0..rows[0].len();
+    let mean = |column: usize| rows.iter().map(|row| f64::from(row[column])).sum::<f64>();
+    let sums: Vec<f64> = columns.map(mean).collect();
+    support::naive::normalize(&sums)
+}
+
+fn check_means(model: &Model, text: &str, spec: &ChunkSpec, expected_chunks: usize) {
+    let chunks = chunk(model, text, spec);
+    assert_eq!(chunks.len(), expected_chunks, "{text:?}");
+    let states = token_states(model, text);
+    for chunk in chunks {
+        let own = states.iter().filter(|(start, _)| chunk.bytes.contains(start));
+        let expected = unit_mean(own.map(|(_, state)| state));
+        let difference = max_difference(&chunk.vector, &expected);
+        assert!(difference < 1e-5, "{:?}: {difference:e}", &text[chunk.bytes]);
+    }
+}
+
+#[test]
+fn a_chunk_is_the_mean_of_its_tokens_in_the_whole_texts_context() {
+    // Sentences of 10, 5, 10 and 5 tokens: with two special tokens none has room for its
+    // neighbour in 16, and any two neighbours have in 20.
+    let text = "The river rose to the road in the night. The bridge was gone! \
+        Nobody in the village by the bridge had slept. Who would tell us?";
+    for model in [small(), support::real(Engine::Native), support::real(Engine::Candle)] {
+        check_means(model, text, &spec(16, 16), 4);
+        check_means(model, text, &spec(20, 20), 2);
+    }
+}
+
+#[test]
+fn a_sentence_alone_is_the_mean_of_its_content_tokens() {
+    let text = "A cheetah is running behind its prey";
+    for model in [small(), support::real(Engine::Native), support::real(Engine::Candle)] {
+        check_means(model, text, &spec(64, 32), 1);
+        // The model's own pooling takes in the special tokens, chunks leave them out.
+        let sentence = model.embed(&[text], &EmbedOptions::default()).unwrap().data;
+        let vector = support::widen(&chunk(model, text, &spec(64, 32))[0].vector);
+        assert!(max_difference(&sentence, &vector) > 1e-3);
+    }
+}
+
+#[test]
+fn strength_is_how_far_three_sentences_turn_from_the_three_before() {
+    let sentences =
+        ["The river rose to the road in the night. ", "Nobody in the old village had slept. "];
+    let text = sentences.concat().repeat(4) + "In the end the mayor came by boat.";
+    for model in [small(), support::real(Engine::Native)] {
+        // One sentence a chunk, so that chunks' vectors are those of the sentences.
+        let chunks = chunk(model, &text, &spec(16, 16));
+        assert_eq!(chunks.len(), 9);
+        let sum = |range: Range<usize>| -> Vec<f64> {
+            let column = |c: usize| chunks[range.clone()].iter().map(move |chunk| chunk.vector[c]);
+            (0..model.dimensions()).map(|c| column(c).map(f64::from).sum()).collect()
+        };
+        for gap in 1..9 {
+            let window = 3.min(gap).min(9 - gap);
+            let before = support::naive::normalize(&sum(gap - window..gap));
+            let after = support::naive::normalize(&sum(gap..gap + window));
+            let cosine: f64 = before.iter().zip(after).map(|(x, y)| x * y).sum();
+            let strength = f64::from(chunks[gap].strength.unwrap());
+            assert!((strength - (1.0 - cosine)).abs() < 1e-5, "gap {gap}: {strength} {cosine}");
+        }
+    }
+}
+
+#[test]
+fn dimensions_cut_the_vector_before_it_is_normalised() {
+    let text = "One. Two. Three.";
+    let whole = chunk(small(), text, &spec(32, 16));
+    let cut = pipeline::chunk(small(), text, &spec(32, 16), Some(5)).unwrap();
+    for (whole, cut) in whole.iter().zip(&cut) {
+        let expected = support::naive::normalize(&support::widen(&whole.vector[..5]));
+        assert!(max_difference(&cut.vector, &expected) < 1e-6);
+    }
+    assert_eq!(whole.len(), cut.len());
+}
+
+/// A text of about 20,000 tokens: hundreds of windows, in more than one job.
+fn long_text() -> String {
+    let mut random = SplitMix64::new(3);
+    let mut text = String::new();
+    while text.len() < 80_000 {
+        for _ in 0..3 + random.below(20) {
+            text.extend([random.choose(&WORDS[..11]), " "]);
+        }
+        text.push_str(random.choose(&ENDS[..5]));
+    }
+    text
+}
+
+#[test]
+fn a_long_text_has_the_same_chunks_whatever_the_batches_and_threads() {
+    let text = long_text();
+    let spec = spec(48, 40);
+    let expected = chunk(small(), &text, &spec);
+    assert!(small().tokenizer().count(&text).unwrap() > 17_000 && expected.len() > 300);
+    check_chunks(small(), &text, &spec, &expected);
+    for (budget, threads) in [(1, 2), (100, 1), (1_000, 3)] {
+        let model = support::load(small_folder(), Engine::Native, budget);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let chunks = pool.install(|| chunk(&model, &text, &spec));
+        assert_eq!(chunks, expected, "{budget} tokens a batch, {threads} threads");
+        let same = |(a, b): (&Chunk, &Chunk)| bits(&a.vector) == bits(&b.vector);
+        assert!(chunks.iter().zip(&expected).all(same));
+    }
+}
+
+#[test]
+fn an_empty_text_has_no_chunks() {
+    for engine in ENGINES {
+        assert_eq!(chunk(support::real(engine), "", &spec(16, 16)), []);
+    }
+}
+
+#[test]
+fn a_text_without_tokens_is_one_chunk() {
+    for text in [" ", "\n\n\t  \u{3000}", "\0\u{1}\u{2}", "\u{200b}", "\r\n\r\n \u{85}\u{2028} "] {
+        let chunks = chunk(small(), text, &spec(16, 16));
+        assert_eq!(chunks.len(), 1, "{text:?}");
+        check_chunks(small(), text, &spec(16, 16), &chunks);
+        assert_eq!(chunks[0].tokens, 2);
+    }
+}
+
+#[test]
+fn a_specification_out_of_range_is_named() {
+    let weight = |size_weight| ChunkSpec { size_weight, ..spec(32, 16) };
+    for (spec, expected) in [
+        (spec(15, 15), "max_tokens is 15, at least 16 are needed"),
+        (spec(0, 0), "max_tokens is 0, at least 16 are needed"),
+        (spec(32, 0), "target_tokens is 0, allowed are 1 to max_tokens (32)"),
+        (spec(32, 33), "target_tokens is 33, allowed are 1 to max_tokens (32)"),
+        (weight(-0.5), "size_weight is -0.5, allowed are finite values from 0"),
+        (weight(f64::NAN), "size_weight is NaN, allowed are finite values from 0"),
+        (weight(f64::INFINITY), "size_weight is inf, allowed are finite values from 0"),
+    ] {
+        // An empty text is no way around the check.
+        for text in ["", "One. Two."] {
+            let error = pipeline::chunk(small(), text, &spec, None).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), chunkflow::ErrorKind::Input);
+        }
+    }
+    for dimensions in [0, 33] {
+        let error = pipeline::chunk(small(), "One.", &spec(32, 16), Some(dimensions)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("dimensions is {dimensions}, this model allows 1 to 32")
+        );
+    }
+}
+
+const COOKING: &str = "Chop the onions and fry them gently in butter. Add the garlic and stir \
+    until it smells sweet. Pour in the stock and let the soup simmer for an hour. Season it with \
+    salt, pepper and fresh thyme. Roast the carrots in the oven until they are brown. Serve the \
+    soup hot with crusty bread. ";
+const ASTRONOMY: &str = "A telescope gathers the faint light of distant galaxies. Stars form where \
+    clouds of gas collapse under gravity. Jupiter is the largest planet of the solar system. \
+    Astronomers measure the redshift of a quasar's spectrum. A neutron star remains after a \
+    supernova. The orbit of a comet carries it far beyond Neptune. ";
+
+/// Byte and strength of every cut.
+fn cuts(chunks: &[Chunk]) -> Vec<(usize, f32)> {
+    chunks[1..].iter().map(|chunk| (chunk.bytes.start, chunk.strength.unwrap())).collect()
+}
+
+fn check_topics(engine: Engine, first: &str, second: &str) {
+    let model = support::real(engine);
+    let text = format!("{first}{second}");
+    let all = model.tokenizer().count(&text).unwrap();
+    // All but one token fit, so that one cut is forced and its place is free.
+    let one = cuts(&chunk(model, &text, &spec(all - 1, all - 1)));
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert_eq!(one[0].0, first.len(), "{engine:?}");
+    // Many cuts: the topics' change is one of them, and the strongest.
+    let many = cuts(&chunk(model, &text, &spec(40, 30)));
+    assert!(many.len() >= 3, "{many:?}");
+    let strongest = many.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert_eq!(strongest.0, first.len(), "{engine:?} {many:?}");
+}
+
+#[test]
+fn two_topics_are_cut_where_they_meet() {
+    for engine in ENGINES {
+        check_topics(engine, COOKING, ASTRONOMY);
+        check_topics(engine, ASTRONOMY, COOKING);
+    }
+}

@@ -1,0 +1,30 @@
+//! The engine against its oracles: golden vectors, plain loops, and the promises of its design.
+
+/// Chunks partition their text and keep their limit.
+mod chunks;
+/// Exit codes, messages and files left behind are what a user is promised.
+mod cli;
+/// A wrong setting names its source, and of two right ones the nearer wins.
+mod config;
+/// Every operation of both forms against loops in f64.
+mod exec;
+/// Every format holds the same texts and the same bits.
+mod formats;
+/// A vector has the same bits in any company and on any number of threads.
+mod invariance;
+/// Memory does not follow the size of the input.
+mod memory;
+/// A wrong model is a clear error, never a panic.
+mod model_files;
+/// Tokens and vectors are those of sentence-transformers.
+mod parity;
+/// The binary under test, and what a run of it left.
+mod process;
+/// The service keeps the contract that clients and operators rely on.
+mod serve;
+/// A running service, and a small client of it.
+mod server_support;
+/// What several modules share.
+mod support;
+/// The queue answers every job once, and refuses what it cannot hold.
+mod worker;
