@@ -11,7 +11,7 @@ use chunkflow::embeddings::{EmbedOptions, Engine, Model, ModelOptions};
 use self::random_model::{Sizes, write_random_model};
 
 /// Five paragraphs on five topics.
-pub const DOCUMENT: &str = include_str!("../../src/cli/sample.txt");
+pub(crate) const DOCUMENT: &str = include_str!("../../src/cli/sample.txt");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,13 +34,13 @@ fn load(folder: &Path) -> Model {
 
 /// The real all-MiniLM-L6-v2.
 #[must_use]
-pub fn minilm() -> Model {
+pub(crate) fn minilm() -> Model {
     load(&minilm_folder())
 }
 
 /// Seeded random weights in the shape of BERT-base, with MiniLM's tokenizer.
 #[must_use]
-pub fn bert_base() -> Model {
+pub(crate) fn bert_base() -> Model {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sizes =
         Sizes { hidden: 768, layers: 12, heads: 12, intermediate: 3_072, max_positions: 512 };
@@ -51,7 +51,7 @@ pub fn bert_base() -> Model {
 
 /// `count` texts of one to ten sentences.
 #[must_use]
-pub fn texts(count: usize) -> Vec<String> {
+pub(crate) fn texts(count: usize) -> Vec<String> {
     let sentences: Vec<&str> = DOCUMENT.split_inclusive(". ").collect();
     let text = |index: usize| {
         let sentences = sentences.iter().cycle().skip(index * 7 % sentences.len());
@@ -62,13 +62,13 @@ pub fn texts(count: usize) -> Vec<String> {
 
 /// `texts` as slices.
 #[must_use]
-pub fn slices(texts: &[String]) -> Vec<&str> {
+pub(crate) fn slices(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 
 /// Tokens of `texts` for `model`.
 #[must_use]
-pub fn tokens(model: &Model, texts: &[&str]) -> u64 {
+pub(crate) fn tokens(model: &Model, texts: &[&str]) -> u64 {
     let (job, _) = model.plan(texts, &EmbedOptions::default()).expect("texts tokenise");
     job.packed.tokens() as u64
 }

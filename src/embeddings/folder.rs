@@ -76,10 +76,8 @@ impl Folder {
 
     fn verify(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
         let Some(expected) = self.sha256.get(file) else { return Ok(()) };
-        let digits = Sha256::digest(bytes);
-        let digits = digits.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         let actual: String =
-            digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+            Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         if &actual == expected {
             return Ok(());
         }

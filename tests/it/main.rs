@@ -1,4 +1,5 @@
 //! The engine against its oracles: golden vectors, plain loops, and the promises of its design.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 /// Chunks partition their text and keep their limit.
 mod chunks;
@@ -26,5 +27,7 @@ mod serve;
 mod server_support;
 /// What several modules share.
 mod support;
+/// The house rules that no compiler checks.
+mod tidy;
 /// The queue answers every job once, and refuses what it cannot hold.
 mod worker;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support;
 
 /// No command of these tests takes nearly as long; one that does hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The path of the binary.
 pub(crate) fn binary() -> PathBuf {
@@ -133,13 +133,22 @@ impl Place {
 }
 
 /// Polls until `condition` gives something; `what` says what was waited for.
-pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(DEADLINE, what, condition)
+}
+
+/// The same with a deadline of its own.
+pub(crate) fn wait_at_most<T>(
+    deadline: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        assert!(start.elapsed() < deadline, "waited {deadline:?} for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -288,7 +288,7 @@ fn chunks_partition_the_text_and_are_the_librarys() {
         assert_eq!(chunks.len(), expected.len());
         let mut joined = String::new();
         for (number, (chunk, expected)) in chunks.iter().zip(&expected).enumerate() {
-            assert_eq!((size(&chunk["index"]), size(&chunk["start"])), (number, joined.len()));
+            assert_eq!((size(&chunk["chunk"]), size(&chunk["start"])), (number, joined.len()));
             joined.push_str(chunk["text"].as_str().unwrap());
             assert_eq!(size(&chunk["end"]), joined.len());
             assert_eq!(size(&chunk["start_char"])..size(&chunk["end_char"]), expected.chars);

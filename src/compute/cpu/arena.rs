@@ -98,6 +98,6 @@ mod tests {
         let mut b = arena.take(3, 3);
         a.fill(1.0);
         b.fill(2.0);
-        assert!(a.iter().all(|&x| x == 1.0));
+        assert!(a.iter().all(|x| x.to_bits() == 1.0_f32.to_bits()));
     }
 }
