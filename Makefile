@@ -38,7 +38,7 @@ compare: model ## Measure beside candle-transformers on one core; CORPUS=corpus.
 	$(CARGO) build --release --locked --target-dir target/compare \
 		--manifest-path benches/compare/candle/Cargo.toml
 	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare
-	$(VENV)/compare/bin/pip install --quiet tokenizers
+	$(VENV)/compare/bin/pip install --quiet tokenizers==0.23.3
 	$(VENV)/compare/bin/python benches/compare/make_w1.py --corpus "$(CORPUS)" \
 		--tokenizer $(MODEL)/tokenizer.json --out target/w1.jsonl
 	$(PYTHON) benches/compare/run.py --model $(MODEL) --input target/w1.jsonl \
