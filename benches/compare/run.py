@@ -25,8 +25,8 @@ from statistics import median
 CANDLE_LOCK = Path(__file__).parent / "candle" / "Cargo.lock"
 # candle and rayon read these, and one thread is what the claim is about.
 ONE_THREAD = {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
-# Below this, the pinned core did other work meanwhile and wall-clock figures are too low. The slower
-# program runs longer and suffers more, so that such a round flatters the faster one.
+# Below this, the pinned core did other work meanwhile and wall-clock figures are too low. Rounds
+# like that can flatter either program, as the two run for different times.
 QUIET_CPU_SHARE = 0.95
 TOKEN_TOLERANCE = 0.005
 

@@ -229,13 +229,15 @@ fn random_case(seed: u64) -> (String, ChunkSpec) {
 
 #[test]
 fn chunks_of_ten_thousand_random_texts_keep_every_promise() {
+    // Loaded here: a thread of the pool that waited for another's loading could hold up both.
+    let model = small();
     let counts: Vec<usize> = (0..10_000_u64)
         .into_par_iter()
         .map(|seed| {
             let (text, spec) = random_case(seed);
-            let chunks = chunk(small(), &text, &spec);
+            let chunks = chunk(model, &text, &spec);
             let checked = std::panic::catch_unwind(|| {
-                check_chunks(small(), &text, &spec, &chunks);
+                check_chunks(model, &text, &spec, &chunks);
                 check_graphemes(&text, &chunks);
             });
             assert!(checked.is_ok(), "seed {seed}: {text:?} {spec:?}");
