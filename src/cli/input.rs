@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-/// The longest line or document read, in bytes.
-const MAX_DOCUMENT_BYTES: usize = 64 << 20;
+/// The longest line or document read, in bytes. The tokenizer holds some 60 bytes for each.
+const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 
 /// What can be wrong with an input. `place` is a file with a line or row.
 #[derive(Debug, thiserror::Error)]
