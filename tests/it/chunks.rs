@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -236,10 +237,10 @@ fn chunks_of_ten_thousand_random_texts_keep_every_promise() {
         .map(|seed| {
             let (text, spec) = random_case(seed);
             let chunks = chunk(model, &text, &spec);
-            let checked = std::panic::catch_unwind(|| {
+            let checked = catch_unwind(AssertUnwindSafe(|| {
                 check_chunks(model, &text, &spec, &chunks);
                 check_graphemes(&text, &chunks);
-            });
+            }));
             assert!(checked.is_ok(), "seed {seed}: {text:?} {spec:?}");
             chunks.len()
         })

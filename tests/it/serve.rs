@@ -425,10 +425,10 @@ fn no_text_of_a_request_is_logged() {
     let statuses = answers.map(|answer| answer.status);
     assert_eq!(statuses, [200, 404, 400, 400, 400, 200, 400, 404, 404, 200]);
     server.terminate();
-    let (_, log) = server.wait();
-    assert!(log.matches("\"answered\"").count() >= 10, "{log}");
+    let (_, logged) = server.wait();
+    assert!(logged.matches("\"answered\"").count() >= 10, "{logged}");
     let told: Vec<String> =
-        log.lines().filter(|line| line.contains(MARKER)).map(str::to_owned).collect();
+        logged.lines().filter(|line| line.contains(MARKER)).map(str::to_owned).collect();
     check_none(&told);
 }
 
