@@ -15,8 +15,11 @@ use crate::config::{self, Error, LogFormat, LogSettings};
 /// When the level is neither a level nor a filter, or a subscriber is installed already.
 pub fn install(settings: &LogSettings, auto_level: &str) -> Result<(), Error> {
     let level = if settings.level == "auto" { auto_level } else { &settings.level };
-    let filter = config::rust_log().unwrap_or_else(|| level.to_owned());
-    let invalid = |problem: String| Error::Invalid(format!("log.level: {problem}"));
+    let (key, filter) = match config::rust_log() {
+        Some(filter) => ("RUST_LOG", filter),
+        None => ("log.level", level.to_owned()),
+    };
+    let invalid = |problem: String| Error::Invalid(format!("{key}: {problem}"));
     let filter = EnvFilter::builder()
         .parse(&filter)
         .map_err(|error| invalid(format!("`{filter}` is no level or filter: {error}")))?;

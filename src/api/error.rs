@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -107,6 +107,16 @@ impl<T: DeserializeOwned> FromRequest<SharedState> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &SharedState) -> Result<Self, ApiError> {
+        let limit = state.max_body_bytes;
+        let too_large = || {
+            let message = format!("the body is larger than {limit} bytes");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
+        // A body that says its size need not be sent to be refused.
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if length.and_then(|length| length.parse().ok()).is_some_and(|bytes: usize| bytes > limit) {
+            return Err(too_large());
+        }
         let rejection = match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => return Ok(Self(body)),
             Err(rejection) => rejection,
@@ -119,9 +129,7 @@ impl<T: DeserializeOwned> FromRequest<SharedState> for ApiJson<T> {
             JsonRejection::BytesRejection(_)
                 if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
             {
-                let limit = state.max_body_bytes;
-                let message = format!("the body is larger than {limit} bytes");
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+                too_large()
             }
             _ => ApiError::new(StatusCode::BAD_REQUEST, message),
         })

@@ -37,7 +37,9 @@ fn code(error: &anyhow::Error) -> u8 {
             _ => 65,
         };
     }
-    match error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind) {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind);
+    let io = || error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    match kind.or_else(|| io().map(|_| ErrorKind::Io)) {
         Some(ErrorKind::Input | ErrorKind::Model) => 65,
         Some(ErrorKind::NotFound) => 66,
         Some(ErrorKind::Device | ErrorKind::Unavailable) => 69,

@@ -22,8 +22,8 @@ pub(super) enum Error {
     Utf8 { place: String, byte: usize },
     #[error("{place}: longer than {MAX_DOCUMENT_BYTES} bytes")]
     TooLong { place: String },
-    #[error("{place}: not a JSON object: {source}")]
-    Json { place: String, source: serde_json::Error },
+    #[error("{place}:{column}: not a JSON object: {problem}")]
+    Json { place: String, column: usize, problem: String },
     #[error("{place}: {problem}")]
     Field { place: String, problem: String },
     #[cfg(feature = "parquet")]
@@ -208,7 +208,12 @@ fn parse_json(place: String, line: &str, field: &str, id: &str) -> Result<Docume
     let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_str(line);
     let mut object = match parsed {
         Ok(object) => object,
-        Err(source) => return Err(Error::Json { place, source }),
+        Err(error) => {
+            // The parser saw this line alone, so its line number would only mislead.
+            let problem = error.to_string();
+            let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
+            return Err(Error::Json { place, column: error.column(), problem });
+        }
     };
     let text = match object.remove(field) {
         Some(Value::String(text)) => text,

@@ -37,7 +37,7 @@ impl Destination {
         if !replace && path.exists() {
             return Err(Error::Exists { path: path.to_owned() });
         }
-        // A device or pipe is written in place: there is no name to keep clean.
+        // A device or pipe cannot be replaced by a complete file: that is what `>` is for.
         let special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
         let create = |source| Error::Create { path: path.to_owned(), source };
         if special || path.is_dir() {
@@ -95,6 +95,11 @@ impl Destination {
                 })
             }
         }
+    }
+
+    /// What it is called in errors.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn write_error(&self, source: io::Error) -> Error {

@@ -34,8 +34,9 @@ pub(super) fn open(destination: Destination, dimensions: usize) -> Result<Box<dy
         .set_dictionary_enabled(false)
         .set_compression(Compression::SNAPPY)
         .build();
+    let path = destination.path().to_owned();
     let writer = ArrowWriter::try_new(destination, Arc::clone(&schema), Some(properties))
-        .map_err(|error| Error::Write { path: "Parquet output".into(), source: io_error(error) })?;
+        .map_err(|error| Error::Write { path, source: io_error(error) })?;
     Ok(Box::new(ParquetSink { writer, schema, dimensions }))
 }
 
@@ -79,12 +80,11 @@ impl Sink for ParquetSink {
         written.map_err(|error| self.writer.inner().write_error(io_error(error)))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), Error> {
-        let finished = self.writer.finish();
-        finished.map_err(|error| self.writer.inner().write_error(io_error(error)))?;
-        let unfinished =
-            |error| Error::Write { path: "Parquet output".into(), source: io_error(error) };
-        self.writer.into_inner().map_err(unfinished)?.commit()
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        let path = self.writer.inner().path().to_owned();
+        // It writes the footer itself and refuses after the writer's own `finish`.
+        let finished = self.writer.into_inner();
+        finished.map_err(|error| Error::Write { path, source: io_error(error) })?.commit()
     }
 }
 

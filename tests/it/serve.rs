@@ -201,7 +201,11 @@ fn wrong_routes_methods_types_and_sizes_have_their_own_status() {
 
 #[test]
 fn a_large_body_is_refused_before_it_is_sent() {
-    let server = Server::with(&folder(), &[("CHUNKFLOW__SERVER__MAX_BODY_BYTES", "2048")], &[]);
+    let variables = [
+        ("CHUNKFLOW__SERVER__MAX_BODY_BYTES", "2048"),
+        ("CHUNKFLOW__SERVER__REQUEST_TIMEOUT_S", "9"),
+    ];
+    let server = Server::with(&folder(), &variables, &[]);
     let body = vec![b' '; 1 << 20];
     let mut connection = Connection::open(server.address());
     // The head alone tells the size, and nothing that is not sent can break the connection.

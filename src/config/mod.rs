@@ -4,7 +4,8 @@
 //! `config/default.yaml`, which is embedded and holds every key. An unknown key or a bad value is
 //! an error that names where it came from.
 
-use std::net::IpAddr;
+mod settings;
+
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
@@ -12,18 +13,24 @@ use figment::providers::{Env, Serialized};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use garde::Validate;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::chunking::ChunkSpec;
-use crate::embeddings::{Engine, ModelOptions, Truncate};
+pub use self::settings::{
+    ComputeSettings, Config, Device, Dtype, EmbedSettings, LogFormat, LogSettings, ModelSettings,
+    ServerSettings,
+};
 
-const DEFAULT: &str = include_str!("../config/default.yaml");
+const DEFAULT: &str = include_str!("../../config/default.yaml");
 /// Profiles that the binary carries; a file `config/NAME.yaml` beside it goes before them.
 const PROFILES: [(&str, &str); 2] = [
-    ("production", include_str!("../config/production.yaml")),
-    ("test", include_str!("../config/test.yaml")),
+    ("production", include_str!("../../config/production.yaml")),
+    ("test", include_str!("../../config/test.yaml")),
 ];
 const PREFIX: &str = "CHUNKFLOW__";
+/// What the embedded defaults are called.
+const DEFAULT_ORIGIN: &str = "default";
 
 /// Selects the profile.
 pub const CHUNKFLOW_ENV: &str = "CHUNKFLOW_ENV";
@@ -48,147 +55,6 @@ pub enum Error {
     /// Keys or values are wrong; one line each.
     #[error("{0}")]
     Invalid(String),
-}
-
-/// All settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Which model.
-    #[garde(dive)]
-    pub model: ModelSettings,
-    /// How it runs.
-    #[garde(dive)]
-    pub compute: ComputeSettings,
-    /// How texts are embedded.
-    #[garde(skip)]
-    pub embed: EmbedSettings,
-    /// How documents are cut.
-    #[garde(skip)]
-    pub chunk: ChunkSpec,
-    /// The HTTP service.
-    #[garde(dive)]
-    pub server: ServerSettings,
-    /// What is logged, and how.
-    #[garde(skip)]
-    pub log: LogSettings,
-}
-
-/// Section `model`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSettings {
-    /// A known name, or a folder.
-    #[garde(length(min = 1))]
-    pub name: String,
-    /// Where known models stand.
-    #[garde(skip)]
-    pub dir: PathBuf,
-}
-
-/// Section `compute`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct ComputeSettings {
-    /// Where the model runs.
-    #[garde(skip)]
-    pub device: Device,
-    /// Working precision.
-    #[garde(skip)]
-    pub dtype: Dtype,
-    /// Which form of the operations.
-    #[garde(skip)]
-    pub engine: Engine,
-    /// CPU threads, 0 for all.
-    #[garde(range(max = 1024))]
-    pub threads: usize,
-    /// Tokens of one forward pass.
-    #[garde(range(min = 1, max = 1_048_576))]
-    pub max_batch_tokens: usize,
-}
-
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// The best that there is.
-    Auto,
-    /// The processor.
-    Cpu,
-}
-
-/// Working precision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit floating point: exact.
-    F32,
-}
-
-/// Section `embed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EmbedSettings {
-    /// Which end of a too long text is dropped.
-    pub truncate: Truncate,
-}
-
-/// Section `server`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct ServerSettings {
-    /// Address to listen on.
-    #[garde(skip)]
-    pub host: IpAddr,
-    /// Port to listen on, 0 for any free one.
-    #[garde(skip)]
-    pub port: u16,
-    /// Largest request body.
-    #[garde(range(min = 1024, max = 1_073_741_824))]
-    pub max_body_bytes: usize,
-    /// Longest time for a request.
-    #[garde(range(min = 1, max = 86_400))]
-    pub request_timeout_s: u64,
-    /// Longest time that requests in flight have after a signal to stop.
-    #[garde(range(max = 86_400))]
-    pub shutdown_grace_s: u64,
-    /// Tokens that may wait.
-    #[garde(range(min = 1))]
-    pub max_queued_tokens: usize,
-}
-
-/// Section `log`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogSettings {
-    /// A level or a filter.
-    pub level: String,
-    /// How lines look.
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Pretty on a terminal, JSON otherwise.
-    Auto,
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Config {
-    /// How models are loaded under these settings.
-    #[must_use]
-    pub fn model_options(&self) -> ModelOptions {
-        ModelOptions {
-            models_dir: self.model.dir.clone(),
-            engine: self.compute.engine,
-            max_batch_tokens: self.compute.max_batch_tokens,
-        }
-    }
 }
 
 /// A setting given on the command line.
@@ -224,7 +90,8 @@ impl Layers {
     /// # Errors
     /// When a file cannot be read or parsed, or the profile is unknown.
     pub fn collect(file: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
-        let mut figment = Figment::from(Yaml { name: "default".to_owned(), text: DEFAULT.into() });
+        let mut figment =
+            Figment::from(Yaml { name: DEFAULT_ORIGIN.to_owned(), text: DEFAULT.into() });
         if let Some(profile) = variable(CHUNKFLOW_ENV) {
             figment = figment.merge(read_profile(&profile)?);
         }
@@ -243,12 +110,19 @@ impl Layers {
     /// # Errors
     /// When keys are unknown or values bad, all of them at once.
     pub fn config(&self) -> Result<Config, Error> {
-        let config: Config = self.figment.extract().map_err(|errors| {
+        let mut config: Config = self.figment.extract().map_err(|errors| {
             let lines: Vec<String> =
                 errors.into_iter().map(|error| self.describe(&error)).collect();
             Error::Invalid(lines.join("\n"))
         })?;
+        if self.origin("chunk.target_tokens") == DEFAULT_ORIGIN {
+            // A lower limit alone is no contradiction.
+            config.chunk.target_tokens = config.chunk.target_tokens.min(config.chunk.max_tokens);
+        }
         let mut problems = Vec::new();
+        if let Err(problem) = telemetry_filter(&config.log.level) {
+            problems.push(("log.level".to_owned(), problem));
+        }
         if let Err(report) = config.validate() {
             problems
                 .extend(report.iter().map(|(path, error)| (path.to_string(), error.to_string())));
@@ -294,6 +168,9 @@ impl Layers {
             other => other.to_string(),
         };
         let key = path.join(".");
+        if key.is_empty() {
+            return problem;
+        }
         match error.metadata.as_ref().map(|metadata| origin_of(metadata, &key)) {
             Some(origin) => format!("{key}: {problem} (from {origin})"),
             None => format!("{key}: {problem} (from {})", self.origin(&key)),
@@ -303,9 +180,21 @@ impl Layers {
     fn origin(&self, key: &str) -> String {
         match self.figment.find_metadata(key) {
             Some(metadata) => origin_of(metadata, key),
-            None => "default".to_owned(),
+            None => DEFAULT_ORIGIN.to_owned(),
         }
     }
+}
+
+/// `level` as a filter, `auto` excepted, which depends on the command.
+fn telemetry_filter(level: &str) -> Result<(), String> {
+    let problem = if level.contains(['=', ',', '[']) {
+        EnvFilter::builder().parse(level).err().map(|error| error.to_string())
+    } else {
+        // As a filter, a misspelt level would be a module's name.
+        let known = level == "auto" || level.parse::<LevelFilter>().is_ok();
+        (!known).then(|| "levels are off, error, warn, info, debug, trace".to_owned())
+    };
+    problem.map_or(Ok(()), |problem| Err(format!("`{level}` is no level or filter: {problem}")))
 }
 
 fn origin_of(metadata: &Metadata, key: &str) -> String {
@@ -373,8 +262,10 @@ impl Provider for Yaml {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let dict: Option<Dict> = serde_saphyr::from_str(&self.text)
-            .map_err(|error| figment::Error::from(format!("{}: {error}", self.name)))?;
+        let dict: Option<Dict> = serde_saphyr::from_str(&self.text).map_err(|error| {
+            let problem = error.without_snippet();
+            figment::Error::from(format!("{}: {problem}", self.name))
+        })?;
         Ok(Map::from([(Profile::Default, dict.unwrap_or_default())]))
     }
 }

@@ -1,0 +1,151 @@
+//! The settings of every section, with their ranges.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+
+use crate::chunking::ChunkSpec;
+use crate::embeddings::{Engine, ModelOptions, Truncate};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which model.
+    #[garde(dive)]
+    pub model: ModelSettings,
+    /// How it runs.
+    #[garde(dive)]
+    pub compute: ComputeSettings,
+    /// How texts are embedded.
+    #[garde(skip)]
+    pub embed: EmbedSettings,
+    /// How documents are cut.
+    #[garde(skip)]
+    pub chunk: ChunkSpec,
+    /// The HTTP service.
+    #[garde(dive)]
+    pub server: ServerSettings,
+    /// What is logged, and how.
+    #[garde(skip)]
+    pub log: LogSettings,
+}
+
+/// Section `model`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// A known name, or a folder.
+    #[garde(length(min = 1))]
+    pub name: String,
+    /// Where known models stand.
+    #[garde(skip)]
+    pub dir: PathBuf,
+}
+
+/// Section `compute`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeSettings {
+    /// Where the model runs.
+    #[garde(skip)]
+    pub device: Device,
+    /// Working precision.
+    #[garde(skip)]
+    pub dtype: Dtype,
+    /// Which form of the operations.
+    #[garde(skip)]
+    pub engine: Engine,
+    /// CPU threads, 0 for all.
+    #[garde(range(max = 1024))]
+    pub threads: usize,
+    /// Tokens of one forward pass.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub max_batch_tokens: usize,
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The best that there is.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// Working precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floating point: exact.
+    F32,
+}
+
+/// Section `embed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedSettings {
+    /// Which end of a too long text is dropped.
+    pub truncate: Truncate,
+}
+
+/// Section `server`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address to listen on.
+    #[garde(skip)]
+    pub host: IpAddr,
+    /// Port to listen on, 0 for any free one.
+    #[garde(skip)]
+    pub port: u16,
+    /// Largest request body.
+    #[garde(range(min = 1024, max = 1_073_741_824))]
+    pub max_body_bytes: usize,
+    /// Longest time for a request.
+    #[garde(range(min = 1, max = 86_400))]
+    pub request_timeout_s: u64,
+    /// Longest time that requests in flight have after a signal to stop.
+    #[garde(range(max = 86_400))]
+    pub shutdown_grace_s: u64,
+    /// Tokens that may wait.
+    #[garde(range(min = 1))]
+    pub max_queued_tokens: usize,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level or a filter.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// How models are loaded under these settings.
+    #[must_use]
+    pub fn model_options(&self) -> ModelOptions {
+        ModelOptions {
+            models_dir: self.model.dir.clone(),
+            engine: self.compute.engine,
+            max_batch_tokens: self.compute.max_batch_tokens,
+        }
+    }
+}
