@@ -26,7 +26,7 @@ test: model ## Obtain the model and run every test
 	$(MAKE) test-clients
 
 test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clients
-	$(CARGO) build --locked
+	$(CARGO) test --locked --no-run
 	$(PYTHON) tests/clients/run.py --venv $(VENV)/clients --chunkflow $${CARGO_TARGET_DIR:-target}/debug/chunkflow
 
 bench: model ## Run every criterion bench

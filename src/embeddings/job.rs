@@ -3,7 +3,7 @@
 use super::Error;
 use super::batch::Packed;
 use super::model::Model;
-use crate::compute::Span;
+use crate::compute::{self, Span};
 
 /// What a job wants of each of its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,9 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(jobs: &[&Job]) -> Self {
+    /// # Errors
+    /// When a span names a sequence that its job does not have.
+    pub(super) fn new(jobs: &[&Job]) -> Result<Self, Error> {
         let mut work = Self { origins: Vec::new(), lengths: Vec::new(), rows: Vec::new() };
         for (index, job) in jobs.iter().enumerate() {
             let first = work.origins.len();
@@ -66,10 +68,14 @@ impl Work {
             work.lengths.extend(job.packed.lengths());
             work.rows.resize(work.origins.len(), Vec::new());
             for (row, span) in job.spans.iter().enumerate() {
-                work.rows[first + span.seq as usize].push(row);
+                let (index, limit) = (span.seq as usize, job.packed.sequences());
+                if index >= limit {
+                    return Err(compute::Error::Index { what: "sequence", index, limit }.into());
+                }
+                work.rows[first + index].push(row);
             }
         }
-        work
+        Ok(work)
     }
 
     /// Packs the sequences of a batch, with all that is read from them.

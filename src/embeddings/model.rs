@@ -318,7 +318,7 @@ impl Model {
         network: &Network<E>,
         jobs: &[&Job],
     ) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
-        let work = Work::new(jobs);
+        let work = Work::new(jobs)?;
         let mut results: Vec<Vec<f32>> =
             jobs.iter().map(|job| vec![0.0; job.spans.len() * self.columns(job.output)]).collect();
         for batch in plan_batches(&work.lengths, self.max_batch_tokens) {

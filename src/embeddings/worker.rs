@@ -29,6 +29,15 @@ struct Ticket {
     reply: Reply,
 }
 
+impl Ticket {
+    /// A reply that panics is its caller's loss alone.
+    fn answer(self, result: Result<Vec<f32>, Error>) {
+        if catch_unwind(AssertUnwindSafe(|| (self.reply)(result))).is_err() {
+            tracing::error!("a reply panicked");
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     tickets: VecDeque<Ticket>,
@@ -194,7 +203,10 @@ fn next_batch(shared: &Shared) -> Option<Vec<Ticket>> {
             let Some(ticket) = queue.tickets.pop_front() else { break };
             queue.tokens -= size;
             if ticket.cancelled.load(Ordering::Relaxed) {
-                (ticket.reply)(Err(Error::Cancelled));
+                // Not under the lock: a reply may submit again.
+                drop(queue);
+                ticket.answer(Err(Error::Cancelled));
+                queue = shared.lock();
                 continue;
             }
             tokens += size;
@@ -217,13 +229,13 @@ fn run(tickets: Vec<Ticket>) {
     match run_guarded(&first.model, &jobs) {
         Ok(results) => {
             for (ticket, result) in tickets.into_iter().zip(results) {
-                (ticket.reply)(result);
+                ticket.answer(result);
             }
         }
         Err(error) => match <[Ticket; 1]>::try_from(tickets) {
             Ok([ticket]) => {
                 tracing::error!(%error, "forward pass failed");
-                (ticket.reply)(Err(error));
+                ticket.answer(Err(error));
             }
             Err(tickets) => tickets.into_iter().for_each(|ticket| run(vec![ticket])),
         },
