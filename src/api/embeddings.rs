@@ -20,8 +20,7 @@ use crate::embeddings::EmbedOptions;
 pub(super) struct Request {
     input: Value,
     model: Option<String>,
-    #[serde(default)]
-    encoding_format: EncodingFormat,
+    encoding_format: Option<EncodingFormat>,
     dimensions: Option<i64>,
 }
 
@@ -89,7 +88,7 @@ pub(super) async fn create(
     let data = embeddings.rows().enumerate().map(|(index, row)| Embedding {
         object: "embedding",
         index,
-        embedding: encode(row, request.encoding_format),
+        embedding: encode(row, request.encoding_format.unwrap_or_default()),
     });
     let response = Response {
         object: "list",

@@ -205,7 +205,8 @@ fn read_whole(mut reader: Box<dyn BufRead>, name: String) -> Result<Document, Er
 }
 
 fn parse_json(place: String, line: &str, field: &str, id: &str) -> Result<Document, Error> {
-    let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_str(line);
+    let parsed: Result<serde_json::Map<String, Value>, _> =
+        serde_json::from_str(line.trim_start_matches('\u{feff}'));
     let mut object = match parsed {
         Ok(object) => object,
         Err(error) => {
