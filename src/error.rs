@@ -95,7 +95,8 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         E::Tokenizer(_)
         | E::UnknownPrompt { .. }
         | E::PromptTooLong { .. }
-        | E::Dimensions { .. } => ErrorKind::Input,
+        | E::Dimensions { .. }
+        | E::WrongKind { .. } => ErrorKind::Input,
         E::Overloaded { .. } => ErrorKind::Overloaded,
         E::Stopped | E::Cancelled => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,

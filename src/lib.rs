@@ -11,6 +11,7 @@
 //!     models_dir: "models".into(),
 //!     engine: Engine::Native,
 //!     max_batch_tokens: 2048,
+//!     kind: None,
 //! };
 //! let model = Model::load("all-MiniLM-L6-v2", &options)?;
 //! let vectors = model.embed(&["A text.", "Another one."], &EmbedOptions::default())?;

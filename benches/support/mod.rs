@@ -28,6 +28,7 @@ fn load(folder: &Path) -> Model {
         models_dir: root().join("models"),
         engine: Engine::Native,
         max_batch_tokens: 2048,
+        kind: None,
     };
     Model::load(&folder.to_string_lossy(), &options).expect("the model loads")
 }

@@ -7,10 +7,12 @@
 mod candle;
 mod cpu;
 mod exec;
+mod operands;
 
 pub use candle::CandleExec;
 pub use cpu::CpuExec;
-pub use exec::{
-    Attention, DenseWeights, Epilogue, Error, Exec, Finish, Mask, NormWeights, Pooling, Span,
-    TableWeights, Tokens,
+pub use exec::{Error, Exec};
+pub use operands::{
+    Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, Mask, NormKind,
+    NormWeights, Pooling, RotaryWeights, Span, TableWeights, Tokens,
 };

@@ -146,6 +146,7 @@ impl Config {
             models_dir: self.model.dir.clone(),
             engine: self.compute.engine,
             max_batch_tokens: self.compute.max_batch_tokens,
+            kind: None,
         }
     }
 }

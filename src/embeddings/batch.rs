@@ -48,10 +48,33 @@ impl Packed {
 
     /// Appends a sequence of one segment.
     pub fn push(&mut self, ids: impl IntoIterator<Item = u32>) {
-        let start = self.ids.len();
         self.ids.extend(ids);
-        let end = self.ids.len();
-        self.type_ids.resize(end, 0);
+        self.type_ids.resize(self.ids.len(), 0);
+        self.end_sequence();
+    }
+
+    /// Appends a sequence of tokens and their segments.
+    pub fn push_segments(&mut self, tokens: impl IntoIterator<Item = (u32, u32)>) {
+        for (id, type_id) in tokens {
+            self.ids.push(id);
+            self.type_ids.push(type_id);
+        }
+        self.end_sequence();
+    }
+
+    /// Appends sequence `index` of `other`.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    pub fn push_from(&mut self, other: &Self, index: usize) {
+        let rows = other.cu_seqlens[index] as usize..other.cu_seqlens[index + 1] as usize;
+        self.ids.extend_from_slice(&other.ids[rows.clone()]);
+        self.type_ids.extend_from_slice(&other.type_ids[rows]);
+        self.end_sequence();
+    }
+
+    fn end_sequence(&mut self) {
+        let (start, end) = (self.positions.len(), self.ids.len());
         self.positions.extend(0..(end - start) as u32);
         self.cu_seqlens.push(end as u32);
     }

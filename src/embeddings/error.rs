@@ -50,7 +50,7 @@ pub enum Error {
         /// Its value.
         value: String,
         /// What would be accepted.
-        supported: &'static str,
+        supported: String,
     },
     /// A file's contents are not those that were published.
     #[error("{path} is corrupted: sha256 is {actual}, expected {expected}")]
@@ -106,6 +106,16 @@ pub enum Error {
         asked: usize,
         /// The model's own number.
         limit: usize,
+    },
+    /// An output that the model does not have.
+    #[error("this model is {kind}: it gives {given}, not {asked}")]
+    WrongKind {
+        /// What the model is.
+        kind: &'static str,
+        /// What it gives.
+        given: &'static str,
+        /// What was asked of it.
+        asked: &'static str,
     },
     /// A vector came out NaN or infinite.
     #[error("the model produced a value that is not finite")]

@@ -15,6 +15,10 @@ pub enum Output {
     },
     /// The span's mean hidden state, `[H]`.
     States,
+    /// The span through the model's classifier: `[labels]` logits.
+    Scores,
+    /// Of every vocabulary entry the largest logit over the span: `[vocabulary]`.
+    MaxLogits,
 }
 
 /// Sequences to encode and the spans of them to read.
@@ -84,7 +88,7 @@ impl Work {
         let mut reads = Vec::new();
         for (seq, &index) in batch.iter().enumerate() {
             let (job, origin) = self.origins[index];
-            packed.push(jobs[job].packed.sequence(origin).iter().copied());
+            packed.push_from(&jobs[job].packed, origin);
             reads.extend(self.rows[index].iter().map(|&row| {
                 let span = Span { seq: seq as u32, ..jobs[job].spans[row] };
                 Read { job, row, span }

@@ -3,23 +3,31 @@
 //! Invariant: a text's vector depends on the model and the text, never on what else is in a batch.
 
 mod batch;
+mod config_file;
+mod embed;
 mod encoder;
 mod error;
 mod folder;
 mod job;
 mod model;
+mod modules;
 mod network;
-mod pooling;
+mod prompts;
 mod registry;
 mod tokenize;
 mod weights;
 mod worker;
 
 pub use batch::{Packed, plan_batches};
-pub use encoder::{Activation, Encoder, EncoderSpec};
+pub use embed::{EmbedOptions, Embeddings, Scores, SparseEmbeddings, SparseEntry};
+pub use encoder::{
+    AttentionSpec, DistanceBias, EmbeddingSpec, Encoder, EncoderSpec, FeedForwardSpec, Gate,
+    LayerSpec, NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
+};
 pub use error::Error;
 pub use job::{Forward, Job, Output};
-pub use model::{EmbedOptions, Embeddings, Engine, Model, ModelOptions};
+pub use model::{Engine, Model, ModelOptions};
+pub use modules::Kind;
 pub use registry::{ModelSpec, Registry};
 pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};
 pub use worker::{Worker, WorkerHandle};

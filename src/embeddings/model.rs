@@ -1,6 +1,5 @@
 //! A loaded model: its tokenizer, its network on a device, and jobs run on them in batches.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::batch::plan_batches;
-use super::encoder::{EncoderSpec, read_spec};
-use super::folder::Folder;
+use super::config_file::ConfigFile;
+use super::encoder::{EncoderSpec, read_family};
 use super::job::{Forward, Job, Output, Read, Work};
+use super::modules::{HeadKind, Kind, Modules, read_modules};
 use super::network::Network;
-use super::pooling::{Modules, read_modules};
+use super::prompts::Prompts;
 use super::registry::Registry;
-use super::tokenize::{Prompt, Tokenizer, Truncate};
+use super::tokenize::{Prompt, Tokenizer};
 use crate::compute::{CandleExec, CpuExec, Exec, Finish, Span};
 
 /// Which form of the operations runs.
@@ -37,38 +37,9 @@ pub struct ModelOptions {
     pub engine: Engine,
     /// Tokens of one forward pass; a longer sequence runs alone.
     pub max_batch_tokens: usize,
-}
-
-/// How texts are embedded.
-#[derive(Debug, Clone, Default)]
-pub struct EmbedOptions {
-    /// Leading dimensions to keep, before normalisation; all where `None`.
-    pub dimensions: Option<usize>,
-    /// Put before every text.
-    pub prompt: Prompt,
-    /// Which end of a too long text is dropped.
-    pub truncate: Truncate,
-}
-
-/// Vectors of texts, one row a text.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Embeddings {
-    /// Columns.
-    pub dim: usize,
-    /// `[texts, dim]` f32 row-major.
-    pub data: Vec<f32>,
-    /// `[texts]` tokens that were embedded, special tokens included.
-    pub tokens: Vec<usize>,
-    /// `[texts]` the whole length in tokens of each text that was cut.
-    pub truncated: Vec<Option<usize>>,
-}
-
-impl Embeddings {
-    /// The vectors in order.
-    #[must_use]
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.data.chunks_exact(self.dim.max(1))
-    }
+    /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
+    /// head is an embedding model unless it is asked to be sparse.
+    pub kind: Option<Kind>,
 }
 
 /// A model that is ready to embed.
@@ -88,31 +59,6 @@ enum Form {
     Candle(Network<CandleExec>),
 }
 
-/// `config_sentence_transformers.json`.
-#[derive(Debug, Default, Deserialize)]
-struct Prompts {
-    #[serde(default)]
-    prompts: BTreeMap<String, String>,
-    #[serde(default)]
-    default_prompt_name: Option<String>,
-}
-
-/// `sentence_bert_config.json`.
-#[derive(Debug, Default, Deserialize)]
-struct SentenceConfig {
-    #[serde(default)]
-    max_seq_length: Option<usize>,
-    #[serde(default)]
-    do_lower_case: bool,
-}
-
-/// `tokenizer_config.json`. The length is a float in files that mean "none" by 1e30.
-#[derive(Debug, Default, Deserialize)]
-struct TokenizerConfig {
-    #[serde(default)]
-    model_max_length: Option<f64>,
-}
-
 impl Model {
     /// Loads a known model by name, or any model by its folder.
     ///
@@ -122,17 +68,20 @@ impl Model {
     pub fn load(model: &str, options: &ModelOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let (name, folder) = Registry::embedded()?.resolve(model, &options.models_dir)?;
-        let spec = read_spec(&folder)?;
-        let modules = read_modules(&folder, spec.hidden)?;
-        let tokenizer = load_tokenizer(&folder, &spec)?;
-        let prompts: Prompts =
-            folder.optional_json("config_sentence_transformers.json")?.unwrap_or_default();
-        let dimensions = modules.dense.last().map_or(spec.hidden, |dense| dense.out_features);
+        let config = ConfigFile::read(&folder, "config.json")?;
+        let mut family = read_family(&config)?;
+        let modules = read_modules(&folder, &config, family.spec.hidden, options.kind)?;
+        let tokenizer = Tokenizer::load(&folder, &family.spec)?;
+        // Tables of positions need not reach beyond the longest sequence.
+        family.spec.max_tokens = tokenizer.max_tokens();
+        let prompts = Prompts::read(&folder)?;
+        let hidden = family.spec.hidden;
+        let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
         let network = match options.engine {
-            Engine::Native => Form::Cpu(Network::load(CpuExec::new(), &folder, spec, &modules)?),
+            Engine::Native => Form::Cpu(Network::load(CpuExec::new(), &folder, &family, &modules)?),
             Engine::Candle => {
                 let exec = CandleExec::new(candle_core::Device::Cpu);
-                Form::Candle(Network::load(exec, &folder, spec, &modules)?)
+                Form::Candle(Network::load(exec, &folder, &family, &modules)?)
             }
         };
         let max_batch_tokens = options.max_batch_tokens;
@@ -206,20 +155,18 @@ impl Model {
         }
     }
 
+    /// What it gives for a text.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.modules.kind()
+    }
+
     /// The prompt of this name; the model's default where `None`, which may be empty.
     ///
     /// # Errors
     /// When the model has no such prompt or it leaves no room for text.
     pub fn prompt(&self, name: Option<&str>) -> Result<Prompt, Error> {
-        let Some(name) = name.or(self.prompts.default_prompt_name.as_deref()) else {
-            return Ok(Prompt::default());
-        };
-        if let Some(text) = self.prompts.prompts.get(name) {
-            return self.prompt_text(text);
-        }
-        let known: Vec<&str> = self.prompts.prompts.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Err(Error::UnknownPrompt { name: name.to_owned(), known })
+        self.prompts.text(name)?.map_or(Ok(Prompt::default()), |text| self.prompt_text(text))
     }
 
     /// `text` as a prompt.
@@ -230,41 +177,40 @@ impl Model {
         self.tokenizer.prompt(text, self.modules.include_prompt)
     }
 
+    /// How the model's head makes its output.
+    pub(super) fn head(&self) -> HeadKind {
+        self.modules.head
+    }
+
+    /// Refuses an output that the model does not have.
+    pub(super) fn check_output(&self, output: Output) -> Result<(), Error> {
+        let (asked, needed) = match output {
+            Output::States => return Ok(()),
+            Output::Embeddings { .. } => ("vectors", Kind::Embedding),
+            Output::Scores => ("scores of pairs", Kind::Reranker),
+            Output::MaxLogits => ("sparse vectors", Kind::Sparse),
+        };
+        let (kind, given) = match self.kind() {
+            kind if kind == needed => return Ok(()),
+            Kind::Embedding => ("an embedding model", "vectors"),
+            Kind::Reranker => ("a reranker", "scores of pairs"),
+            Kind::Sparse => ("a sparse model", "sparse vectors"),
+        };
+        Err(Error::WrongKind { kind, given, asked })
+    }
+
     /// The dimensions asked for, all where `None`.
     ///
     /// # Errors
-    /// When the model does not have that many, or they are 0.
+    /// When the model does not have that many, they are 0, or it gives no vectors.
     pub fn check_dimensions(&self, asked: Option<usize>) -> Result<usize, Error> {
+        self.check_output(Output::Embeddings { dimensions: self.dimensions })?;
         let (asked, limit) = (asked.unwrap_or(self.dimensions), self.dimensions);
         if (1..=limit).contains(&asked) {
             Ok(asked)
         } else {
             Err(Error::Dimensions { asked, limit })
         }
-    }
-
-    /// Tokenises `texts` into a job; nothing runs yet. The vectors of the result are empty.
-    ///
-    /// # Errors
-    /// When the dimensions are not the model's or a text cannot be tokenised.
-    pub fn plan(&self, texts: &[&str], options: &EmbedOptions) -> Result<(Job, Embeddings), Error> {
-        let dimensions = self.check_dimensions(options.dimensions)?;
-        let texts = self.tokenizer.pack(texts, &options.prompt, options.truncate)?;
-        let tokens = texts.packed.lengths().collect();
-        let embeddings =
-            Embeddings { dim: dimensions, data: Vec::new(), tokens, truncated: texts.truncated };
-        let output = Output::Embeddings { dimensions };
-        Ok((Job { packed: texts.packed, spans: texts.spans, output }, embeddings))
-    }
-
-    /// Embeds `texts`, one row each, in their order.
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan), and those of the device.
-    pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, Error> {
-        let (job, mut embeddings) = self.plan(texts, options)?;
-        embeddings.data = self.forward(job)?;
-        Ok(embeddings)
     }
 
     /// Mean hidden states `[n, H]` as finished vectors `[n, dimensions]`.
@@ -318,6 +264,7 @@ impl Model {
         network: &Network<E>,
         jobs: &[&Job],
     ) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
+        jobs.iter().try_for_each(|job| self.check_output(job.output))?;
         let work = Work::new(jobs)?;
         let mut results: Vec<Vec<f32>> =
             jobs.iter().map(|job| vec![0.0; job.spans.len() * self.columns(job.output)]).collect();
@@ -331,12 +278,14 @@ impl Model {
                 reads = later;
                 let now: Vec<Read> = now;
                 let spans: Vec<Span> = now.iter().map(|read| read.span).collect();
+                let cu_seqlens = &packed.cu_seqlens;
                 let rows = match output {
-                    Output::Embeddings { dimensions } => {
-                        let finish = self.finish(dimensions);
-                        network.embeddings(&hidden, &packed.cu_seqlens, &spans, finish)?
+                    Output::Embeddings { .. } | Output::Scores => {
+                        let finish = self.finish(self.columns(output));
+                        network.pooled(&hidden, cu_seqlens, &spans, finish)?
                     }
-                    Output::States => network.states(&hidden, &packed.cu_seqlens, &spans)?,
+                    Output::States => network.states(&hidden, cu_seqlens, &spans)?,
+                    Output::MaxLogits => network.max_logits(&hidden, cu_seqlens, &spans)?,
                 };
                 let columns = self.columns(output);
                 for (read, row) in now.iter().zip(rows.chunks_exact(columns)) {
@@ -354,6 +303,11 @@ impl Model {
         match output {
             Output::Embeddings { dimensions } => dimensions,
             Output::States => self.spec().hidden,
+            Output::Scores => match self.modules.head {
+                HeadKind::Classifier { labels, .. } => labels,
+                HeadKind::Dense | HeadKind::MaskedLm { .. } => 0,
+            },
+            Output::MaxLogits => self.spec().vocabulary,
         }
     }
 
@@ -371,26 +325,4 @@ impl Forward for Model {
         // One job in, one result out.
         self.run(&[&job])?.pop().unwrap_or(Ok(Vec::new()))
     }
-}
-
-fn load_tokenizer(folder: &Folder, spec: &EncoderSpec) -> Result<Tokenizer, Error> {
-    let sentence: SentenceConfig =
-        folder.optional_json("sentence_bert_config.json")?.unwrap_or_default();
-    let config: TokenizerConfig =
-        folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
-    let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
-    let max_tokens = sentence.max_seq_length.unwrap_or(longest).min(spec.max_positions);
-    let tokenizer = Tokenizer::load(folder, max_tokens, sentence.do_lower_case)?;
-    let vocabulary = tokenizer.vocabulary();
-    if vocabulary > spec.vocabulary {
-        return Err(Error::Malformed {
-            path: folder.path("tokenizer.json"),
-            problem: format!(
-                "has token ids up to {}, config.json's vocab_size is {}",
-                vocabulary - 1,
-                spec.vocabulary
-            ),
-        });
-    }
-    Ok(tokenizer)
 }

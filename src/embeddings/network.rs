@@ -1,10 +1,10 @@
-//! Everything of a model that runs on a device: encoder, pooling, Dense heads, normalisation.
+//! Everything of a model that runs on a device: encoder, pooling, heads, normalisation.
 
 use super::Error;
 use super::batch::Packed;
-use super::encoder::{Encoder, EncoderSpec};
+use super::encoder::{Encoder, EncoderSpec, Family, Head, MaskedLm};
 use super::folder::Folder;
-use super::pooling::{Dense, Modules};
+use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
 use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Span};
 
@@ -12,23 +12,37 @@ use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Span};
 pub(super) struct Network<E: Exec> {
     exec: E,
     encoder: Encoder<E>,
-    heads: Vec<(E::Linear, Epilogue)>,
     pooling: Pooling,
+    /// From pooled states to vectors or scores.
+    head: Head<E>,
+    masked_lm: Option<MaskedLm<E>>,
 }
 
 impl<E: Exec> Network<E> {
     pub(super) fn load(
         exec: E,
         folder: &Folder,
-        spec: EncoderSpec,
+        family: &Family,
         modules: &Modules,
     ) -> Result<Self, Error> {
-        let encoder = with_checkpoint(folder, "", "bert.", |checkpoint| {
-            Encoder::load(&exec, spec, checkpoint)
+        let prefix = family.names.prefix;
+        let (encoder, classifier, masked_lm) = with_checkpoint(folder, "", prefix, |checkpoint| {
+            let (mut classifier, mut masked_lm) = (None, None);
+            match modules.head {
+                HeadKind::Dense => {}
+                HeadKind::Classifier { labels, .. } => {
+                    classifier = Some(Head::classifier(&exec, family, checkpoint, labels)?);
+                }
+                HeadKind::MaskedLm { .. } => {
+                    masked_lm = Some(MaskedLm::load(&exec, family, checkpoint)?);
+                }
+            }
+            Ok((Encoder::load(&exec, family, checkpoint)?, classifier, masked_lm))
         })?;
-        let heads = modules.dense.iter().map(|dense| load_head(&exec, folder, dense));
-        let heads = heads.collect::<Result<_, _>>()?;
-        Ok(Self { encoder, heads, pooling: modules.pooling, exec })
+        let dense = modules.dense.iter().map(|dense| load_dense(&exec, folder, dense));
+        let dense = dense.collect::<Result<_, _>>()?;
+        let head = classifier.unwrap_or_else(|| Head::from_dense(dense));
+        Ok(Self { encoder, pooling: modules.pooling, head, masked_lm, exec })
     }
 
     pub(super) fn describe(&self) -> String {
@@ -44,8 +58,8 @@ impl<E: Exec> Network<E> {
         self.encoder.forward(&self.exec, packed)
     }
 
-    /// Spans of hidden states, pooled as the model does, as finished vectors.
-    pub(super) fn embeddings(
+    /// Spans of hidden states, pooled as the model does, through its head.
+    pub(super) fn pooled(
         &self,
         hidden: &E::Buffer,
         cu_seqlens: &[u32],
@@ -68,6 +82,20 @@ impl<E: Exec> Network<E> {
         Ok(self.exec.finish(rows, finish)?)
     }
 
+    /// The largest logit of every vocabulary entry over each span, `[spans, vocabulary]`; none
+    /// where the model has no masked-LM head.
+    pub(super) fn max_logits(
+        &self,
+        hidden: &E::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+    ) -> Result<Vec<f32>, Error> {
+        let Some(masked_lm) = &self.masked_lm else { return Ok(Vec::new()) };
+        let rows = masked_lm.max_logits(&self.exec, hidden, cu_seqlens, spans)?;
+        let finish = Finish { dims: self.spec().vocabulary, normalize: false };
+        Ok(self.exec.finish(rows, finish)?)
+    }
+
     /// Pooled rows `[n, H]` from the host as finished vectors.
     pub(super) fn project(&self, rows: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
         let rows = self.exec.upload(rows, self.spec().hidden)?;
@@ -79,15 +107,13 @@ impl<E: Exec> Network<E> {
         Ok(self.exec.gram(&self.exec.upload(rows, cols)?, width)?)
     }
 
-    fn finish(&self, mut rows: E::Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
-        for (linear, activation) in &self.heads {
-            rows = self.exec.linear(&rows, linear, *activation)?;
-        }
+    fn finish(&self, rows: E::Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        let rows = self.head.apply(&self.exec, rows)?;
         Ok(self.exec.finish(rows, finish)?)
     }
 }
 
-fn load_head<E: Exec>(
+fn load_dense<E: Exec>(
     exec: &E,
     folder: &Folder,
     dense: &Dense,

@@ -6,9 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
+use tokenizers::{Encoding, PostProcessor};
 
 use super::Error;
 use super::batch::Packed;
+use super::encoder::EncoderSpec;
 use super::folder::Folder;
 use crate::compute::Span;
 
@@ -51,6 +54,32 @@ pub(super) struct PackedTexts {
     pub(super) truncated: Vec<Option<usize>>,
 }
 
+/// `tokenizer_config.json`. The length is a float in files that mean "none" by 1e30.
+#[derive(Debug, Default, Deserialize)]
+struct TokenizerConfig {
+    #[serde(default)]
+    model_max_length: Option<f64>,
+}
+
+/// The transformer module's settings, under the names that sentence-transformers looks for.
+#[derive(Debug, Default, Deserialize)]
+struct SentenceConfig {
+    #[serde(default)]
+    max_seq_length: Option<usize>,
+    #[serde(default)]
+    do_lower_case: bool,
+}
+
+const SENTENCE_CONFIGS: [&str; 7] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+];
+
 /// A model's tokenizer and the limits that its folder sets.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -60,8 +89,31 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// Reads `tokenizer.json` and the files that limit its length.
+    pub(super) fn load(folder: &Folder, spec: &EncoderSpec) -> Result<Self, Error> {
+        let sentence = SENTENCE_CONFIGS.iter().find(|file| folder.exists(file));
+        let sentence: SentenceConfig =
+            sentence.map(|file| folder.json(file)).transpose()?.unwrap_or_default();
+        let config: TokenizerConfig =
+            folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
+        let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
+        let max_tokens = sentence.max_seq_length.unwrap_or(longest).min(spec.max_tokens);
+        let tokenizer = Self::read(folder, max_tokens, sentence.do_lower_case)?;
+        let largest = tokenizer.inner.get_vocab(true).into_values().max();
+        match largest.filter(|&id| id as usize >= spec.vocabulary) {
+            None => Ok(tokenizer),
+            Some(largest) => Err(Error::Malformed {
+                path: folder.path("tokenizer.json"),
+                problem: format!(
+                    "has token ids up to {largest}, config.json's vocab_size is {}",
+                    spec.vocabulary
+                ),
+            }),
+        }
+    }
+
     /// Reads `tokenizer.json`. `max_tokens` counts special tokens.
-    pub(super) fn load(folder: &Folder, max_tokens: usize, lowercase: bool) -> Result<Self, Error> {
+    fn read(folder: &Folder, max_tokens: usize, lowercase: bool) -> Result<Self, Error> {
         let bytes = folder.read("tokenizer.json")?;
         let malformed =
             |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
@@ -104,12 +156,6 @@ impl Tokenizer {
     #[must_use]
     pub(crate) fn leading_tokens(&self) -> usize {
         self.prefix.len()
-    }
-
-    /// One past the largest token id.
-    pub(super) fn vocabulary(&self) -> usize {
-        let largest = self.inner.get_vocab(true).into_values().max();
-        largest.map_or(0, |id| id as usize + 1)
     }
 
     /// Tokenises `text` whole, with the byte range of every token.
@@ -178,6 +224,40 @@ impl Tokenizer {
             let start = if cut > 0 && truncate == Truncate::Left { 0 } else { prompt.skip };
             let start = if start < end { start } else { 0 };
             texts.spans.push(Span { seq: seq as u32, start: start as u32, end: end as u32 });
+        }
+        Ok(texts)
+    }
+
+    /// Tokenises pairs in parallel, cuts the longer text of each first, and packs them in the
+    /// order given; segments beyond `types` are those of the last.
+    pub(super) fn pack_pairs(
+        &self,
+        pairs: &[(&str, &str)],
+        types: usize,
+    ) -> Result<PackedTexts, Error> {
+        let processor = self.inner.get_post_processor();
+        let special = processor.map_or(0, |processor| processor.added_tokens(true));
+        let limits = TruncationParams {
+            max_length: self.max_tokens.saturating_sub(special),
+            ..TruncationParams::default()
+        };
+        let encode = |&(first, second): &(&str, &str)| {
+            let (first, second) =
+                (self.inner.encode_fast(first, false)?, self.inner.encode_fast(second, false)?);
+            let whole = first.len() + second.len() + special;
+            let (first, second) = truncate_encodings(first, Some(second), &limits)?;
+            let pair = self.inner.post_process(first, second, true)?;
+            Ok((pair, (whole > self.max_tokens).then_some(whole)))
+        };
+        let encoded: Vec<(Encoding, Option<usize>)> =
+            pairs.par_iter().map(encode).collect::<Result<_, _>>().map_err(tokenizer_error)?;
+        let mut texts = PackedTexts::default();
+        for (seq, (pair, truncated)) in (0..).zip(encoded) {
+            let last = types.saturating_sub(1) as u32;
+            let type_ids = pair.get_type_ids().iter().map(|&type_id| type_id.min(last));
+            texts.packed.push_segments(pair.get_ids().iter().copied().zip(type_ids));
+            texts.spans.push(Span { seq, start: 0, end: pair.len() as u32 });
+            texts.truncated.push(truncated);
         }
         Ok(texts)
     }

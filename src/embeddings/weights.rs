@@ -73,6 +73,12 @@ impl Checkpoint<'_> {
         }
     }
 
+    /// Whether there is a tensor `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let prefixed = format!("{}{name}", self.prefix);
+        self.tensors.tensor(name).or_else(|_| self.tensors.tensor(&prefixed)).is_ok()
+    }
+
     fn widen(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
         let data = view.data();
         let (pairs, quads) = (data.as_chunks::<2>().0.iter(), data.as_chunks::<4>().0.iter());

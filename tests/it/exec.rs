@@ -3,10 +3,9 @@
 //! Sizes are mostly no multiples of a vector's lanes or a block's rows. Tolerances are relative to
 //! the largest value of the expected result, unless a test says otherwise.
 
-use candle_core::Device;
 use chunkflow::compute::{
-    Attention, CandleExec, CpuExec, DenseWeights, Epilogue, Error, Exec, Finish, Mask, NormWeights,
-    Pooling, Span, TableWeights, Tokens,
+    Activation, Attention, CpuExec, DenseWeights, Epilogue, Error, Exec, Finish, Mask, NormKind,
+    NormWeights, Pooling, Span, TableWeights, Tokens,
 };
 
 use crate::support::naive;
@@ -17,19 +16,21 @@ use crate::support::{bits, max_difference, max_value, widen};
 macro_rules! on_both_forms {
     ($($operation:ident),+ $(,)?) => {
         mod cpu {
-            $(#[test] fn $operation() { super::$operation(&super::CpuExec::new()); })+
+            $(#[test] fn $operation() { super::$operation(&chunkflow::compute::CpuExec::new()); })+
         }
         mod candle {
             $(#[test] fn $operation() {
-                super::$operation(&super::CandleExec::new(super::Device::Cpu));
+                let device = candle_core::Device::Cpu;
+                super::$operation(&chunkflow::compute::CandleExec::new(device));
             })+
         }
     };
 }
+pub(crate) use on_both_forms;
 
 on_both_forms!(
     linear_is_the_product_plus_bias_through_the_epilogue,
-    gelu_is_exact_and_tanh_is_tanh,
+    activations_are_their_formulas,
     embed_norm_sums_the_tables_and_normalises,
     norms_keep_their_digits_far_from_zero,
     attention_is_softmax_over_the_visible_keys,
@@ -46,37 +47,53 @@ on_both_forms!(
     dimensions_beyond_the_columns_are_refused,
 );
 
-fn random(seed: u64, len: usize, scale: f32) -> Vec<f32> {
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh];
+
+pub(crate) fn random(seed: u64, len: usize, scale: f32) -> Vec<f32> {
     SplitMix64::new(seed).values(len, scale)
 }
 
 /// Leaves NaN in memory that a form may reuse: it shows wherever an operation reads what it has
 /// not written.
-fn spoil<E: Exec>(exec: &E) {
+pub(crate) fn spoil<E: Exec>(exec: &E) {
     let stale = vec![f32::NAN; 1 << 18];
     let buffers: Vec<E::Buffer> = (0..8).map(|_| exec.upload(&stale, 64).unwrap()).collect();
     drop(buffers);
 }
 
 /// All values of a buffer of `cols` columns.
-fn host<E: Exec>(exec: &E, buffer: E::Buffer, cols: usize) -> Vec<f32> {
+pub(crate) fn host<E: Exec>(exec: &E, buffer: E::Buffer, cols: usize) -> Vec<f32> {
     exec.finish(buffer, Finish { dims: cols, normalize: false }).unwrap()
 }
 
 #[track_caller]
-fn check(what: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
+pub(crate) fn check(what: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
     let difference = max_difference(actual, expected);
     let relative = difference / max_value(expected).max(f64::MIN_POSITIVE);
     assert!(relative <= tolerance, "{what}: {relative:e} of the largest value");
 }
 
-fn apply(epilogue: Epilogue, values: Vec<f64>) -> Vec<f64> {
-    let function = match epilogue {
-        Epilogue::None => |x| x,
-        Epilogue::Gelu => naive::gelu,
-        Epilogue::Tanh => f64::tanh,
+/// The epilogue of rows of `columns`.
+fn apply(epilogue: Epilogue, values: Vec<f64>, columns: usize) -> Vec<f64> {
+    let function = |activation| match activation {
+        Activation::Gelu => naive::gelu,
+        Activation::GeluTanh => naive::gelu_tanh,
+        Activation::Relu => |x: f64| x.max(0.0),
+        Activation::Silu => |x: f64| x / (1.0 + (-x).exp()),
+        Activation::Tanh => f64::tanh,
     };
-    values.into_iter().map(function).collect()
+    match epilogue {
+        Epilogue::None => values,
+        Epilogue::Activate(activation) => values.into_iter().map(function(activation)).collect(),
+        Epilogue::Gate(activation) => values
+            .chunks_exact(columns)
+            .flat_map(|row| {
+                let (gate, up) = row.split_at(columns / 2);
+                gate.iter().zip(up).map(|(&x, up)| function(activation)(x) * up)
+            })
+            .collect(),
+    }
 }
 
 /// Dense layers of these outputs side by side, each with a bias or none.
@@ -106,10 +123,18 @@ fn check_linear<E: Exec>(exec: &E, rows: usize, cols: usize, parts: &[(usize, bo
 
     let linear = exec.load_linear(&weights).unwrap();
     let input = exec.upload(&input, cols).unwrap();
-    for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Tanh] {
+    let activate = ACTIVATIONS.map(Epilogue::Activate);
+    let gate = ACTIVATIONS.map(Epilogue::Gate);
+    for epilogue in [&[Epilogue::None], &activate[..], &gate[..]].concat() {
         let what = format!("{rows} x {cols} to {parts:?} {epilogue:?}");
-        let output = host(exec, exec.linear(&input, &linear, epilogue).unwrap(), outputs);
-        check(&what, &output, &apply(epilogue, side_by_side.clone()), 2e-6);
+        let is_gate = matches!(epilogue, Epilogue::Gate(_));
+        if is_gate && outputs % 2 == 1 {
+            assert!(exec.linear(&input, &linear, epilogue).is_err(), "{what}");
+            continue;
+        }
+        let columns = if is_gate { outputs / 2 } else { outputs };
+        let output = host(exec, exec.linear(&input, &linear, epilogue).unwrap(), columns);
+        check(&what, &output, &apply(epilogue, side_by_side.clone(), outputs), 2e-6);
     }
 }
 
@@ -124,7 +149,7 @@ fn linear_is_the_product_plus_bias_through_the_epilogue<E: Exec>(exec: &E) {
     check_linear(exec, 130, 385, &[(257, false), (2, true)]);
 }
 
-fn gelu_is_exact_and_tanh_is_tanh<E: Exec>(exec: &E) {
+fn activations_are_their_formulas<E: Exec>(exec: &E) {
     // The identity as weights leaves nothing to the product, so that the tolerance, which is
     // absolute up to 1 and relative above, is that of the function alone.
     let cols = 37;
@@ -137,9 +162,9 @@ fn gelu_is_exact_and_tanh_is_tanh<E: Exec>(exec: &E) {
     let mut values: Vec<f32> = steps.chain(extremes).collect();
     values.resize(values.len().next_multiple_of(cols), 0.5);
     let input = exec.upload(&values, cols).unwrap();
-    for epilogue in [Epilogue::Gelu, Epilogue::Tanh] {
+    for epilogue in ACTIVATIONS.map(Epilogue::Activate) {
         let output = host(exec, exec.linear(&input, &linear, epilogue).unwrap(), cols);
-        let expected = apply(epilogue, widen(&values));
+        let expected = apply(epilogue, widen(&values), cols);
         for ((&actual, expected), value) in output.iter().zip(expected).zip(&values) {
             let difference = (f64::from(actual) - expected).abs();
             // A NaN is not below the limit either.
@@ -151,16 +176,17 @@ fn gelu_is_exact_and_tanh_is_tanh<E: Exec>(exec: &E) {
     }
 }
 
-const EPS: f32 = 1e-12;
+pub(crate) const EPS: f32 = 1e-12;
 
 /// A norm's weights, around 1 and 0.
-fn norm_weights(seed: u64, cols: usize) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn norm_weights(seed: u64, cols: usize) -> (Vec<f32>, Vec<f32>) {
     let weight = random(seed, cols, 0.5).iter().map(|x| 1.0 + x).collect();
     (weight, random(seed + 1, cols, 0.5))
 }
 
 fn load_norm<E: Exec>(exec: &E, weight: &[f32], bias: &[f32]) -> E::Norm {
-    exec.load_norm(NormWeights { weight, bias, eps: EPS }).unwrap()
+    let weights = NormWeights { kind: NormKind::Layer, weight, bias: Some(bias), eps: EPS };
+    exec.load_norm(weights).unwrap()
 }
 
 fn check_embed_norm<E: Exec>(exec: &E, tokens: usize, hidden: usize, position: bool, types: bool) {
@@ -196,7 +222,7 @@ fn check_embed_norm<E: Exec>(exec: &E, tokens: usize, hidden: usize, position: b
         .collect();
     let norm = load_norm(exec, &weight, &bias);
     let tokens = Tokens { ids: &ids, type_ids: &type_ids, positions: &positions };
-    let output = exec.embed_norm(&tables.unwrap(), &norm, tokens).unwrap();
+    let output = exec.embed_norm(&tables.unwrap(), Some(&norm), tokens).unwrap();
     let what = format!("{hidden} columns, position {position}, types {types}");
     check(&what, &host(exec, output, hidden), &expected, 1e-6);
 }
@@ -240,9 +266,9 @@ fn norms_keep_their_digits_far_from_zero<E: Exec>(exec: &E) {
     check_residual_norm(exec, &x, &vec![0.0; x.len()], 200, 5e-4);
 }
 
-const LENGTHS: [usize; 6] = [1, 128, 129, 300, 2, 17];
+pub(crate) const LENGTHS: [usize; 6] = [1, 128, 129, 300, 2, 17];
 
-fn cu_seqlens(lengths: &[usize]) -> Vec<u32> {
+pub(crate) fn cu_seqlens(lengths: &[usize]) -> Vec<u32> {
     let mut ends = vec![0];
     for &length in lengths {
         ends.push(ends[ends.len() - 1] + length as u32);
@@ -256,9 +282,9 @@ fn check_attention<E: Exec>(exec: &E, heads: (usize, usize), head_dim: usize, ma
     let scale = 1.0 / (head_dim as f32).sqrt();
     let attention = Attention { heads, kv_heads, head_dim, scale, mask };
     let qkv = random(10, LENGTHS.iter().sum::<usize>() * attention.qkv_dim(), 3.0);
-    let expected = naive::attention(&qkv, &LENGTHS, &attention);
+    let expected = naive::attention(&qkv, &LENGTHS, &attention, |_, _, _| 0.0);
     let input = exec.upload(&qkv, attention.qkv_dim()).unwrap();
-    let output = exec.attention(&input, &cu_seqlens(&LENGTHS), &attention).unwrap();
+    let output = exec.attention(&input, &cu_seqlens(&LENGTHS), &attention, None).unwrap();
     check(&format!("{attention:?}"), &host(exec, output, heads * head_dim), &expected, 5e-6);
 }
 
@@ -278,13 +304,14 @@ fn attention_stands_large_scores<E: Exec>(exec: &E) {
     // alone moves such a score by 2e-4, which is the tolerance.
     let attention = Attention { heads: 1, kv_heads: 1, head_dim: 16, scale: 1.0, mask: Mask::Full };
     let qkv = random(11, 150 * 48, 30.0);
-    let expected = naive::attention(&qkv, &[150], &attention);
-    let output = exec.attention(&exec.upload(&qkv, 48).unwrap(), &[0, 150], &attention).unwrap();
+    let expected = naive::attention(&qkv, &[150], &attention, |_, _, _| 0.0);
+    let output =
+        exec.attention(&exec.upload(&qkv, 48).unwrap(), &[0, 150], &attention, None).unwrap();
     check("scores of 5000", &host(exec, output, 16), &expected, 1e-3);
 }
 
 /// Whole, inner and single-token spans of sequences of 3, 1, 70 and 4 tokens, out of order.
-fn spans() -> (Vec<u32>, Vec<Span>) {
+pub(crate) fn spans() -> (Vec<u32>, Vec<Span>) {
     let span = |seq, start, end| Span { seq, start, end };
     let spans = vec![
         span(2, 0, 70),
@@ -344,7 +371,7 @@ fn gram_is_the_band_of_inner_products<E: Exec>(exec: &E) {
 }
 
 #[track_caller]
-fn check_index<T>(result: Result<T, Error>, expected: (&str, usize, usize)) {
+pub(crate) fn check_index<T>(result: Result<T, Error>, expected: (&str, usize, usize)) {
     match result {
         Err(Error::Index { what, index, limit }) => assert_eq!((what, index, limit), expected),
         Err(other) => panic!("{other}, not {expected:?}"),
@@ -364,7 +391,7 @@ fn indices_outside_their_table_are_named<E: Exec>(exec: &E) {
     let norm = load_norm(exec, &[1.0; 4], &[0.0; 4]);
     let embed = |ids: [u32; 2], type_ids: [u32; 2], positions: [u32; 2]| {
         let tokens = Tokens { ids: &ids, type_ids: &type_ids, positions: &positions };
-        exec.embed_norm(&tables, &norm, tokens)
+        exec.embed_norm(&tables, Some(&norm), tokens)
     };
     assert!(embed([0, 4], [0, 1], [0, 2]).is_ok());
     check_index(embed([0, 5], [0, 1], [0, 2]), ("token id", 5, 5));
@@ -397,7 +424,8 @@ fn weights_that_do_not_fit_are_refused<E: Exec>(exec: &E) {
     assert!(!load(&[dense(13, None, 4)]), "a broken row");
     assert!(!load(&[dense(12, Some(4), 4)]), "a bias too long");
     assert!(!load(&[dense(12, Some(3), 4), dense(12, None, 6)]), "parts of unlike inputs");
-    let norm = NormWeights { weight: &values[..5], bias: &values[..4], eps: EPS };
+    let kind = NormKind::Layer;
+    let norm = NormWeights { kind, weight: &values[..5], bias: Some(&values[..4]), eps: EPS };
     assert!(exec.load_norm(norm).is_err());
     assert!(exec.upload(&values[..7], 3).is_err());
 }
@@ -417,15 +445,15 @@ fn inputs_that_do_not_fit_are_refused<E: Exec>(exec: &E) {
     assert!(exec.residual_norm(upload(4, 3), &upload(4, 3), &norm).is_err(), "norm");
 
     let attention = Attention { heads: 2, kv_heads: 1, head_dim: 2, scale: 1.0, mask: Mask::Full };
-    assert!(exec.attention(&upload(3, 8), &[0, 1, 3], &attention).is_ok());
-    assert!(exec.attention(&upload(3, 12), &[0, 1, 3], &attention).is_err(), "columns");
-    assert!(exec.attention(&upload(3, 8), &[0, 1, 4], &attention).is_err(), "rows");
+    assert!(exec.attention(&upload(3, 8), &[0, 1, 3], &attention, None).is_ok());
+    assert!(exec.attention(&upload(3, 12), &[0, 1, 3], &attention, None).is_err(), "columns");
+    assert!(exec.attention(&upload(3, 8), &[0, 1, 4], &attention, None).is_err(), "rows");
 
     let tables =
         TableWeights { hidden: 4, word: &[1.0; 8], position: None, token_type: Some(&[1.0; 8]) };
     let tables = exec.load_tables(tables).unwrap();
     let tokens = Tokens { ids: &[0, 1], type_ids: &[0], positions: &[0, 1] };
-    assert!(exec.embed_norm(&tables, &norm, tokens).is_err(), "a type for each token");
+    assert!(exec.embed_norm(&tables, Some(&norm), tokens).is_err(), "a type for each token");
 }
 
 fn spans_outside_their_sequence_are_refused<E: Exec>(exec: &E) {
@@ -479,10 +507,18 @@ fn no_row_of_the_cpu_form_depends_on_its_neighbours() {
         let (weight, bias) = (random(17, out * cols, 0.1), random(18, out, 1.0));
         let dense = DenseWeights { weight: &weight, bias: Some(&bias), in_features: cols };
         let linear = exec.load_linear(&[dense]).unwrap();
-        for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Tanh] {
+        let activate = ACTIVATIONS.map(Epilogue::Activate);
+        for epilogue in [&[Epilogue::None], &activate[..]].concat() {
             check_rows_alone(&random(19, 200 * cols, 1.0), cols, |rows| {
                 let rows = exec.upload(rows, cols).unwrap();
                 host(&exec, exec.linear(&rows, &linear, epilogue).unwrap(), out)
+            });
+        }
+        if out % 2 == 0 {
+            check_rows_alone(&random(19, 200 * cols, 1.0), cols, |rows| {
+                let rows = exec.upload(rows, cols).unwrap();
+                let gate = Epilogue::Gate(Activation::Silu);
+                host(&exec, exec.linear(&rows, &linear, gate).unwrap(), out / 2)
             });
         }
         let (weight, bias) = norm_weights(20, cols);

@@ -20,7 +20,10 @@ const WORDS: &str = "embeddings.word_embeddings.weight";
 
 fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> {
     let models_dir = models_dir.to_owned();
-    Model::load(model, &ModelOptions { models_dir, engine, max_batch_tokens: ONE_BATCH })
+    Model::load(
+        model,
+        &ModelOptions { models_dir, engine, max_batch_tokens: ONE_BATCH, kind: None },
+    )
 }
 
 fn tiny() -> TempDir {

@@ -3,11 +3,15 @@
 //! It is the oracle that the fast forms are tested against and the engine of `--engine candle`.
 //! Nothing here is tuned.
 
+mod attention;
+
 use candle_core::{D, DType, Device, Tensor};
 
-use super::exec::{
-    Attention, DenseWeights, Epilogue, Error, Exec, Finish, MIN_NORM, Mask, NormWeights, Pooling,
-    Span, TableWeights, Tokens, check_len,
+use self::attention::Bias;
+use super::exec::{Error, Exec, MIN_NORM, check_len};
+use super::operands::{
+    Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormKind, NormWeights,
+    Pooling, RotaryWeights, Span, TableWeights, Tokens,
 };
 
 /// The candle form, on any device that candle knows.
@@ -35,40 +39,15 @@ impl CandleExec {
         let indices = Tensor::from_slice(indices, indices.len(), &self.device)?;
         Ok(table.index_select(&indices, 0)?)
     }
+}
 
-    /// Additive mask `[len, len]`: 0 where the query sees the key, minus infinity elsewhere.
-    fn mask(&self, mask: Mask, len: usize) -> Result<Option<Tensor>, Error> {
-        if mask == Mask::Full {
-            return Ok(None);
-        }
-        let mut values = vec![f32::NEG_INFINITY; len * len];
-        for (query, row) in values.chunks_exact_mut(len).enumerate() {
-            row[mask.keys(query, len)].fill(0.0);
-        }
-        Ok(Some(Tensor::from_vec(values, (len, len), &self.device)?))
-    }
-
-    /// Attention within one sequence: `qkv: [len, qkv_dim]` to `[len, heads * head_dim]`.
-    fn attend(&self, qkv: &Tensor, attention: &Attention) -> Result<Tensor, Error> {
-        let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
-        let len = qkv.dim(0)?;
-        let part = |first: usize, count: usize| -> Result<Tensor, candle_core::Error> {
-            let columns = qkv.narrow(1, first * head_dim, count * head_dim)?;
-            columns.reshape((len, count, head_dim))?.transpose(0, 1)?.contiguous()
-        };
-        let shared: Vec<u32> = (0..heads).map(|h| (h * kv_heads / heads) as u32).collect();
-        let shared = Tensor::from_vec(shared, heads, &self.device)?;
-        let queries = part(0, heads)?;
-        let keys = part(heads, kv_heads)?.index_select(&shared, 0)?;
-        let values = part(heads + kv_heads, kv_heads)?.index_select(&shared, 0)?;
-        let mut scores = (queries.matmul(&keys.t()?)? * f64::from(scale))?;
-        if let Some(mask) = self.mask(mask, len)? {
-            scores = scores.broadcast_add(&mask)?;
-        }
-        let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        let output = weights.matmul(&values)?.transpose(0, 1)?;
-        Ok(output.reshape((len, heads * head_dim))?)
+fn activate(activation: Activation, x: &Tensor) -> Result<Tensor, candle_core::Error> {
+    match activation {
+        Activation::Gelu => x.gelu_erf(),
+        Activation::GeluTanh => x.gelu(),
+        Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
+        Activation::Tanh => x.tanh(),
     }
 }
 
@@ -78,20 +57,34 @@ pub struct Linear {
     bias: Option<Tensor>,
 }
 
-/// A layer norm over `[H]`.
+/// A norm over `[H]`.
 pub struct Norm {
+    kind: NormKind,
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     eps: f64,
 }
 
 impl Norm {
     fn apply(&self, x: &Tensor) -> Result<Tensor, Error> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let centred = match self.kind {
+            NormKind::Layer => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+            NormKind::Rms => x.clone(),
+        };
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let scaled = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        Ok(scaled.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
+        let scaled = scaled.broadcast_mul(&self.weight)?;
+        Ok(match &self.bias {
+            Some(bias) => scaled.broadcast_add(bias)?,
+            None => scaled,
+        })
     }
+}
+
+/// Cosines and sines, `[positions, head_dim / 2]` each.
+pub struct Rotary {
+    cos: Tensor,
+    sin: Tensor,
 }
 
 /// Embedding tables, `[entries, H]` each.
@@ -105,6 +98,8 @@ impl Exec for CandleExec {
     type Buffer = Tensor;
     type Linear = Linear;
     type Norm = Norm;
+    type Bias = Bias;
+    type Rotary = Rotary;
     type Tables = Tables;
 
     fn describe(&self) -> String {
@@ -134,12 +129,31 @@ impl Exec for CandleExec {
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
-        check_len("norm bias", weights.bias.len(), weights.weight.len())?;
+        let NormWeights { kind, weight, bias, eps } = weights;
+        if let Some(bias) = bias {
+            check_len("norm bias", bias.len(), weight.len())?;
+        }
+        let vector = |values: &[f32]| Tensor::from_slice(values, values.len(), &self.device);
         Ok(Norm {
-            weight: Tensor::from_slice(weights.weight, weights.weight.len(), &self.device)?,
-            bias: Tensor::from_slice(weights.bias, weights.bias.len(), &self.device)?,
-            eps: f64::from(weights.eps),
+            kind,
+            weight: vector(weight)?,
+            bias: bias.map(vector).transpose()?,
+            eps: f64::from(eps),
         })
+    }
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        weights.check()?;
+        Ok(match weights {
+            BiasWeights::Slopes(slopes) => Bias::Slopes(slopes.to_vec()),
+            BiasWeights::Table { values, radius } => Bias::Table(values.to_vec(), radius),
+        })
+    }
+
+    fn load_rotary(&self, weights: RotaryWeights<'_>) -> Result<Rotary, Error> {
+        let (cos, sin) = weights.tables();
+        let columns = weights.frequencies.len();
+        Ok(Rotary { cos: self.tensor(&cos, columns)?, sin: self.tensor(&sin, columns)? })
     }
 
     fn load_tables(&self, weights: TableWeights<'_>) -> Result<Tables, Error> {
@@ -156,7 +170,7 @@ impl Exec for CandleExec {
     fn embed_norm(
         &self,
         tables: &Tables,
-        norm: &Norm,
+        norm: Option<&Norm>,
         tokens: Tokens<'_>,
     ) -> Result<Tensor, Error> {
         let mut sum = self.lookup(&tables.word, "token id", tokens.ids)?;
@@ -166,7 +180,7 @@ impl Exec for CandleExec {
         if let Some(table) = &tables.position {
             sum = (sum + self.lookup(table, "position", tokens.positions)?)?;
         }
-        norm.apply(&sum)
+        norm.map_or(Ok(sum.clone()), |norm| norm.apply(&sum))
     }
 
     fn linear(&self, input: &Tensor, linear: &Linear, epilogue: Epilogue) -> Result<Tensor, Error> {
@@ -174,11 +188,52 @@ impl Exec for CandleExec {
         if let Some(bias) = &linear.bias {
             output = output.broadcast_add(bias)?;
         }
+        let columns = epilogue.columns(output.dim(1)?)?;
         Ok(match epilogue {
             Epilogue::None => output,
-            Epilogue::Gelu => output.gelu_erf()?,
-            Epilogue::Tanh => output.tanh()?,
+            Epilogue::Activate(activation) => activate(activation, &output)?,
+            Epilogue::Gate(activation) => {
+                let gate = activate(activation, &output.narrow(1, 0, columns)?.contiguous()?)?;
+                (gate * output.narrow(1, columns, columns)?)?
+            }
         })
+    }
+
+    fn rotary(
+        &self,
+        qkv: Tensor,
+        positions: &[u32],
+        attention: &Attention,
+        norms: Option<&[Norm; 2]>,
+        rotary: &Rotary,
+    ) -> Result<Tensor, Error> {
+        check_len("rotary input", qkv.dim(1)?, attention.qkv_dim())?;
+        check_len("positions", positions.len(), qkv.dim(0)?)?;
+        check_len("rotary pairs", rotary.cos.dim(1)?, attention.head_dim / 2)?;
+        let cos = self.lookup(&rotary.cos, "position", positions)?.unsqueeze(1)?;
+        let sin = self.lookup(&rotary.sin, "position", positions)?.unsqueeze(1)?;
+        let Attention { heads, kv_heads, head_dim, .. } = *attention;
+        let rotate = |first: usize, count: usize, norm: Option<&Norm>| {
+            let columns = qkv.narrow(1, first * head_dim, count * head_dim)?.contiguous()?;
+            let mut x = columns.reshape((positions.len(), count, head_dim))?;
+            if let Some(norm) = norm {
+                x = norm.apply(&x)?;
+            }
+            let half = head_dim / 2;
+            let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);
+            let turned = Tensor::cat(
+                &[
+                    (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?,
+                    (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?,
+                ],
+                2,
+            )?;
+            Ok::<_, Error>(turned.reshape((positions.len(), count * head_dim))?)
+        };
+        let queries = rotate(0, heads, norms.map(|norms| &norms[0]))?;
+        let keys = rotate(heads, kv_heads, norms.map(|norms| &norms[1]))?;
+        let values = qkv.narrow(1, (heads + kv_heads) * head_dim, kv_heads * head_dim)?;
+        Ok(Tensor::cat(&[queries, keys, values.contiguous()?], 1)?)
     }
 
     fn attention(
@@ -186,13 +241,26 @@ impl Exec for CandleExec {
         qkv: &Tensor,
         cu_seqlens: &[u32],
         attention: &Attention,
+        bias: Option<&Bias>,
     ) -> Result<Tensor, Error> {
         check_len("attention input", qkv.dim(1)?, attention.qkv_dim())?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads(), attention.heads)?;
+        }
         let sequences = cu_seqlens.windows(2).map(|ends| {
             let (start, end) = (ends[0] as usize, ends[1] as usize);
-            self.attend(&qkv.narrow(0, start, end - start)?, attention)
+            self.attend(&qkv.narrow(0, start, end - start)?, attention, bias)
         });
         Ok(Tensor::cat(&sequences.collect::<Result<Vec<_>, _>>()?, 0)?)
+    }
+
+    fn norm(&self, x: &Tensor, norm: &Norm) -> Result<Tensor, Error> {
+        norm.apply(x)
+    }
+
+    fn add_norm(&self, x: Tensor, residual: &mut Tensor, norm: &Norm) -> Result<Tensor, Error> {
+        *residual = (&*residual + x)?;
+        norm.apply(residual)
     }
 
     fn residual_norm(&self, x: Tensor, residual: &Tensor, norm: &Norm) -> Result<Tensor, Error> {
@@ -214,6 +282,21 @@ impl Exec for CandleExec {
                 Pooling::LastToken => hidden.narrow(0, tokens.end - 1, 1)?,
             };
             Ok(row)
+        });
+        Ok(Tensor::cat(&rows.collect::<Result<Vec<_>, Error>>()?, 0)?)
+    }
+
+    fn linear_max(
+        &self,
+        input: &Tensor,
+        linear: &Linear,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+    ) -> Result<Tensor, Error> {
+        let rows = spans.iter().map(|span| {
+            let tokens = span.rows(cu_seqlens)?;
+            let states = input.narrow(0, tokens.start, tokens.len())?;
+            Ok(self.linear(&states, linear, Epilogue::None)?.max_keepdim(0)?)
         });
         Ok(Tensor::cat(&rows.collect::<Result<Vec<_>, Error>>()?, 0)?)
     }

@@ -3,6 +3,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::exec::Error;
+use super::super::operands::Span;
+
 /// Buffers kept for reuse; an encoder layer holds at most five at once.
 const MAX_KEPT: usize = 8;
 
@@ -50,6 +53,16 @@ impl Buffer {
     /// Rows of the matrix.
     pub(super) fn rows(&self) -> usize {
         self.data.len().checked_div(self.cols).unwrap_or(0)
+    }
+
+    /// The rows of `span`, its tokens being rows.
+    pub(super) fn span(&self, cu_seqlens: &[u32], span: Span) -> Result<&[f32], Error> {
+        let tokens = span.rows(cu_seqlens)?;
+        self.data.get(tokens.start * self.cols..tokens.end * self.cols).ok_or(Error::Index {
+            what: "span end",
+            index: tokens.end,
+            limit: self.rows() + 1,
+        })
     }
 }
 

@@ -8,12 +8,64 @@ use rten_simd::SimdOp;
 use rten_tensor::NdTensorView;
 use rten_vecmath::Softmax;
 
-use super::super::exec::{Attention, Error, check_len};
+use super::super::exec::{Error, check_len};
+use super::super::operands::{Attention, BiasWeights};
 use super::arena::{Arena, Buffer};
 
 /// Queries of a task. Fixed, and counted from the sequence's start, so that results do not depend
 /// on the batch.
 const BLOCK_QUERIES: usize = 128;
+
+/// A bias by distance.
+pub enum Bias {
+    /// One slope a head.
+    Slopes(Vec<f32>),
+    /// `[heads, 2 * radius + 1]`.
+    Table {
+        /// Row-major.
+        values: Vec<f32>,
+        /// The largest distance that is told apart.
+        radius: usize,
+    },
+}
+
+impl Bias {
+    pub(super) fn new(weights: BiasWeights<'_>) -> Result<Self, Error> {
+        weights.check()?;
+        Ok(match weights {
+            BiasWeights::Slopes(slopes) => Self::Slopes(slopes.to_vec()),
+            BiasWeights::Table { values, radius } => {
+                Self::Table { values: values.to_vec(), radius }
+            }
+        })
+    }
+
+    fn heads(&self) -> usize {
+        match self {
+            Self::Slopes(slopes) => slopes.len(),
+            Self::Table { values, radius } => values.len() / (2 * radius + 1),
+        }
+    }
+
+    /// Adds to the scores of `query` with the keys from `first_key` on.
+    fn add(&self, head: usize, query: usize, first_key: usize, scores: &mut [f32]) {
+        let scores = (first_key..).zip(scores);
+        match self {
+            Self::Slopes(slopes) => {
+                for (key, score) in scores {
+                    *score -= slopes[head] * key.abs_diff(query) as f32;
+                }
+            }
+            Self::Table { values, radius } => {
+                let width = 2 * radius + 1;
+                let row = &values[head * width..(head + 1) * width];
+                for (key, score) in scores {
+                    *score += row[(key + radius).saturating_sub(query).min(2 * radius)];
+                }
+            }
+        }
+    }
+}
 
 /// A block of one sequence's queries.
 struct Task<'a> {
@@ -37,8 +89,12 @@ pub(super) fn attention(
     qkv: &Buffer,
     cu_seqlens: &[u32],
     attention: &Attention,
+    bias: Option<&Bias>,
 ) -> Result<Buffer, Error> {
     check_len("attention input", qkv.cols(), attention.qkv_dim())?;
+    if let Some(bias) = bias {
+        check_len("attention bias", bias.heads(), attention.heads)?;
+    }
     let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
     check_len("attention rows", qkv.rows(), tokens)?;
     let gemm = &GemmExecutor::new();
@@ -46,7 +102,7 @@ pub(super) fn attention(
     let mut tasks = plan_tasks(qkv, &mut output, cu_seqlens, attention);
     tasks.par_iter_mut().try_for_each_init(Scratch::default, |scratch, task| {
         for head in 0..attention.heads {
-            attend(gemm, attention, head, task, scratch)?;
+            attend(gemm, attention, bias, head, task, scratch)?;
         }
         Ok::<_, Error>(())
     })?;
@@ -79,6 +135,7 @@ fn plan_tasks<'a>(
 fn attend(
     gemm: &GemmExecutor<f32>,
     attention: &Attention,
+    bias: Option<&Bias>,
     head: usize,
     task: &mut Task<'_>,
     scratch: &mut Scratch,
@@ -92,7 +149,7 @@ fn attend(
 
     let qkv = NdTensorView::from_data([len, in_cols], task.qkv);
     let column = |head: usize| head * head_dim..(head + 1) * head_dim;
-    let kv_head = head * kv_heads / heads;
+    let kv_head = attention.kv_head(head);
     let query = qkv.slice((task.first_query..last_query + 1, column(head)));
     let key = qkv.slice((keys.clone(), column(heads + kv_head)));
     let value = qkv.slice((keys.clone(), column(heads + kv_heads + kv_head)));
@@ -102,7 +159,11 @@ fn attend(
     let (a, b) = (GemmInputA::Unpacked(query), GemmInputB::Unpacked(key.transposed()));
     gemm.gemm(&mut scratch.scores, a, b, options).map_err(Error::Product)?;
     for (row, scores) in scratch.scores.chunks_exact_mut(keys.len()).enumerate() {
-        let seen = mask.keys(task.first_query + row, len);
+        let query = task.first_query + row;
+        if let Some(bias) = bias {
+            bias.add(head, query, keys.start, scores);
+        }
+        let seen = mask.keys(query, len);
         let (from, to) = (seen.start - keys.start, seen.end - keys.start);
         scores[..from].fill(0.0);
         scores[to..].fill(0.0);

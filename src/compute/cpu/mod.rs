@@ -10,16 +10,19 @@ mod attention;
 mod linear;
 mod norm;
 mod pool;
+mod rotary;
 
 use rten_gemm::GemmExecutor;
 
-use self::arena::Arena;
-use self::arena::Buffer;
+use self::arena::{Arena, Buffer};
+use self::attention::Bias;
 use self::linear::Linear;
 use self::norm::{Norm, Tables};
-use super::exec::{
-    Attention, DenseWeights, Epilogue, Error, Exec, Finish, NormWeights, Pooling, Span,
-    TableWeights, Tokens, check_len,
+use self::rotary::Rotary;
+use super::exec::{Error, Exec, check_len};
+use super::operands::{
+    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, RotaryWeights,
+    Span, TableWeights, Tokens,
 };
 
 /// The CPU form. Runs on the ambient rayon pool.
@@ -40,6 +43,8 @@ impl Exec for CpuExec {
     type Buffer = Buffer;
     type Linear = Linear;
     type Norm = Norm;
+    type Bias = Bias;
+    type Rotary = Rotary;
     type Tables = Tables;
 
     fn describe(&self) -> String {
@@ -58,6 +63,14 @@ impl Exec for CpuExec {
         Norm::new(weights)
     }
 
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        Bias::new(weights)
+    }
+
+    fn load_rotary(&self, weights: RotaryWeights<'_>) -> Result<Rotary, Error> {
+        Ok(Rotary::new(weights))
+    }
+
     fn load_tables(&self, weights: TableWeights<'_>) -> Result<Tables, Error> {
         Tables::new(weights)
     }
@@ -65,7 +78,7 @@ impl Exec for CpuExec {
     fn embed_norm(
         &self,
         tables: &Tables,
-        norm: &Norm,
+        norm: Option<&Norm>,
         tokens: Tokens<'_>,
     ) -> Result<Buffer, Error> {
         norm::embed_norm(&self.arena, tables, norm, tokens)
@@ -75,13 +88,33 @@ impl Exec for CpuExec {
         linear::linear(&self.arena, input, linear, epilogue)
     }
 
+    fn rotary(
+        &self,
+        qkv: Buffer,
+        positions: &[u32],
+        attention: &Attention,
+        norms: Option<&[Norm; 2]>,
+        rotary: &Rotary,
+    ) -> Result<Buffer, Error> {
+        rotary::rotary(qkv, positions, attention, norms, rotary)
+    }
+
     fn attention(
         &self,
         qkv: &Buffer,
         cu_seqlens: &[u32],
         attention: &Attention,
+        bias: Option<&Bias>,
     ) -> Result<Buffer, Error> {
-        attention::attention(&self.arena, qkv, cu_seqlens, attention)
+        attention::attention(&self.arena, qkv, cu_seqlens, attention, bias)
+    }
+
+    fn norm(&self, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
+        norm::norm(&self.arena, x, norm)
+    }
+
+    fn add_norm(&self, x: Buffer, residual: &mut Buffer, norm: &Norm) -> Result<Buffer, Error> {
+        norm::add_norm(x, residual, norm)
     }
 
     fn residual_norm(&self, x: Buffer, residual: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
@@ -96,6 +129,16 @@ impl Exec for CpuExec {
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
         pool::pool(&self.arena, hidden, cu_seqlens, spans, pooling)
+    }
+
+    fn linear_max(
+        &self,
+        input: &Buffer,
+        linear: &Linear,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+    ) -> Result<Buffer, Error> {
+        linear::linear_max(&self.arena, input, linear, cu_seqlens, spans)
     }
 
     fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {

@@ -1,38 +1,52 @@
-//! Layer norm, alone behind the embedding lookup and fused with the residual sum.
+//! Norms: alone, behind the embedding lookup, and fused with the residual sum.
 
 use rayon::prelude::*;
 use rten_simd::SimdOp;
-use rten_vecmath::{Normalize, NormalizeOptions, Sum, SumSquareSub};
+use rten_vecmath::{Normalize, NormalizeOptions, Sum, SumSquare, SumSquareSub};
 
-use super::super::exec::{Error, NormWeights, TableWeights, Tokens, check_len};
+use super::super::exec::{Error, check_len};
+use super::super::operands::{NormKind, NormWeights, TableWeights, Tokens};
 use super::arena::{Arena, Buffer};
 
 /// Rows of a task: enough work to be worth handing to another thread.
 const BLOCK_ROWS: usize = 64;
 
-/// Layer norm (Ba et al. 2016, arXiv 1607.06450) over `[H]`.
+/// A norm over `[H]`.
 pub struct Norm {
+    kind: NormKind,
     weight: Vec<f32>,
-    bias: Vec<f32>,
+    bias: Option<Vec<f32>>,
     eps: f32,
 }
 
 impl Norm {
     pub(super) fn new(weights: NormWeights<'_>) -> Result<Self, Error> {
-        check_len("norm bias", weights.bias.len(), weights.weight.len())?;
-        Ok(Self { weight: weights.weight.to_vec(), bias: weights.bias.to_vec(), eps: weights.eps })
+        let NormWeights { kind, weight, bias, eps } = weights;
+        if let Some(bias) = bias {
+            check_len("norm bias", bias.len(), weight.len())?;
+        }
+        Ok(Self { kind, weight: weight.to_vec(), bias: bias.map(<[f32]>::to_vec), eps })
+    }
+
+    pub(super) fn check_columns(&self, columns: usize) -> Result<(), Error> {
+        check_len("norm weight", self.weight.len(), columns)
     }
 
     /// Normalises one row in place. Two passes: a one-pass variance loses digits to cancellation.
-    fn apply(&self, row: &mut [f32]) {
+    pub(super) fn apply(&self, row: &mut [f32]) {
         let len = row.len() as f32;
-        let mean = Sum::new(row).dispatch() / len;
-        let variance = SumSquareSub::new(row, mean).dispatch() / len;
+        let (mean, variance) = match self.kind {
+            NormKind::Layer => {
+                let mean = Sum::new(row).dispatch() / len;
+                (mean, SumSquareSub::new(row, mean).dispatch() / len)
+            }
+            NormKind::Rms => (0.0, SumSquare::new(row).dispatch() / len),
+        };
         let options = NormalizeOptions {
             pre_scale_bias: mean,
             scale: 1.0 / (variance + self.eps).sqrt(),
             element_scale: Some(&self.weight),
-            element_bias: Some(&self.bias),
+            element_bias: self.bias.as_deref(),
             bias: 0.0,
         };
         Normalize::new_mut(row, options).dispatch();
@@ -66,11 +80,11 @@ impl Tables {
 pub(super) fn embed_norm(
     arena: &Arena,
     tables: &Tables,
-    norm: &Norm,
+    norm: Option<&Norm>,
     tokens: Tokens<'_>,
 ) -> Result<Buffer, Error> {
     let hidden = tables.hidden;
-    check_len("norm weight", norm.weight.len(), hidden)?;
+    norm.map_or(Ok(()), |norm| norm.check_columns(hidden))?;
     check_len("token types", tokens.type_ids.len(), tokens.ids.len())?;
     check_len("positions", tokens.positions.len(), tokens.ids.len())?;
     let mut output = arena.take(tokens.ids.len(), hidden);
@@ -83,7 +97,9 @@ pub(super) fn embed_norm(
             if let Some(table) = &tables.position {
                 add(row, entry("position", table, tokens.positions[token], hidden)?);
             }
-            norm.apply(row);
+            if let Some(norm) = norm {
+                norm.apply(row);
+            }
             Ok::<_, Error>(())
         },
     )?;
@@ -98,7 +114,7 @@ pub(super) fn residual_norm(
 ) -> Result<Buffer, Error> {
     check_len("residual", residual.len(), x.len())?;
     check_len("residual columns", residual.cols(), x.cols())?;
-    check_len("norm weight", norm.weight.len(), x.cols())?;
+    norm.check_columns(x.cols())?;
     let cols = x.cols();
     x.par_chunks_mut(cols).zip(residual.par_chunks(cols)).with_min_len(BLOCK_ROWS).for_each(
         |(row, residual)| {
@@ -107,6 +123,36 @@ pub(super) fn residual_norm(
         },
     );
     Ok(x)
+}
+
+/// See [`Exec::add_norm`](super::Exec::add_norm).
+pub(super) fn add_norm(mut x: Buffer, residual: &mut Buffer, norm: &Norm) -> Result<Buffer, Error> {
+    check_len("residual", residual.len(), x.len())?;
+    check_len("residual columns", residual.cols(), x.cols())?;
+    norm.check_columns(x.cols())?;
+    let cols = x.cols();
+    x.par_chunks_mut(cols).zip(residual.par_chunks_mut(cols)).with_min_len(BLOCK_ROWS).for_each(
+        |(row, residual)| {
+            add(residual, row);
+            row.copy_from_slice(residual);
+            norm.apply(row);
+        },
+    );
+    Ok(x)
+}
+
+/// See [`Exec::norm`](super::Exec::norm).
+pub(super) fn norm(arena: &Arena, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
+    norm.check_columns(x.cols())?;
+    let cols = x.cols();
+    let mut output = arena.take(x.rows(), cols);
+    output.par_chunks_mut(cols).zip(x.par_chunks(cols)).with_min_len(BLOCK_ROWS).for_each(
+        |(row, x)| {
+            row.copy_from_slice(x);
+            norm.apply(row);
+        },
+    );
+    Ok(output)
 }
 
 fn entry<'a>(

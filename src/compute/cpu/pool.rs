@@ -5,7 +5,8 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdIterable, SimdOp};
 use rten_vecmath::SumSquare;
 
-use super::super::exec::{Error, Finish, MIN_NORM, Pooling, Span};
+use super::super::exec::{Error, MIN_NORM};
+use super::super::operands::{Finish, Pooling, Span};
 use super::arena::{Arena, Buffer};
 
 /// See [`Exec::pool`](super::Exec::pool).
@@ -19,12 +20,7 @@ pub(super) fn pool(
     let cols = hidden.cols();
     let mut output = arena.take(spans.len(), cols);
     output.par_chunks_mut(cols).zip(spans).try_for_each(|(row, span)| {
-        let tokens = span.rows(cu_seqlens)?;
-        let states = hidden.get(tokens.start * cols..tokens.end * cols).ok_or(Error::Index {
-            what: "span end",
-            index: tokens.end,
-            limit: hidden.rows() + 1,
-        })?;
+        let states = hidden.span(cu_seqlens, *span)?;
         match pooling {
             Pooling::Mean => mean(states, row),
             Pooling::Cls => row.copy_from_slice(&states[..cols]),

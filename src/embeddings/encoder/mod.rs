@@ -1,68 +1,57 @@
 //! One transformer, described by an [`EncoderSpec`]; it only sequences [`Exec`] calls.
 
-mod bert;
+mod families;
+mod heads;
+mod load;
+mod names;
 mod spec;
 
-pub use self::spec::{Activation, EncoderSpec};
+pub use self::spec::{
+    AttentionSpec, DistanceBias, EmbeddingSpec, EncoderSpec, FeedForwardSpec, Gate, LayerSpec,
+    NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
+};
 use super::Error;
 use super::batch::Packed;
-use super::weights::Checkpoint;
-use crate::compute::{Attention, DenseWeights, Epilogue, Exec, NormWeights, TableWeights, Tokens};
+use crate::compute::{Attention, Epilogue, Exec, Tokens};
 
-pub(super) use self::spec::read_spec;
+pub(super) use self::families::{Family, read as read_family};
+pub(super) use self::heads::{Head, MaskedLm};
+use self::load::Loader;
 
 /// A transformer encoder with its weights on a device.
 pub struct Encoder<E: Exec> {
     spec: EncoderSpec,
     tables: E::Tables,
-    norm: E::Norm,
+    embedding_norm: Option<E::Norm>,
+    bias: Option<E::Bias>,
+    /// The distinct rotary positions of the layers.
+    rotaries: Vec<E::Rotary>,
     layers: Vec<Layer<E>>,
+    final_norm: Option<E::Norm>,
 }
 
 struct Layer<E: Exec> {
+    attention: Attention,
     qkv: E::Linear,
+    /// Index into the encoder's `rotaries`.
+    rotary: Option<usize>,
+    head_norms: Option<[E::Norm; 2]>,
     output: E::Linear,
-    attention_norm: E::Norm,
     up: E::Linear,
     down: E::Linear,
-    norm: E::Norm,
+    norms: Norms<E>,
+}
+
+/// The norms of a layer, by the sublayer that they stand at.
+struct Norms<E: Exec> {
+    /// Absent before the first attention of some models.
+    attention: Option<E::Norm>,
+    attention_output: Option<E::Norm>,
+    feed_forward: E::Norm,
+    feed_forward_output: Option<E::Norm>,
 }
 
 impl<E: Exec> Encoder<E> {
-    /// Packs the checkpoint's weights for `exec`.
-    pub(super) fn load(
-        exec: &E,
-        spec: EncoderSpec,
-        checkpoint: &Checkpoint<'_>,
-    ) -> Result<Self, Error> {
-        let names = bert::NAMES;
-        let loader = Loader { exec, checkpoint, eps: spec.norm_eps };
-        let hidden = spec.hidden;
-        let word = checkpoint.tensor(names.word, &[spec.vocabulary, hidden])?;
-        let position = checkpoint.tensor(names.position, &[spec.max_positions, hidden])?;
-        let token_type = checkpoint.tensor(names.token_type, &[spec.token_types, hidden])?;
-        let tables = exec.load_tables(TableWeights {
-            hidden,
-            word: &word,
-            position: Some(&position),
-            token_type: Some(&token_type),
-        })?;
-        let layers = (0..spec.layers).map(|layer| {
-            let at = |name: &str| format!("{}{layer}.{name}", names.layer);
-            let (width, qkv) = (spec.intermediate, names.qkv.map(at));
-            Ok(Layer {
-                qkv: loader.linear(&qkv, hidden, hidden)?,
-                output: loader.linear(&[at(names.output)], hidden, hidden)?,
-                attention_norm: loader.norm(&at(names.attention_norm), hidden)?,
-                up: loader.linear(&[at(names.up)], hidden, width)?,
-                down: loader.linear(&[at(names.down)], width, hidden)?,
-                norm: loader.norm(&at(names.layer_norm), hidden)?,
-            })
-        });
-        let layers = layers.collect::<Result<_, Error>>()?;
-        Ok(Self { norm: loader.norm(names.norm, hidden)?, spec, tables, layers })
-    }
-
     /// Geometry and conventions of this model.
     #[must_use]
     pub fn spec(&self) -> &EncoderSpec {
@@ -74,66 +63,116 @@ impl<E: Exec> Encoder<E> {
     /// # Errors
     /// Those of the device.
     pub fn forward(&self, exec: &E, packed: &Packed) -> Result<E::Buffer, Error> {
-        let attention = Attention {
-            heads: self.spec.heads,
-            kv_heads: self.spec.kv_heads,
-            head_dim: self.spec.head_dim,
-            scale: 1.0 / (self.spec.head_dim as f32).sqrt(),
-            mask: self.spec.mask,
-        };
-        let activation = match self.spec.activation {
-            Activation::Gelu => Epilogue::Gelu,
-        };
-        let Packed { ids, type_ids, positions, cu_seqlens } = packed;
-        let mut hidden =
-            exec.embed_norm(&self.tables, &self.norm, Tokens { ids, type_ids, positions })?;
+        let counted = self.counted_positions(packed);
+        let positions = counted.as_deref().unwrap_or(&packed.positions);
+        let tokens = Tokens { ids: &packed.ids, type_ids: &packed.type_ids, positions };
+        let hidden = exec.embed_norm(&self.tables, self.embedding_norm.as_ref(), tokens)?;
+        match self.spec.norm.placement {
+            NormPlacement::Post => self.forward_post(exec, packed, hidden),
+            NormPlacement::Pre { .. } | NormPlacement::Sandwich => {
+                self.forward_pre(exec, packed, hidden)
+            }
+        }
+    }
+
+    /// Layers whose norms follow the residual sums.
+    fn forward_post(
+        &self,
+        exec: &E,
+        packed: &Packed,
+        mut hidden: E::Buffer,
+    ) -> Result<E::Buffer, Error> {
         for layer in &self.layers {
-            let qkv = exec.linear(&hidden, &layer.qkv, Epilogue::None)?;
-            let context = exec.attention(&qkv, cu_seqlens, &attention)?;
-            drop(qkv);
-            let output = exec.linear(&context, &layer.output, Epilogue::None)?;
-            drop(context);
-            let attended = exec.residual_norm(output, &hidden, &layer.attention_norm)?;
-            let up = exec.linear(&attended, &layer.up, activation)?;
-            let down = exec.linear(&up, &layer.down, Epilogue::None)?;
-            drop(up);
-            hidden = exec.residual_norm(down, &attended, &layer.norm)?;
+            let attended = self.attend(exec, packed, layer, &hidden)?;
+            if let Some(norm) = &layer.norms.attention {
+                hidden = exec.residual_norm(attended, &hidden, norm)?;
+            }
+            let output = self.feed_forward(exec, layer, &hidden)?;
+            hidden = exec.residual_norm(output, &hidden, &layer.norms.feed_forward)?;
         }
         Ok(hidden)
     }
-}
 
-/// Moves named tensors from a checkpoint to a device.
-pub(super) struct Loader<'a, E: Exec> {
-    pub(super) exec: &'a E,
-    pub(super) checkpoint: &'a Checkpoint<'a>,
-    pub(super) eps: f32,
-}
-
-impl<E: Exec> Loader<'_, E> {
-    /// Dense layers `names` from `input` to `output` features each, side by side.
-    pub(super) fn linear(
+    /// Layers whose norms precede the sublayers: the sums run on beside the normalised states,
+    /// each sum fused with the norm that follows it, which may be the next layer's.
+    fn forward_pre(
         &self,
-        names: &[String],
-        input: usize,
-        output: usize,
-    ) -> Result<E::Linear, Error> {
-        let mut tensors = Vec::with_capacity(names.len());
-        for name in names {
-            let weight = self.checkpoint.tensor(&format!("{name}.weight"), &[output, input])?;
-            let bias = self.checkpoint.tensor(&format!("{name}.bias"), &[output])?;
-            tensors.push((weight, bias));
+        exec: &E,
+        packed: &Packed,
+        mut sum: E::Buffer,
+    ) -> Result<E::Buffer, Error> {
+        let norm = |x, norm: &Option<E::Norm>| match norm {
+            Some(norm) => exec.norm(&x, norm),
+            None => Ok(x),
+        };
+        let first = self.layers.first().and_then(|layer| layer.norms.attention.as_ref());
+        let mut normed = first.map(|first| exec.norm(&sum, first)).transpose()?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let attended = self.attend(exec, packed, layer, normed.as_ref().unwrap_or(&sum))?;
+            drop(normed);
+            let attended = norm(attended, &layer.norms.attention_output)?;
+            let states = exec.add_norm(attended, &mut sum, &layer.norms.feed_forward)?;
+            let output = self.feed_forward(exec, layer, &states)?;
+            drop(states);
+            let output = norm(output, &layer.norms.feed_forward_output)?;
+            let next = self.layers.get(index + 1).and_then(|next| next.norms.attention.as_ref());
+            normed = next
+                .or(self.final_norm.as_ref())
+                .map(|next| exec.add_norm(output, &mut sum, next))
+                .transpose()?;
         }
-        let parts: Vec<DenseWeights<'_>> = tensors
-            .iter()
-            .map(|(weight, bias)| DenseWeights { weight, bias: Some(bias), in_features: input })
-            .collect();
-        Ok(self.exec.load_linear(&parts)?)
+        Ok(normed.unwrap_or(sum))
     }
 
-    fn norm(&self, name: &str, hidden: usize) -> Result<E::Norm, Error> {
-        let weight = self.checkpoint.tensor(&format!("{name}.weight"), &[hidden])?;
-        let bias = self.checkpoint.tensor(&format!("{name}.bias"), &[hidden])?;
-        Ok(self.exec.load_norm(NormWeights { weight: &weight, bias: &bias, eps: self.eps })?)
+    fn attend(
+        &self,
+        exec: &E,
+        packed: &Packed,
+        layer: &Layer<E>,
+        states: &E::Buffer,
+    ) -> Result<E::Buffer, Error> {
+        let Layer { attention, head_norms, .. } = layer;
+        let mut qkv = exec.linear(states, &layer.qkv, Epilogue::None)?;
+        if let Some(rotary) = layer.rotary.map(|index| &self.rotaries[index]) {
+            let norms = head_norms.as_ref();
+            qkv = exec.rotary(qkv, &packed.positions, attention, norms, rotary)?;
+        }
+        let context = exec.attention(&qkv, &packed.cu_seqlens, attention, self.bias.as_ref())?;
+        drop(qkv);
+        Ok(exec.linear(&context, &layer.output, Epilogue::None)?)
+    }
+
+    fn feed_forward(
+        &self,
+        exec: &E,
+        layer: &Layer<E>,
+        states: &E::Buffer,
+    ) -> Result<E::Buffer, Error> {
+        let FeedForwardSpec { activation, gate, .. } = self.spec.feed_forward;
+        let epilogue = match gate {
+            Gate::None => Epilogue::Activate(activation),
+            Gate::ActivatedFirst | Gate::ActivatedLast => Epilogue::Gate(activation),
+        };
+        let up = exec.linear(states, &layer.up, epilogue)?;
+        Ok(exec.linear(&up, &layer.down, Epilogue::None)?)
+    }
+
+    /// Rows of the position table where the model counts them from its padding token.
+    fn counted_positions(&self, packed: &Packed) -> Option<Vec<u32>> {
+        let Positions::AfterPadding { padding_id, .. } = self.spec.embedding.positions else {
+            return None;
+        };
+        let mut positions = Vec::with_capacity(packed.tokens());
+        for seq in 0..packed.sequences() {
+            let mut last = padding_id;
+            positions.extend(packed.sequence(seq).iter().map(|&id| {
+                if id == padding_id {
+                    return padding_id;
+                }
+                last += 1;
+                last
+            }));
+        }
+        Some(positions)
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn real(engine: Engine) -> &'static Arc<Model> {
 
 /// Loads the model in `folder`.
 pub(crate) fn load(folder: &Path, engine: Engine, max_batch_tokens: usize) -> Model {
-    let options = ModelOptions { models_dir: models_dir(), engine, max_batch_tokens };
+    let options = ModelOptions { models_dir: models_dir(), engine, max_batch_tokens, kind: None };
     Model::load(folder.to_str().unwrap(), &options).unwrap()
 }
 

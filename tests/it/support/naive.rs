@@ -23,8 +23,34 @@ pub(crate) fn layer_norm(row: &[f64], weight: &[f32], bias: &[f32], eps: f32) ->
     parts.map(|((x, &w), &b)| (x - mean) / deviation * f64::from(w) + f64::from(b)).collect()
 }
 
-/// Softmax attention over sequences of the given lengths.
-pub(crate) fn attention(qkv: &[f32], lengths: &[usize], attention: &Attention) -> Vec<f64> {
+/// RMS norm of one row.
+pub(crate) fn rms_norm(row: &[f64], weight: &[f32], eps: f32) -> Vec<f64> {
+    let mean = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
+    let root = (mean + f64::from(eps)).sqrt();
+    row.iter().zip(weight).map(|(x, &w)| x / root * f64::from(w)).collect()
+}
+
+/// One head turned by `position`, its pairs being halves apart.
+pub(crate) fn rotate(head: &[f64], position: u32, frequencies: &[f32]) -> Vec<f64> {
+    let half = head.len() / 2;
+    let turned = |column: usize| {
+        let pair = column % half;
+        // The angle is a product in f32 by contract.
+        let (sin, cos) = f64::from(position as f32 * frequencies[pair]).sin_cos();
+        let other = head[(column + half) % head.len()];
+        head[column] * cos + if column < half { -other * sin } else { other * sin }
+    };
+    (0..head.len()).map(turned).collect()
+}
+
+/// Softmax attention over sequences of the given lengths; `bias` of head, query and key is added
+/// to the scores.
+pub(crate) fn attention(
+    qkv: &[f32],
+    lengths: &[usize],
+    attention: &Attention,
+    bias: impl Fn(usize, usize, usize) -> f64,
+) -> Vec<f64> {
     let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
     let cols = (heads + 2 * kv_heads) * head_dim;
     let part = |token: usize, head: usize| &qkv[token * cols + head * head_dim..][..head_dim];
@@ -39,7 +65,8 @@ pub(crate) fn attention(qkv: &[f32], lengths: &[usize], attention: &Attention) -
                 let scores: Vec<(usize, f64)> = keys
                     .map(|key| {
                         let key_row = part(first + key, heads + shared);
-                        (key, f64::from(scale) * dot(part(first + query, head), key_row))
+                        let score = f64::from(scale) * dot(part(first + query, head), key_row);
+                        (key, score + bias(head, query, key))
                     })
                     .collect();
                 let largest = scores.iter().fold(f64::NEG_INFINITY, |max, score| max.max(score.1));
@@ -96,6 +123,12 @@ pub(crate) fn gram(rows: &[f32], cols: usize, width: usize) -> Vec<f64> {
 /// `x * Phi(x)`, `Phi` the normal distribution function.
 pub(crate) fn gelu(x: f64) -> f64 {
     x * 0.5 * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+/// The approximation of `gelu` by tanh.
+pub(crate) fn gelu_tanh(x: f64) -> f64 {
+    let inner = std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x);
+    0.5 * x * (1.0 + inner.tanh())
 }
 
 /// The error function, by a series of positive terms alone (Abramowitz and Stegun 7.1.6), which

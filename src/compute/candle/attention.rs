@@ -1,0 +1,101 @@
+//! Softmax attention on candle tensors, a block of queries at a time.
+
+use std::ops::Range;
+
+use candle_core::{D, Tensor};
+
+use super::super::exec::Error;
+use super::super::operands::{Attention, Mask};
+use super::CandleExec;
+
+/// Queries of one step, so that scores take memory linear in the sequence.
+const BLOCK_QUERIES: usize = 512;
+
+/// A bias by distance, kept on the host: this form writes it out for every block of queries.
+pub enum Bias {
+    /// One slope a head.
+    Slopes(Vec<f32>),
+    /// `[heads, 2 * radius + 1]`.
+    Table(Vec<f32>, usize),
+}
+
+impl Bias {
+    pub(super) fn heads(&self) -> usize {
+        match self {
+            Self::Slopes(slopes) => slopes.len(),
+            Self::Table(values, radius) => values.len() / (2 * radius + 1),
+        }
+    }
+
+    fn at(&self, head: usize, query: usize, key: usize) -> f32 {
+        match self {
+            Self::Slopes(slopes) => -slopes[head] * key.abs_diff(query) as f32,
+            Self::Table(values, radius) => {
+                let distance = (key + radius).saturating_sub(query).min(2 * radius);
+                values[head * (2 * radius + 1) + distance]
+            }
+        }
+    }
+}
+
+impl CandleExec {
+    /// What is added to the scores of `queries`, `[heads or 1, queries, len]`: the bias by
+    /// distance, and minus infinity where the query does not see the key.
+    fn score_offsets(
+        &self,
+        queries: Range<usize>,
+        len: usize,
+        mask: Mask,
+        bias: Option<&Bias>,
+    ) -> Result<Option<Tensor>, Error> {
+        if mask == Mask::Full && bias.is_none() {
+            return Ok(None);
+        }
+        let heads = bias.map_or(1, Bias::heads);
+        let mut values = Vec::with_capacity(heads * queries.len() * len);
+        for head in 0..heads {
+            for query in queries.clone() {
+                let seen = mask.keys(query, len);
+                values.extend((0..len).map(|key| match bias {
+                    _ if !seen.contains(&key) => f32::NEG_INFINITY,
+                    Some(bias) => bias.at(head, query, key),
+                    None => 0.0,
+                }));
+            }
+        }
+        Ok(Some(Tensor::from_vec(values, (heads, queries.len(), len), &self.device)?))
+    }
+
+    /// Attention within one sequence: `qkv: [len, qkv_dim]` to `[len, heads * head_dim]`.
+    pub(super) fn attend(
+        &self,
+        qkv: &Tensor,
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Tensor, Error> {
+        let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
+        let len = qkv.dim(0)?;
+        let part = |first: usize, count: usize| -> Result<Tensor, candle_core::Error> {
+            let columns = qkv.narrow(1, first * head_dim, count * head_dim)?;
+            columns.reshape((len, count, head_dim))?.transpose(0, 1)?.contiguous()
+        };
+        let shared: Vec<u32> = (0..heads).map(|head| attention.kv_head(head) as u32).collect();
+        let shared = Tensor::from_vec(shared, heads, &self.device)?;
+        let queries = part(0, heads)?;
+        let keys = part(heads, kv_heads)?.index_select(&shared, 0)?.t()?.contiguous()?;
+        let values = part(heads + kv_heads, kv_heads)?.index_select(&shared, 0)?;
+        let blocks = (0..len).step_by(BLOCK_QUERIES).map(|first| {
+            let block = first..len.min(first + BLOCK_QUERIES);
+            let queries = queries.narrow(1, first, block.len())?.contiguous()?;
+            let mut scores = (queries.matmul(&keys)? * f64::from(scale))?;
+            if let Some(offsets) = self.score_offsets(block, len, mask, bias)? {
+                scores = scores.broadcast_add(&offsets)?;
+            }
+            let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
+            let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+            Ok(weights.matmul(&values)?)
+        });
+        let output = Tensor::cat(&blocks.collect::<Result<Vec<_>, Error>>()?, 1)?;
+        Ok(output.transpose(0, 1)?.reshape((len, heads * head_dim))?)
+    }
+}

@@ -1,0 +1,200 @@
+//! Texts to vectors, token vectors, sparse vectors and scores: jobs planned and read.
+
+use serde::Serialize;
+
+use super::Error;
+use super::job::{Forward, Job, Output};
+use super::model::Model;
+use super::modules::HeadKind;
+use super::tokenize::{PackedTexts, Prompt, Truncate};
+use crate::compute::Span;
+
+/// Texts whose logits over the vocabulary are held at a time.
+const SPARSE_TEXTS: usize = 64;
+
+/// How texts are embedded.
+#[derive(Debug, Clone, Default)]
+pub struct EmbedOptions {
+    /// Leading dimensions to keep, before normalisation; all where `None`.
+    pub dimensions: Option<usize>,
+    /// Put before every text.
+    pub prompt: Prompt,
+    /// Which end of a too long text is dropped.
+    pub truncate: Truncate,
+}
+
+/// Vectors of texts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Embeddings {
+    /// Columns.
+    pub dim: usize,
+    /// `[texts + 1]` row at which each text starts, and the number of rows at the end: one row a
+    /// text, or one for each of its tokens.
+    pub cu_rows: Vec<usize>,
+    /// `[rows, dim]` f32 row-major.
+    pub data: Vec<f32>,
+    /// `[texts]` tokens that were embedded, special tokens included.
+    pub tokens: Vec<usize>,
+    /// `[texts]` the whole length in tokens of each text that was cut.
+    pub truncated: Vec<Option<usize>>,
+}
+
+impl Embeddings {
+    /// The vectors in order.
+    #[must_use]
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.data.chunks_exact(self.dim.max(1))
+    }
+
+    /// The rows of text `index`, `[rows, dim]`.
+    ///
+    /// # Panics
+    /// When there is no such text.
+    #[must_use]
+    pub fn text_rows(&self, index: usize) -> &[f32] {
+        &self.data[self.cu_rows[index] * self.dim..self.cu_rows[index + 1] * self.dim]
+    }
+}
+
+/// Sparse vectors of texts: of every text the vocabulary entries whose weight is above 0.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SparseEmbeddings {
+    /// Vocabulary entries.
+    pub dim: usize,
+    /// One a text, its entries by index.
+    pub rows: Vec<Vec<SparseEntry>>,
+    /// `[texts]` tokens that were embedded, special tokens included.
+    pub tokens: Vec<usize>,
+    /// `[texts]` the whole length in tokens of each text that was cut.
+    pub truncated: Vec<Option<usize>>,
+}
+
+/// A vocabulary entry and its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SparseEntry {
+    /// Token id.
+    pub index: u32,
+    /// Above 0.
+    pub value: f32,
+}
+
+/// Scores of pairs of texts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scores {
+    /// Scores of a pair.
+    pub labels: usize,
+    /// `[pairs, labels]` f32 row-major.
+    pub data: Vec<f32>,
+    /// `[pairs]` tokens that were read, special tokens included.
+    pub tokens: Vec<usize>,
+    /// `[pairs]` the whole length in tokens of each pair that was cut.
+    pub truncated: Vec<Option<usize>>,
+}
+
+impl Model {
+    /// Tokenises `texts` into a job; nothing runs yet. The vectors of the result are empty.
+    ///
+    /// # Errors
+    /// When the dimensions are not the model's or a text cannot be tokenised.
+    pub fn plan(&self, texts: &[&str], options: &EmbedOptions) -> Result<(Job, Embeddings), Error> {
+        let dimensions = self.check_dimensions(options.dimensions)?;
+        let texts = self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
+        let embeddings = Embeddings {
+            dim: dimensions,
+            cu_rows: (0..=texts.spans.len()).collect(),
+            data: Vec::new(),
+            tokens: texts.packed.lengths().collect(),
+            truncated: texts.truncated,
+        };
+        let output = Output::Embeddings { dimensions };
+        Ok((Job { packed: texts.packed, spans: texts.spans, output }, embeddings))
+    }
+
+    /// Embeds `texts`, one row each, in their order.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), and those of the device.
+    pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, Error> {
+        let (job, mut embeddings) = self.plan(texts, options)?;
+        embeddings.data = self.forward(job)?;
+        Ok(embeddings)
+    }
+
+    /// The last hidden state of every token, special tokens included: `[tokens, H]` of each text,
+    /// as sentence-transformers' `token_embeddings`. `options.dimensions` does not apply.
+    ///
+    /// # Errors
+    /// When a text cannot be tokenised, and those of the device.
+    pub fn embed_tokens(
+        &self,
+        texts: &[&str],
+        options: &EmbedOptions,
+    ) -> Result<Embeddings, Error> {
+        let PackedTexts { packed, truncated, .. } =
+            self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
+        let tokens: Vec<usize> = packed.lengths().collect();
+        let spans = (0_u32..).zip(&tokens).flat_map(|(seq, &tokens)| {
+            (0..tokens as u32).map(move |start| Span { seq, start, end: start + 1 })
+        });
+        let spans: Vec<Span> = spans.collect();
+        let cu_rows = packed.cu_seqlens.iter().map(|&row| row as usize).collect();
+        let data = self.forward(Job { packed, spans, output: Output::States })?;
+        Ok(Embeddings { dim: self.spec().hidden, cu_rows, data, tokens, truncated })
+    }
+
+    /// Sparse vectors of `texts`: of every vocabulary entry `ln(1 + max(0, logit))`, its largest
+    /// logit over the text's tokens (SPLADE, arXiv 2109.10086), as sentence-transformers'
+    /// `SparseEncoder`. `options.dimensions` does not apply.
+    ///
+    /// # Errors
+    /// When the model has no masked-LM head, a text cannot be tokenised, and those of the device.
+    pub fn embed_sparse(
+        &self,
+        texts: &[&str],
+        options: &EmbedOptions,
+    ) -> Result<SparseEmbeddings, Error> {
+        self.check_output(Output::MaxLogits)?;
+        let twice = self.head() == HeadKind::MaskedLm { twice: true };
+        let dim = self.spec().vocabulary;
+        let mut embeddings = SparseEmbeddings { dim, ..SparseEmbeddings::default() };
+        for texts in texts.chunks(SPARSE_TEXTS) {
+            let PackedTexts { packed, spans, truncated } =
+                self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
+            embeddings.tokens.extend(packed.lengths());
+            embeddings.truncated.extend(truncated);
+            let logits = self.forward(Job { packed, spans, output: Output::MaxLogits })?;
+            embeddings.rows.extend(logits.chunks_exact(dim).map(|row| sparse_row(row, twice)));
+        }
+        Ok(embeddings)
+    }
+
+    /// Scores of `pairs`, such as a query and a document, through the model's own activation, as
+    /// sentence-transformers' `CrossEncoder.predict`. Where a pair is too long, the longer text
+    /// is cut first, at its end.
+    ///
+    /// # Errors
+    /// When the model is no classifier, a text cannot be tokenised, and those of the device.
+    pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Scores, Error> {
+        let HeadKind::Classifier { labels, sigmoid } = self.head() else {
+            return self.check_output(Output::Scores).map(|()| Scores::default());
+        };
+        let types = self.spec().embedding.token_types;
+        let PackedTexts { packed, spans, truncated } = self.tokenizer().pack_pairs(pairs, types)?;
+        let tokens = packed.lengths().collect();
+        let mut data = self.forward(Job { packed, spans, output: Output::Scores })?;
+        if sigmoid {
+            data.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+        }
+        Ok(Scores { labels, data, tokens, truncated })
+    }
+}
+
+fn sparse_row(logits: &[f32], twice: bool) -> Vec<SparseEntry> {
+    let weight = |logit: f32| {
+        let weight = logit.max(0.0).ln_1p();
+        if twice { weight.ln_1p() } else { weight }
+    };
+    let entries =
+        (0..).zip(logits).map(|(index, &logit)| SparseEntry { index, value: weight(logit) });
+    entries.filter(|entry| entry.value > 0.0).collect()
+}

@@ -1,0 +1,47 @@
+//! `EmbeddingGemma` (arXiv 2509.20354): Gemma 3 (arXiv 2503.19786) with attention to both sides.
+
+use serde_json::json;
+
+use super::super::heads::Heads;
+use super::super::names::Names;
+use super::super::spec::{LayerSpec, NormPlacement};
+use super::{Family, alternating, qwen3};
+use crate::compute::{Activation, Mask};
+use crate::embeddings::Error;
+use crate::embeddings::config_file::ConfigFile;
+
+const NAMES: Names = Names {
+    attention_output_norm: "post_attention_layernorm",
+    feed_forward_norm: "pre_feedforward_layernorm",
+    feed_forward_output_norm: "post_feedforward_layernorm",
+    ..qwen3::NAMES
+};
+
+pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
+    config.require("use_bidirectional_attention", &[json!(true)])?;
+    if !config.has("use_bidirectional_attention") {
+        return Err(config.unsupported("use_bidirectional_attention", "true"));
+    }
+    config.require("attn_logit_softcapping", &[])?;
+    config.require("rope_scaling", &[])?;
+    let mut spec = qwen3::read_decoder(config)?;
+    spec.embedding.scale = (spec.hidden as f32).sqrt();
+    spec.attention.scale = 1.0 / config.float_or("query_pre_attn_scalar", 256.0)?.sqrt();
+    spec.feed_forward.activation = config.activation("hidden_activation", Activation::GeluTanh)?;
+    // Checkpoints store the difference of a norm's weights from 1.
+    spec.norm.offset = 1.0;
+    spec.norm.placement = NormPlacement::Sandwich;
+
+    let pattern = config.size_or("_sliding_window_pattern", 6)?;
+    let local = Mask::Local { radius: config.size_or("sliding_window", 4_096)? / 2 };
+    let bases = [("rope_theta", 1_000_000.0), ("rope_local_base_freq", 10_000.0)];
+    let [global_rotary, local_rotary] = alternating::rotaries(config, bases)?;
+    let kinds =
+        alternating::layer_kinds(config, "num_hidden_layers", |layer| (layer + 1) % pattern == 0)?;
+    let layer = |is_global| match is_global {
+        true => LayerSpec { mask: Mask::Full, rotary: Some(global_rotary) },
+        false => LayerSpec { mask: local, rotary: Some(local_rotary) },
+    };
+    spec.layers = kinds.into_iter().map(layer).collect();
+    Ok(Family { spec, names: NAMES, heads: Heads::NONE })
+}

@@ -1,0 +1,81 @@
+//! `NomicBERT` (Nussbaum et al. 2024, arXiv 2402.01613): BERT's order with rotary positions and a
+//! gated feed-forward layer.
+
+use serde_json::json;
+
+use super::super::names::Names;
+use super::super::spec::{Gate, LayerSpec, Positions, Rotary, RotaryScaling};
+use super::Family;
+use super::bert::{self, Keys};
+use crate::compute::{Activation, Mask};
+use crate::embeddings::Error;
+use crate::embeddings::config_file::ConfigFile;
+
+const NAMES: Names = Names {
+    prefix: "bert.",
+    position: "",
+    embedding_norm: "emb_ln",
+    layer: "encoder.layers.",
+    qkv: &["attn.Wqkv"],
+    output: "attn.out_proj",
+    attention_norm: "norm1",
+    up: &["mlp.fc12", "mlp.fc11"],
+    down: "mlp.fc2",
+    feed_forward_norm: "norm2",
+    ..bert::NAMES
+};
+
+/// The keys of the model's own code, which are those of GPT-2.
+const KEYS: Keys = Keys {
+    hidden: "n_embd",
+    heads: "n_head",
+    layers: "n_layer",
+    intermediate: "n_inner",
+    positions: "n_positions",
+    activation: "activation_function",
+    eps: "layer_norm_epsilon",
+};
+
+pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
+    let own = config.has("n_embd");
+    if own {
+        require_own_form(config)?;
+    }
+    let mut spec = bert::read_spec(config, if own { &KEYS } else { &bert::KEYS })?;
+    let base = match config.object("rope_parameters")? {
+        Some(parameters) => parameters.float_or("rope_theta", 1_000.0)?,
+        None => config.float_or("rotary_emb_base", 1_000.0)?,
+    };
+    spec.embedding.positions = Positions::None;
+    spec.attention.qkv_bias = false;
+    spec.attention.output_bias = false;
+    spec.feed_forward.activation = Activation::Silu;
+    spec.feed_forward.gate = Gate::ActivatedFirst;
+    spec.feed_forward.up_bias = false;
+    spec.feed_forward.down_bias = false;
+    let rotary = Some(Rotary { base, scaling: RotaryScaling::None });
+    let layers = spec.layers.len();
+    spec.layers = vec![LayerSpec { mask: Mask::Full, rotary }; layers];
+    Ok(Family { spec, names: NAMES, heads: bert::HEADS })
+}
+
+/// Refuses what no published model of this family has.
+fn require_own_form(config: &ConfigFile) -> Result<(), Error> {
+    config.require("activation_function", &[json!("swiglu"), json!("silu")])?;
+    config.require("rotary_emb_fraction", &[json!(1.0), json!(1)])?;
+    config.require("rotary_scaling_factor", &[])?;
+    config.require("num_experts", &[json!(0)])?;
+    for field in [
+        "qkv_proj_bias",
+        "mlp_fc1_bias",
+        "mlp_fc2_bias",
+        "prenorm",
+        "use_rms_norm",
+        "rotary_emb_interleaved",
+        "causal",
+        "parallel_block",
+    ] {
+        config.require(field, &[json!(false)])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What stands on an encoder for other outputs than its own states: classifiers and masked-LM.
+
+use super::super::Error;
+use super::super::weights::Checkpoint;
+use super::Loader;
+use super::families::Family;
+use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Span};
+
+/// The heads that models of a family may have.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Heads {
+    /// From the pooled state to labels; empty where the family has none.
+    pub(super) classifier: &'static [HeadLayer],
+    /// From every token's state to what the decoder reads; empty where the family has none.
+    pub(super) masked_lm: &'static [HeadLayer],
+    /// Names that the decoder's bias may have. Its weights are the word table's.
+    pub(super) decoder_bias: &'static [&'static str],
+}
+
+impl Heads {
+    pub(super) const NONE: Self = Self { classifier: &[], masked_lm: &[], decoder_bias: &[] };
+}
+
+/// A layer of a head.
+#[derive(Clone, Copy)]
+pub(super) enum HeadLayer {
+    /// `[H, H]`, its nonlinearity the feed-forward layers' where `None`.
+    Dense { name: &'static str, activation: Option<Activation>, bias: bool },
+    /// As the encoder's norms.
+    Norm { name: &'static str },
+    /// `[labels, H]`, the last of a classifier.
+    Labels { name: &'static str },
+}
+
+/// A head's layers on a device.
+pub(in super::super) struct Head<E: Exec> {
+    layers: Vec<Layer<E>>,
+}
+
+enum Layer<E: Exec> {
+    Dense(E::Linear, Epilogue),
+    Norm(E::Norm),
+}
+
+impl<E: Exec> Head<E> {
+    /// Dense layers, as sentence-transformers' Dense modules are.
+    pub(in super::super) fn from_dense(layers: Vec<(E::Linear, Epilogue)>) -> Self {
+        let dense = |(linear, epilogue)| Layer::Dense(linear, epilogue);
+        Self { layers: layers.into_iter().map(dense).collect() }
+    }
+
+    /// The family's classifier of `labels` outputs.
+    pub(in super::super) fn classifier(
+        exec: &E,
+        family: &Family,
+        checkpoint: &Checkpoint<'_>,
+        labels: usize,
+    ) -> Result<Self, Error> {
+        Self::load(exec, family, checkpoint, family.heads.classifier, labels)
+    }
+
+    fn load(
+        exec: &E,
+        family: &Family,
+        checkpoint: &Checkpoint<'_>,
+        layers: &[HeadLayer],
+        labels: usize,
+    ) -> Result<Self, Error> {
+        let loader = Loader { exec, checkpoint, norms: &family.spec.norm };
+        let hidden = family.spec.hidden;
+        let own = family.spec.feed_forward.activation;
+        let layers = layers.iter().map(|layer| match *layer {
+            HeadLayer::Dense { name, activation, bias } => {
+                let linear = loader.linear(&[(name.to_owned(), hidden)], hidden, bias)?;
+                let activation = activation.unwrap_or(own);
+                Ok(Layer::Dense(linear, Epilogue::Activate(activation)))
+            }
+            HeadLayer::Labels { name } => {
+                let linear = loader.linear(&[(name.to_owned(), labels)], hidden, true)?;
+                Ok(Layer::Dense(linear, Epilogue::None))
+            }
+            HeadLayer::Norm { name } => Ok(Layer::Norm(loader.norm(name, hidden)?)),
+        });
+        Ok(Self { layers: layers.collect::<Result<_, Error>>()? })
+    }
+
+    /// Runs the layers over `[rows, H]`.
+    pub(in super::super) fn apply(&self, exec: &E, rows: E::Buffer) -> Result<E::Buffer, Error> {
+        self.layers.iter().try_fold(rows, |rows, layer| Ok(layer.apply(exec, &rows)?))
+    }
+}
+
+impl<E: Exec> Layer<E> {
+    fn apply(&self, exec: &E, rows: &E::Buffer) -> Result<E::Buffer, compute::Error> {
+        match self {
+            Self::Dense(linear, epilogue) => exec.linear(rows, linear, *epilogue),
+            Self::Norm(norm) => exec.norm(rows, norm),
+        }
+    }
+}
+
+/// A masked-LM head: from token states to the vocabulary.
+pub(in super::super) struct MaskedLm<E: Exec> {
+    transform: Head<E>,
+    decoder: E::Linear,
+}
+
+impl<E: Exec> MaskedLm<E> {
+    pub(in super::super) fn load(
+        exec: &E,
+        family: &Family,
+        checkpoint: &Checkpoint<'_>,
+    ) -> Result<Self, Error> {
+        let (spec, heads) = (&family.spec, &family.heads);
+        let transform = Head::load(exec, family, checkpoint, heads.masked_lm, 0)?;
+        let weight = checkpoint.tensor(family.names.word, &[spec.vocabulary, spec.hidden])?;
+        let name = heads.decoder_bias.iter().find(|name| checkpoint.has(name));
+        let name = name.or(heads.decoder_bias.first()).copied().unwrap_or_default();
+        let bias = checkpoint.tensor(name, &[spec.vocabulary])?;
+        let in_features = spec.hidden;
+        let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
+        Ok(Self { transform, decoder: exec.load_linear(&[weights])? })
+    }
+
+    /// The largest logit of every vocabulary entry over each span: `[spans, vocabulary]`.
+    pub(in super::super) fn max_logits(
+        &self,
+        exec: &E,
+        hidden: &E::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+    ) -> Result<E::Buffer, Error> {
+        // The hidden states are read by others too, so the first layer must not consume them.
+        let Some((first, rest)) = self.transform.layers.split_first() else {
+            return Ok(exec.linear_max(hidden, &self.decoder, cu_seqlens, spans)?);
+        };
+        let states = first.apply(exec, hidden)?;
+        let states = rest.iter().try_fold(states, |states, layer| layer.apply(exec, &states))?;
+        Ok(exec.linear_max(&states, &self.decoder, cu_seqlens, spans)?)
+    }
+}

@@ -1,0 +1,244 @@
+//! What follows the transformer, read as sentence-transformers reads it: `modules.json` with its
+//! Pooling, Dense and Normalize parts, or the head that `config.json` names.
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::config_file::ConfigFile;
+use super::folder::Folder;
+use super::weights::in_directory;
+use crate::compute::{Activation, Epilogue, Pooling};
+
+/// What a model gives for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A vector, or one of every token.
+    Embedding,
+    /// Scores of a pair of texts (cross-encoder).
+    Reranker,
+    /// A weight for every vocabulary entry (SPLADE, arXiv 2109.10086).
+    Sparse,
+}
+
+/// The modules after the transformer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Modules {
+    pub(super) pooling: Pooling,
+    /// Whether the prompt's tokens are pooled too.
+    pub(super) include_prompt: bool,
+    pub(super) dense: Vec<Dense>,
+    pub(super) normalize: bool,
+    pub(super) head: HeadKind,
+}
+
+/// What turns states into the model's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeadKind {
+    /// Pooling and the Dense modules.
+    Dense,
+    /// Pooling and a classifier.
+    Classifier {
+        /// Scores of a pair.
+        labels: usize,
+        /// Whether the logistic function is applied to them.
+        sigmoid: bool,
+    },
+    /// A masked-LM head, and the largest logit over the text.
+    MaskedLm {
+        /// Whether `ln(1 + x)` is taken once more.
+        twice: bool,
+    },
+}
+
+/// A Dense module and where its weights stand.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Dense {
+    pub(super) directory: String,
+    pub(super) in_features: usize,
+    pub(super) out_features: usize,
+    pub(super) bias: bool,
+    pub(super) activation: Epilogue,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Modules {
+    fn new(pooling: Pooling, head: HeadKind) -> Self {
+        Self { pooling, include_prompt: true, dense: Vec::new(), normalize: false, head }
+    }
+
+    /// What the model gives.
+    pub(super) fn kind(&self) -> Kind {
+        match self.head {
+            HeadKind::Dense => Kind::Embedding,
+            HeadKind::Classifier { .. } => Kind::Reranker,
+            HeadKind::MaskedLm { .. } => Kind::Sparse,
+        }
+    }
+}
+
+/// Reads `modules.json`. A folder without one is a classifier where its `config.json` says so, and
+/// otherwise a plain transformer with mean pooling, which is what sentence-transformers makes of
+/// it; `wanted` can ask for its masked-LM head instead.
+pub(super) fn read_modules(
+    folder: &Folder,
+    config: &ConfigFile,
+    hidden: usize,
+    wanted: Option<Kind>,
+) -> Result<Modules, Error> {
+    let architectures = config.list("architectures");
+    if architectures.iter().any(|name| name.ends_with("ForSequenceClassification")) {
+        return read_classifier(config);
+    }
+    match folder.optional_json::<Vec<Entry>>("modules.json")? {
+        Some(entries) => read_entries(folder, &entries, hidden),
+        None if wanted == Some(Kind::Sparse) => {
+            Ok(Modules::new(Pooling::Mean, HeadKind::MaskedLm { twice: false }))
+        }
+        None => Ok(Modules::new(Pooling::Mean, HeadKind::Dense)),
+    }
+}
+
+fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Modules, Error> {
+    const FILE: &str = "modules.json";
+    const SUPPORTED: &str = "Transformer, Pooling, any number of Dense, Normalize, in this order; \
+                             or MLMTransformer, SpladePooling";
+    let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
+    let unsupported = |field, value| Error::Unsupported {
+        path: folder.path(FILE),
+        field,
+        value,
+        supported: SUPPORTED.to_owned(),
+    };
+    // How far the order above has come.
+    let mut stage = 0;
+    for entry in entries {
+        let kind = entry.kind.rsplit('.').next().unwrap_or_default();
+        let allowed = match (stage, kind) {
+            (0, "Transformer" | "MLMTransformer") => entry.path.is_empty(),
+            (1, "Pooling") => {
+                (modules.pooling, modules.include_prompt) = read_pooling(folder, &entry.path)?;
+                true
+            }
+            (1, "SpladePooling") => {
+                modules.head = read_splade_pooling(folder, &entry.path)?;
+                true
+            }
+            (2, "Dense") if modules.head == HeadKind::Dense => {
+                let columns = modules.dense.last().map_or(hidden, |dense| dense.out_features);
+                modules.dense.push(read_dense(folder, &entry.path, columns)?);
+                stage -= 1;
+                true
+            }
+            (2, "Normalize") if modules.head == HeadKind::Dense => {
+                modules.normalize = true;
+                true
+            }
+            _ => false,
+        };
+        stage += 1;
+        if !allowed {
+            let value = format!("`{}` at path `{}`", entry.kind, entry.path);
+            return Err(unsupported("type", value));
+        }
+    }
+    if stage < 2 {
+        return Err(unsupported("modules", format!("{} long", entries.len())));
+    }
+    Ok(modules)
+}
+
+/// A sequence classification head, by the keys that sentence-transformers' `CrossEncoder` reads.
+fn read_classifier(config: &ConfigFile) -> Result<Modules, Error> {
+    let labels = match config.len("id2label") {
+        0 => config.size_or("num_labels", 2)?,
+        labels => labels,
+    };
+    let own = config.object("sentence_transformers")?;
+    let activation = own.as_ref().and_then(|own| own.text("activation_fn"));
+    let activation = activation.or(config.text("sbert_ce_default_activation_function"));
+    let sigmoid = match activation.map(|name| name.rsplit('.').next().unwrap_or_default()) {
+        Some("Identity") => false,
+        Some("Sigmoid") => true,
+        None => labels == 1,
+        Some(_) => {
+            let config = own.as_ref().unwrap_or(config);
+            return Err(config.unsupported("activation_fn", "Identity, Sigmoid"));
+        }
+    };
+    let pooling = match config.text("classifier_pooling") {
+        None | Some("cls") => Pooling::Cls,
+        Some("mean") => Pooling::Mean,
+        Some(_) => return Err(config.unsupported("classifier_pooling", "cls, mean")),
+    };
+    Ok(Modules::new(pooling, HeadKind::Classifier { labels, sigmoid }))
+}
+
+fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Error> {
+    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    if config.text("pooling_strategy").is_some_and(|strategy| strategy != "max") {
+        return Err(config.unsupported("pooling_strategy", "max"));
+    }
+    match config.text("activation_function") {
+        None | Some("relu") => Ok(HeadKind::MaskedLm { twice: false }),
+        Some("log1p_relu") => Ok(HeadKind::MaskedLm { twice: true }),
+        Some(_) => Err(config.unsupported("activation_function", "relu, log1p_relu")),
+    }
+}
+
+fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Error> {
+    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    // One name, or several joined in a list; older files have a flag for each.
+    let mut modes = config.list("pooling_mode");
+    modes.extend(config.text("pooling_mode"));
+    if modes.is_empty() {
+        modes = config.flags("pooling_mode_");
+    }
+    let pooling = match modes[..] {
+        ["mean" | "mean_tokens"] | [] => Pooling::Mean,
+        ["cls" | "cls_token"] => Pooling::Cls,
+        ["lasttoken"] => Pooling::LastToken,
+        _ => {
+            return Err(Error::Unsupported {
+                path: config.path().to_owned(),
+                field: "pooling_mode",
+                value: format!("`{}`", modes.join(", ")),
+                supported: "one of mean, cls, lasttoken".to_owned(),
+            });
+        }
+    };
+    Ok((pooling, config.flag_or("include_prompt", true)?))
+}
+
+/// Reads a Dense module behind one of `columns` outputs.
+fn read_dense(folder: &Folder, directory: &str, columns: usize) -> Result<Dense, Error> {
+    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    let activation = config.text("activation_function").unwrap_or("Tanh");
+    let activation = match activation.rsplit('.').next() {
+        Some("Identity") => Epilogue::None,
+        Some("Tanh") => Epilogue::Activate(Activation::Tanh),
+        Some("GELU") => Epilogue::Activate(Activation::Gelu),
+        Some("ReLU") => Epilogue::Activate(Activation::Relu),
+        _ => return Err(config.unsupported("activation_function", "Identity, Tanh, GELU, ReLU")),
+    };
+    if config.flag_or("use_residual", false)? {
+        return Err(config.unsupported("use_residual", "false"));
+    }
+    let (in_features, out_features) = (config.size("in_features")?, config.size("out_features")?);
+    if in_features != columns {
+        return Err(config.unsupported("in_features", &format!("{columns}, as the module before")));
+    }
+    Ok(Dense {
+        directory: directory.to_owned(),
+        in_features,
+        out_features,
+        bias: config.flag_or("bias", true)?,
+        activation,
+    })
+}
