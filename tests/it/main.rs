@@ -10,6 +10,7 @@ mod config;
 /// Every operation of both forms against loops in f64.
 mod exec;
 mod exec_families;
+mod families;
 /// Every format holds the same texts and the same bits.
 mod formats;
 /// A vector has the same bits in any company and on any number of threads.

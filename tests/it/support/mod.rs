@@ -106,6 +106,18 @@ fn npy(path: &Path) -> Vec<Vec<f32>> {
     values.chunks_exact(shape[1]).map(<[f32]>::to_vec).collect()
 }
 
+/// The values of a tensor of any number type that the golden files have.
+pub(crate) fn numbers(tensors: &SafeTensors<'_>, name: &str) -> Vec<f64> {
+    let view = tensors.tensor(name).unwrap();
+    let (words, halves) = (view.data().as_chunks::<8>().0, view.data().as_chunks::<4>().0);
+    match view.dtype() {
+        Dtype::F64 => words.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect(),
+        Dtype::I64 => words.iter().map(|bytes| i64::from_le_bytes(*bytes) as f64).collect(),
+        Dtype::F32 => halves.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect(),
+        other => panic!("{name} has dtype {other:?}"),
+    }
+}
+
 /// A tensor as stored.
 #[derive(Clone)]
 pub(crate) struct Stored {
