@@ -183,7 +183,9 @@ impl Model {
         let tokens = packed.lengths().collect();
         let mut data = self.forward(Job { packed, spans, output: Output::Scores })?;
         if sigmoid {
-            data.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+            for x in &mut data {
+                *x = 1.0 / (1.0 + (-*x).exp());
+            }
         }
         Ok(Scores { labels, data, tokens, truncated })
     }

@@ -55,8 +55,8 @@ pub struct Model {
 }
 
 enum Form {
-    Cpu(Network<CpuExec>),
-    Candle(Network<CandleExec>),
+    Cpu(Box<Network<CpuExec>>),
+    Candle(Box<Network<CandleExec>>),
 }
 
 impl Model {
@@ -78,10 +78,12 @@ impl Model {
         let hidden = family.spec.hidden;
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
         let network = match options.engine {
-            Engine::Native => Form::Cpu(Network::load(CpuExec::new(), &folder, &family, &modules)?),
+            Engine::Native => {
+                Form::Cpu(Box::new(Network::load(CpuExec::new(), &folder, &family, &modules)?))
+            }
             Engine::Candle => {
                 let exec = CandleExec::new(candle_core::Device::Cpu);
-                Form::Candle(Network::load(exec, &folder, &family, &modules)?)
+                Form::Candle(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }
         };
         let max_batch_tokens = options.max_batch_tokens;

@@ -52,13 +52,13 @@ pub(super) fn rotary(
     let cols = qkv.cols();
     qkv.par_chunks_mut(cols).zip(positions).with_min_len(BLOCK_ROWS).try_for_each(
         |(row, &position)| {
-            let (cos, sin) = rotary.at(position)?;
+            let (cosines, sines) = rotary.at(position)?;
             let rotated = &mut row[..(heads + kv_heads) * head_dim];
             for (index, head) in rotated.chunks_exact_mut(head_dim).enumerate() {
                 if let Some(norms) = norms {
                     norms[usize::from(index >= heads)].apply(head);
                 }
-                rotate(head, cos, sin);
+                rotate(head, cosines, sines);
             }
             Ok::<_, Error>(())
         },

@@ -83,11 +83,10 @@ impl<E: Exec> Loader<'_, E> {
             _ => names.qkv.iter().map(|name| (at(name), queries + 2 * keys)).collect(),
         };
         let norm = |name: &str, columns| self.norm(&at(name), columns);
-        let head_norms = match own.head_norms {
-            true => {
-                Some([norm(names.query_norm, own.head_dim)?, norm(names.key_norm, own.head_dim)?])
-            }
-            false => None,
+        let head_norms = if own.head_norms {
+            Some([norm(names.query_norm, own.head_dim)?, norm(names.key_norm, own.head_dim)?])
+        } else {
+            None
         };
         let intermediate = spec.feed_forward.intermediate;
         Ok(Layer {
@@ -151,7 +150,9 @@ impl<E: Exec> Loader<'_, E> {
         let hidden = spec.hidden;
         let mut word = self.checkpoint.tensor(names.word, &[spec.vocabulary, hidden])?;
         if spec.embedding.scale.to_bits() != 1.0_f32.to_bits() {
-            word.iter_mut().for_each(|x| *x *= spec.embedding.scale);
+            for x in &mut word {
+                *x *= spec.embedding.scale;
+            }
         }
         let position = match spec.embedding.positions {
             Positions::None => None,
@@ -220,7 +221,9 @@ impl<E: Exec> Loader<'_, E> {
     pub(super) fn norm(&self, name: &str, columns: usize) -> Result<E::Norm, Error> {
         let NormSpec { kind, eps, bias, offset, .. } = *self.norms;
         let mut weight = self.checkpoint.tensor(&weight_of(name), &[columns])?;
-        weight.iter_mut().for_each(|x| *x += offset);
+        for x in &mut weight {
+            *x += offset;
+        }
         let bias = bias.then(|| self.checkpoint.tensor(&bias_of(name), &[columns])).transpose()?;
         let weights = NormWeights { kind, weight: &weight, bias: bias.as_deref(), eps };
         Ok(self.exec.load_norm(weights)?)

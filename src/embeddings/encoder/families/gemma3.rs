@@ -38,9 +38,10 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     let [global_rotary, local_rotary] = alternating::rotaries(config, bases)?;
     let kinds =
         alternating::layer_kinds(config, "num_hidden_layers", |layer| (layer + 1) % pattern == 0)?;
-    let layer = |is_global| match is_global {
-        true => LayerSpec { mask: Mask::Full, rotary: Some(global_rotary) },
-        false => LayerSpec { mask: local, rotary: Some(local_rotary) },
+    let layer = |is_global| {
+        let (mask, rotary) =
+            if is_global { (Mask::Full, global_rotary) } else { (local, local_rotary) };
+        LayerSpec { mask, rotary: Some(rotary) }
     };
     spec.layers = kinds.into_iter().map(layer).collect();
     Ok(Family { spec, names: NAMES, heads: Heads::NONE })

@@ -98,9 +98,10 @@ fn read_layers(config: &ConfigFile) -> Result<Vec<LayerSpec>, Error> {
     let bases = [("global_rope_theta", 160_000.0), ("local_rope_theta", 10_000.0)];
     let [global_rotary, local_rotary] = alternating::rotaries(config, bases)?;
     let layers = alternating::layer_kinds(config, "num_hidden_layers", |layer| layer % every == 0)?;
-    let layer = |is_global| match is_global {
-        true => LayerSpec { mask: Mask::Full, rotary: Some(global_rotary) },
-        false => LayerSpec { mask: local, rotary: Some(local_rotary) },
+    let layer = |is_global| {
+        let (mask, rotary) =
+            if is_global { (Mask::Full, global_rotary) } else { (local, local_rotary) };
+        LayerSpec { mask, rotary: Some(rotary) }
     };
     Ok(layers.into_iter().map(layer).collect())
 }

@@ -32,7 +32,8 @@ const KEYS: Keys = Keys {
     layers: "n_layer",
     intermediate: "n_inner",
     positions: "n_positions",
-    activation: "activation_function",
+    // Refused above unless it is the gate that this family always has.
+    activation: "hidden_act",
     eps: "layer_norm_epsilon",
 };
 

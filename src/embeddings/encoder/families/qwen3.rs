@@ -58,9 +58,10 @@ pub(super) fn read_decoder(config: &ConfigFile) -> Result<EncoderSpec, Error> {
     if !heads.is_multiple_of(kv_heads) {
         return Err(config.unsupported("num_key_value_heads", "a divisor of num_attention_heads"));
     }
-    let head_dim = match config.has("head_dim") {
-        true => config.size("head_dim")?,
-        false => config.head_dim("num_attention_heads", hidden, heads)?,
+    let head_dim = if config.has("head_dim") {
+        config.size("head_dim")?
+    } else {
+        config.head_dim("num_attention_heads", hidden, heads)?
     };
     let attention_bias = config.flag_or("attention_bias", false)?;
     Ok(EncoderSpec {
