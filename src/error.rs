@@ -18,8 +18,10 @@ pub enum ErrorKind {
     Config,
     /// Too much work is waiting; try again.
     Overloaded,
-    /// The service is stopping.
+    /// The service is stopping, or a hub gives no usable answer.
     Unavailable,
+    /// A hub wants a token, or another one.
+    Permission,
     /// The model's files are wrong or unsupported.
     Model,
     /// The device failed.
@@ -86,6 +88,7 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
     use embeddings::Error as E;
     match error {
         E::UnknownModel { .. } | E::MissingModel { .. } => ErrorKind::NotFound,
+        E::Hub(error) => hub_kind(error),
         E::Read { .. }
         | E::Malformed { .. }
         | E::Unsupported { .. }
@@ -101,5 +104,21 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         E::Stopped | E::Cancelled => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,
         E::Compute(error) => compute_kind(error),
+    }
+}
+
+fn hub_kind(error: &embeddings::HubError) -> ErrorKind {
+    use embeddings::HubError as E;
+    match error {
+        E::Name { .. } => ErrorKind::Input,
+        E::Denied { .. } => ErrorKind::Permission,
+        E::NotFound { .. } => ErrorKind::NotFound,
+        E::Throttled { .. } => ErrorKind::Overloaded,
+        E::Offline { .. } | E::Unavailable { .. } | E::Redirect { .. } | E::NotBuilt => {
+            ErrorKind::Unavailable
+        }
+        E::Incomplete { .. } => ErrorKind::Model,
+        E::Write { .. } => ErrorKind::CannotCreate,
+        E::Setting { .. } => ErrorKind::Config,
     }
 }

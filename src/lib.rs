@@ -4,16 +4,10 @@
 //! batch; a document becomes chunks with vectors in one pass through the encoder.
 //!
 //! ```no_run
-//! use chunkflow::embeddings::{EmbedOptions, Engine, Model, ModelOptions};
+//! use chunkflow::embeddings::{EmbedOptions, Model, ModelOptions};
 //!
 //! # fn main() -> Result<(), chunkflow::Error> {
-//! let options = ModelOptions {
-//!     models_dir: "models".into(),
-//!     engine: Engine::Native,
-//!     max_batch_tokens: 2048,
-//!     kind: None,
-//! };
-//! let model = Model::load("all-MiniLM-L6-v2", &options)?;
+//! let model = Model::load("all-MiniLM-L6-v2", &ModelOptions::default())?;
 //! let vectors = model.embed(&["A text.", "Another one."], &EmbedOptions::default())?;
 //! assert_eq!(vectors.rows().len(), 2);
 //! # Ok(())

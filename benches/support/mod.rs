@@ -6,7 +6,7 @@ mod random_model;
 
 use std::path::{Path, PathBuf};
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Model, ModelOptions};
+use chunkflow::embeddings::{EmbedOptions, Model, ModelOptions};
 
 use self::random_model::{Sizes, write_random_model};
 
@@ -24,12 +24,7 @@ fn minilm_folder() -> PathBuf {
 }
 
 fn load(folder: &Path) -> Model {
-    let options = ModelOptions {
-        models_dir: root().join("models"),
-        engine: Engine::Native,
-        max_batch_tokens: 2048,
-        kind: None,
-    };
+    let options = ModelOptions { models_dir: root().join("models"), ..ModelOptions::default() };
     Model::load(&folder.to_string_lossy(), &options).expect("the model loads")
 }
 

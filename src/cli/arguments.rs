@@ -7,9 +7,10 @@ use clap::Args;
 use figment::value::Value;
 use serde::Serialize;
 
+use super::progress::PullProgress;
 use crate::Error;
-use crate::config::{Config, Device, Dtype, Flag, Layers};
-use crate::embeddings::{Engine, Model};
+use crate::config::{Config, Device, Dtype, Flag, Layers, hub_options};
+use crate::embeddings::{self, Engine, Hub, Model, Pulled, Store};
 use crate::results::Destination;
 use crate::telemetry;
 
@@ -31,16 +32,40 @@ pub(super) struct GlobalArgs {
     pub(super) quiet: bool,
 }
 
+/// Where models come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Hub")]
+pub(super) struct HubArgs {
+    /// Folder of known models, before the hub's cache.
+    #[arg(long, value_name = "DIR")]
+    models_dir: Option<PathBuf>,
+    /// Branch, tag or commit.
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// Never use the network.
+    #[arg(long)]
+    offline: bool,
+}
+
+impl HubArgs {
+    /// The settings given as flags.
+    pub(super) fn flags(&self) -> anyhow::Result<Vec<Flag>> {
+        let flags = [
+            flag("model.dir", "--models-dir", self.models_dir.as_ref())?,
+            flag("model.revision", "--revision", self.revision.as_ref())?,
+            flag("hub.offline", "--offline", self.offline.then_some(true))?,
+        ];
+        Ok(flags.into_iter().flatten().collect())
+    }
+}
+
 /// Which model runs, and how.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelArgs {
-    /// Known model or folder of one.
+    /// Known model, owner/name on the hub, or folder.
     #[arg(short, long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// Folder of known models.
-    #[arg(long, value_name = "DIR")]
-    models_dir: Option<PathBuf>,
     /// Where the model runs.
     #[arg(long, value_name = "auto|cpu", hide_possible_values = true)]
     device: Option<Device>,
@@ -53,6 +78,8 @@ pub(super) struct ModelArgs {
     /// CPU threads, 0 for all.
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 impl ModelArgs {
@@ -60,13 +87,12 @@ impl ModelArgs {
     pub(super) fn flags(&self) -> anyhow::Result<Vec<Flag>> {
         let flags = [
             flag("model.name", "--model", self.model.as_ref())?,
-            flag("model.dir", "--models-dir", self.models_dir.as_ref())?,
             flag("compute.device", "--device", self.device.as_ref())?,
             flag("compute.dtype", "--dtype", self.dtype.as_ref())?,
             flag("compute.engine", "--engine", self.engine.as_ref())?,
             flag("compute.threads", "--threads", self.threads.as_ref())?,
         ];
-        Ok(flags.into_iter().flatten().collect())
+        Ok(flags.into_iter().flatten().chain(self.hub.flags()?).collect())
     }
 }
 
@@ -131,7 +157,42 @@ pub(super) fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Resul
     Ok(Layers::collect(global.config.as_deref(), &flags).map_err(Error::from)?)
 }
 
-/// Loads the model that the settings name.
-pub(super) fn load_model(config: &Config) -> Result<Model, Error> {
-    Ok(Model::load(&config.model.name, &config.model_options())?)
+/// Loads the model that the settings name. One that is not on this machine is pulled first,
+/// unless the network may not be used.
+pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result<Model> {
+    let options = config.model_options();
+    let store = Store::open(&options).map_err(Error::from)?;
+    let name = &config.model.name;
+    let missing = match store.find(name, options.revision.as_deref()) {
+        Err(error @ embeddings::Error::MissingModel { .. }) => Some(error),
+        _ => None,
+    };
+    if let Some(error) = missing {
+        if config.hub.offline || cfg!(not(feature = "hub")) {
+            return Err(Error::from(error).into());
+        }
+        tracing::warn!(model = name, "not on this machine, pulling it from the hub");
+        pull(global, config, &store, name, false)?;
+    }
+    Ok(Model::load(name, &options).map_err(Error::from)?)
+}
+
+/// Pulls a model into the cache, with a progress bar where somebody watches.
+pub(super) fn pull(
+    global: &GlobalArgs,
+    config: &Config,
+    store: &Store,
+    model: &str,
+    update: bool,
+) -> anyhow::Result<Pulled> {
+    let hub = Hub::new(&hub_options(&config.hub)).map_err(Error::from)?;
+    let mut bar = PullProgress::new(global.quiet);
+    let revision = config.model.revision.as_deref();
+    let pulled = hub.pull(store, model, revision, update, &mut |file, done, size| {
+        bar.show(file, done, size);
+    });
+    let pulled = pulled.map_err(Error::from)?;
+    bar.finish();
+    tracing::info!(model, commit = pulled.commit, files = pulled.files.len(), "pulled");
+    Ok(pulled)
 }

@@ -65,7 +65,7 @@ pub(super) fn run(global: &GlobalArgs, args: &BenchArgs) -> anyhow::Result<ExitC
     let texts = texts(args)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     anyhow::ensure!(!texts.is_empty(), "the input has no text to measure");
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     let report = measure(&model, &texts, args.repeat).map_err(Error::from)?;
     let mut out = std::io::stdout().lock();
     if args.json {

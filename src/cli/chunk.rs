@@ -53,7 +53,7 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
     let config = set_up(global, flags, "warn")?;
     let documents = args.input.documents(Plain::Whole)?;
     let mut writer = ChunkWriter::new(args.output.open()?, args.vectors);
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;

@@ -26,7 +26,7 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(global: &GlobalArgs, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "model   {}, {} dimensions", model.name(), model.dimensions())?;
     writeln!(out, "device  {}", model.device())?;

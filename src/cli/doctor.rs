@@ -29,7 +29,7 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     let mut out = std::io::stdout().lock();
     writeln!(out, "chunkflow  {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "system     {} {}", std::env::consts::OS, std::env::consts::ARCH)?;
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     writeln!(out, "device     {}", model.device())?;
     writeln!(
         out,

@@ -52,7 +52,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let config = set_up(global, flags, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
     let destination = args.output.open()?;
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     let options = options(&model, args, config.embed.truncate)?;
     let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
     let suffix = args.output.output.as_deref().and_then(Format::from_suffix);

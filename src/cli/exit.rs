@@ -47,6 +47,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(ErrorKind::CannotCreate) => 73,
         Some(ErrorKind::Io) => 74,
         Some(ErrorKind::Overloaded) => 75,
+        Some(ErrorKind::Permission) => 77,
         Some(ErrorKind::Config) => 78,
         None => 1,
     }

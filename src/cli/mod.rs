@@ -11,6 +11,7 @@ mod doctor;
 mod embed;
 mod exit;
 mod input;
+mod models;
 mod progress;
 #[cfg(feature = "server")]
 mod serve;
@@ -51,6 +52,7 @@ enum Command {
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
+    Models(models::ModelsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -69,6 +71,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
+        Command::Models(args) => models::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }
 }

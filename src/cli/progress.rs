@@ -18,10 +18,8 @@ pub(super) struct Progress {
 impl Progress {
     /// `total_bytes` of the input where they are known.
     pub(super) fn new(total_bytes: Option<u64>, quiet: bool) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal() && config::is_interactive();
-        let target =
-            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(total_bytes, target);
+        let shown = is_shown(quiet);
+        let bar = ProgressBar::with_draw_target(total_bytes, target(shown));
         let template = if total_bytes.is_some() {
             "{bar:30} {percent:>3}% {msg}, {eta} left"
         } else {
@@ -54,4 +52,43 @@ impl Progress {
         let (texts, tokens) = (self.texts, self.tokens);
         tracing::info!(texts, tokens, seconds, tokens_per_second = rate, "done");
     }
+}
+
+/// The bytes of the file that is being downloaded.
+pub(super) struct PullProgress {
+    bar: ProgressBar,
+}
+
+impl PullProgress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), target(is_shown(quiet)));
+        let template = "{bar:30} {bytes}/{total_bytes} {msg}, {bytes_per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    /// `done` of `size` bytes of `file` are here.
+    pub(super) fn show(&mut self, file: &str, done: u64, size: u64) {
+        if self.bar.message() != file {
+            self.bar.set_message(file.to_owned());
+            self.bar.reset();
+        }
+        self.bar.set_length(size);
+        self.bar.set_position(done);
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn is_shown(quiet: bool) -> bool {
+    !quiet && std::io::stderr().is_terminal() && config::is_interactive()
+}
+
+fn target(shown: bool) -> ProgressDrawTarget {
+    if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }

@@ -29,7 +29,7 @@ pub(super) fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitC
     flags.extend(flag("server.host", "--host", args.host.as_ref())?);
     flags.extend(flag("server.port", "--port", args.port)?);
     let config = set_up(global, flags, "info")?;
-    let model = load_model(&config)?;
+    let model = load_model(global, &config)?;
     api::serve(&config, model, |address| {
         tracing::info!(%address, "listening on http://{address}");
     })?;

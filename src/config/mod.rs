@@ -1,9 +1,10 @@
 //! Settings in layers, with the origin of every value. The only reader of the environment.
 //!
-//! Flags > `CHUNKFLOW__SECTION__KEY` > `--config FILE` > the profile of `CHUNKFLOW_ENV` >
+//! Flags > `CHUNKFLOW__SECTION__KEY` > variables of Hugging Face's libraries > `--config FILE` > the profile of `CHUNKFLOW_ENV` >
 //! `config/default.yaml`, which is embedded and holds every key. An unknown key or a bad value is
 //! an error that names where it came from.
 
+mod hub;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+pub use self::hub::hub_options;
 pub use self::settings::{
-    ComputeSettings, Config, Device, Dtype, EmbedSettings, LogFormat, LogSettings, ModelSettings,
-    ServerSettings,
+    ComputeSettings, Config, Device, Dtype, EmbedSettings, HubSettings, LogFormat, LogSettings,
+    ModelSettings, ServerSettings,
 };
 
 const DEFAULT: &str = include_str!("../../config/default.yaml");
@@ -92,11 +94,17 @@ impl Layers {
     pub fn collect(file: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
         let mut figment =
             Figment::from(Yaml { name: DEFAULT_ORIGIN.to_owned(), text: DEFAULT.into() });
+        if let Some(cache) = hub::default_cache() {
+            figment = figment.merge(&cache);
+        }
         if let Some(profile) = variable(CHUNKFLOW_ENV) {
             figment = figment.merge(read_profile(&profile)?);
         }
         if let Some(path) = file {
             figment = figment.merge(read_yaml(path)?);
+        }
+        for flag in hub::aliases() {
+            figment = figment.merge(&flag);
         }
         figment = figment.merge(Env::prefixed(PREFIX).split("__"));
         for flag in flags {

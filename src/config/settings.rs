@@ -7,7 +7,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkSpec;
-use crate::embeddings::{Engine, ModelOptions, Truncate};
+use crate::embeddings::{Engine, Kind, ModelOptions, Truncate};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -16,6 +16,9 @@ pub struct Config {
     /// Which model.
     #[garde(dive)]
     pub model: ModelSettings,
+    /// Where models come from.
+    #[garde(dive)]
+    pub hub: HubSettings,
     /// How it runs.
     #[garde(dive)]
     pub compute: ComputeSettings,
@@ -37,12 +40,36 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// A known name, or a folder.
+    /// A known name, `owner/name` on the hub, or a folder.
     #[garde(length(min = 1))]
     pub name: String,
-    /// Where known models stand.
+    /// Branch, tag or commit, in place of the registry's or of `main`.
+    #[garde(skip)]
+    pub revision: Option<String>,
+    /// Where known models stand, before the hub's cache is looked into.
     #[garde(skip)]
     pub dir: PathBuf,
+    /// A file with more models, in the form of `models.toml`.
+    #[garde(skip)]
+    pub registry: Option<PathBuf>,
+    /// What the model is to give, where its files leave it open.
+    #[garde(skip)]
+    pub kind: Option<Kind>,
+}
+
+/// Section `hub`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct HubSettings {
+    /// URL of the hub or of a mirror of it.
+    #[garde(length(min = 1))]
+    pub endpoint: String,
+    /// The cache of Hugging Face's libraries.
+    #[garde(skip)]
+    pub cache: Option<PathBuf>,
+    /// Whether the network may not be used.
+    #[garde(skip)]
+    pub offline: bool,
 }
 
 /// Section `compute`.
@@ -144,9 +171,12 @@ impl Config {
     pub fn model_options(&self) -> ModelOptions {
         ModelOptions {
             models_dir: self.model.dir.clone(),
+            cache_dir: self.hub.cache.clone(),
+            registry: self.model.registry.clone(),
+            revision: self.model.revision.clone(),
             engine: self.compute.engine,
             max_batch_tokens: self.compute.max_batch_tokens,
-            kind: None,
+            kind: self.model.kind,
         }
     }
 }

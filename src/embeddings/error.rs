@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::hub::HubError;
 use crate::compute;
 
 /// Errors of this module; every variant names the value and what would be accepted.
@@ -9,21 +10,32 @@ use crate::compute;
 #[non_exhaustive]
 pub enum Error {
     /// Neither a known name nor a folder.
-    #[error("unknown model `{name}`: neither a folder nor one of {known}")]
+    #[error(
+        "unknown model `{name}`: neither a folder, nor a name that `chunkflow models list` shows, \
+         nor owner/name on the hub{}",
+        nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+    )]
     UnknownModel {
         /// As given.
         name: String,
-        /// The registry's names.
-        known: String,
+        /// A known name that is spelt much the same.
+        nearest: Option<String>,
     },
-    /// A known model whose files are not on this machine.
-    #[error("model `{name}` is not at {path} (run `make model`, or give the model's folder)")]
+    /// A model whose files are not on this machine.
+    #[error(
+        "model `{name}` is not on this machine, there is no {} \
+         (run `chunkflow models pull {name}`, or give the model's folder)",
+        looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and no ")
+    )]
     MissingModel {
         /// As given.
         name: String,
-        /// Where it was looked for.
-        path: PathBuf,
+        /// The files that were looked for.
+        looked: Vec<PathBuf>,
     },
+    /// A name or the hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// A file could not be read.
     #[error("cannot read {path}")]
     Read {

@@ -8,6 +8,7 @@ mod embed;
 mod encoder;
 mod error;
 mod folder;
+mod hub;
 mod job;
 mod model;
 mod modules;
@@ -25,6 +26,9 @@ pub use encoder::{
     LayerSpec, NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
 };
 pub use error::Error;
+pub use hub::{
+    Entry, Hub, HubError, HubOptions, Located, Place, Pulled, Repository, Store, Token, Verdict,
+};
 pub use job::{Forward, Job, Output};
 pub use model::{Engine, Model, ModelOptions};
 pub use modules::Kind;

@@ -9,11 +9,11 @@ use super::Error;
 use super::batch::plan_batches;
 use super::config_file::ConfigFile;
 use super::encoder::{EncoderSpec, read_family};
+use super::hub::Store;
 use super::job::{Forward, Job, Output, Read, Work};
 use super::modules::{HeadKind, Kind, Modules, read_modules};
 use super::network::Network;
 use super::prompts::Prompts;
-use super::registry::Registry;
 use super::tokenize::{Prompt, Tokenizer};
 use crate::compute::{CandleExec, CpuExec, Exec, Finish, Span};
 
@@ -33,6 +33,12 @@ pub enum Engine {
 pub struct ModelOptions {
     /// Known models stand below this folder as `owner/name`.
     pub models_dir: PathBuf,
+    /// The cache of Hugging Face's libraries, read where `models_dir` has no such model.
+    pub cache_dir: Option<PathBuf>,
+    /// A file of the user's with more models.
+    pub registry: Option<PathBuf>,
+    /// Branch, tag or commit, in place of the registry's or of `main`.
+    pub revision: Option<String>,
     /// Which form of the operations runs.
     pub engine: Engine,
     /// Tokens of one forward pass; a longer sequence runs alone.
@@ -40,6 +46,21 @@ pub struct ModelOptions {
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
     /// head is an embedding model unless it is asked to be sparse.
     pub kind: Option<Kind>,
+}
+
+impl Default for ModelOptions {
+    /// Models below `models`, in the fast form.
+    fn default() -> Self {
+        Self {
+            models_dir: PathBuf::from("models"),
+            cache_dir: None,
+            registry: None,
+            revision: None,
+            engine: Engine::Native,
+            max_batch_tokens: 2_048,
+            kind: None,
+        }
+    }
 }
 
 /// A model that is ready to embed.
@@ -60,21 +81,26 @@ enum Form {
 }
 
 impl Model {
-    /// Loads a known model by name, or any model by its folder.
+    /// Loads a known model by name, any model of the hub that is on this machine by `owner/name`,
+    /// or one by its folder. Never touches the network.
     ///
     /// # Errors
-    /// When the model is unknown, a file is missing, malformed, corrupted, pickled or asks for
-    /// something that is not supported, or a weight is not finite.
+    /// When the model is unknown or not on this machine, a file is missing, malformed, corrupted,
+    /// pickled or asks for something that is not supported, or a weight is not finite.
     pub fn load(model: &str, options: &ModelOptions) -> Result<Self, Error> {
         let start = Instant::now();
-        let (name, folder) = Registry::embedded()?.resolve(model, &options.models_dir)?;
+        let located = Store::open(options)?.find(model, options.revision.as_deref())?;
+        let folder = located.folder()?;
+        let known = located.spec.as_ref();
         let config = ConfigFile::read(&folder, "config.json")?;
         let mut family = read_family(&config)?;
-        let modules = read_modules(&folder, &config, family.spec.hidden, options.kind)?;
-        let tokenizer = Tokenizer::load(&folder, &family.spec)?;
+        let kind = options.kind.or(known.map(|spec| spec.kind));
+        let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
+        modules.fill(&folder, known)?;
+        let tokenizer = Tokenizer::load(&folder, &family.spec, known)?;
         // Tables of positions need not reach beyond the longest sequence.
         family.spec.max_tokens = tokenizer.max_tokens();
-        let prompts = Prompts::read(&folder)?;
+        let prompts = Prompts::read(&folder, known)?;
         let hidden = family.spec.hidden;
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
         let network = match options.engine {
@@ -86,10 +112,12 @@ impl Model {
                 Form::Candle(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }
         };
+        // Every file has been read and found to be what it was.
+        located.remember(folder.seen());
         let max_batch_tokens = options.max_batch_tokens;
         let load_time = start.elapsed();
         let model = Self {
-            name,
+            name: located.name,
             tokenizer,
             network,
             modules,

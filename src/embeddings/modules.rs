@@ -6,14 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::config_file::ConfigFile;
 use super::folder::Folder;
+use super::registry::ModelSpec;
 use super::weights::in_directory;
 use crate::compute::{Activation, Epilogue, Pooling};
 
+/// The modules, in order.
+pub(super) const FILE: &str = "modules.json";
+
 /// What a model gives for a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A vector, or one of every token.
+    #[default]
     Embedding,
     /// Scores of a pair of texts (cross-encoder).
     Reranker,
@@ -61,9 +66,10 @@ pub(super) struct Dense {
     pub(super) activation: Epilogue,
 }
 
+/// A module: its directory and its Python class.
 #[derive(Deserialize)]
-struct Entry {
-    path: String,
+pub(super) struct Entry {
+    pub(super) path: String,
     #[serde(rename = "type")]
     kind: String,
 }
@@ -71,6 +77,28 @@ struct Entry {
 impl Modules {
     fn new(pooling: Pooling, head: HeadKind) -> Self {
         Self { pooling, include_prompt: true, dense: Vec::new(), normalize: false, head }
+    }
+
+    /// Takes pooling and normalisation from the registry where the folder has no `modules.json`
+    /// to say them; a repository of plain `transformers` has none.
+    pub(super) fn fill(&mut self, folder: &Folder, known: Option<&ModelSpec>) -> Result<(), Error> {
+        if self.head != HeadKind::Dense || folder.exists(FILE) {
+            return Ok(());
+        }
+        let Some(spec) = known else {
+            tracing::warn!(path = %folder.path(FILE).display(), "absent: tokens are pooled by mean");
+            return Ok(());
+        };
+        if let Some(name) = &spec.pooling {
+            self.pooling = parse_pooling(name).ok_or_else(|| Error::Unsupported {
+                path: "models.toml".into(),
+                field: "pooling",
+                value: format!("`{name}`"),
+                supported: POOLINGS.to_owned(),
+            })?;
+        }
+        self.normalize = spec.normalize.unwrap_or(false);
+        Ok(())
     }
 
     /// What the model gives.
@@ -96,7 +124,7 @@ pub(super) fn read_modules(
     if architectures.iter().any(|name| name.ends_with("ForSequenceClassification")) {
         return read_classifier(config);
     }
-    match folder.optional_json::<Vec<Entry>>("modules.json")? {
+    match folder.optional_json::<Vec<Entry>>(FILE)? {
         Some(entries) => read_entries(folder, &entries, hidden),
         None if wanted == Some(Kind::Sparse) => {
             Ok(Modules::new(Pooling::Mean, HeadKind::MaskedLm { twice: false }))
@@ -106,7 +134,6 @@ pub(super) fn read_modules(
 }
 
 fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Modules, Error> {
-    const FILE: &str = "modules.json";
     const SUPPORTED: &str = "Transformer, Pooling, any number of Dense, Normalize, in this order; \
                              or MLMTransformer, SpladePooling";
     let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
@@ -192,6 +219,17 @@ fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Err
     }
 }
 
+const POOLINGS: &str = "one of mean, cls, lasttoken";
+
+fn parse_pooling(mode: &str) -> Option<Pooling> {
+    match mode {
+        "mean" | "mean_tokens" => Some(Pooling::Mean),
+        "cls" | "cls_token" => Some(Pooling::Cls),
+        "lasttoken" => Some(Pooling::LastToken),
+        _ => None,
+    }
+}
+
 fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Error> {
     let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
     // One name, or several joined in a list; older files have a flag for each.
@@ -201,18 +239,16 @@ fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Err
         modes = config.flags("pooling_mode_");
     }
     let pooling = match modes[..] {
-        ["mean" | "mean_tokens"] | [] => Pooling::Mean,
-        ["cls" | "cls_token"] => Pooling::Cls,
-        ["lasttoken"] => Pooling::LastToken,
-        _ => {
-            return Err(Error::Unsupported {
-                path: config.path().to_owned(),
-                field: "pooling_mode",
-                value: format!("`{}`", modes.join(", ")),
-                supported: "one of mean, cls, lasttoken".to_owned(),
-            });
-        }
+        [] => Some(Pooling::Mean),
+        [mode] => parse_pooling(mode),
+        _ => None,
     };
+    let pooling = pooling.ok_or_else(|| Error::Unsupported {
+        path: config.path().to_owned(),
+        field: "pooling_mode",
+        value: format!("`{}`", modes.join(", ")),
+        supported: POOLINGS.to_owned(),
+    })?;
     Ok((pooling, config.flag_or("include_prompt", true)?))
 }
 

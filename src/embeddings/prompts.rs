@@ -6,6 +6,10 @@ use serde::Deserialize;
 
 use super::Error;
 use super::folder::Folder;
+use super::registry::ModelSpec;
+
+/// Where they stand.
+pub(super) const FILE: &str = "config_sentence_transformers.json";
 
 /// Texts that a model was trained to see before a query or a passage.
 #[derive(Debug, Default, Deserialize)]
@@ -17,8 +21,13 @@ pub(super) struct Prompts {
 }
 
 impl Prompts {
-    pub(super) fn read(folder: &Folder) -> Result<Self, Error> {
-        Ok(folder.optional_json("config_sentence_transformers.json")?.unwrap_or_default())
+    /// The folder's prompts, and those of the registry under names that the folder has not.
+    pub(super) fn read(folder: &Folder, known: Option<&ModelSpec>) -> Result<Self, Error> {
+        let mut own: Self = folder.optional_json(FILE)?.unwrap_or_default();
+        for (name, text) in known.into_iter().flat_map(|spec| &spec.prompts) {
+            own.prompts.entry(name.clone()).or_insert_with(|| text.clone());
+        }
+        Ok(own)
     }
 
     /// The prompt of this name; the default where `None`, if there is one.

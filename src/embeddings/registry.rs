@@ -1,17 +1,20 @@
-//! Models known by name (`models.toml`, embedded), and how a name or path becomes a folder.
+//! Models known by name: `models.toml`, embedded, and a file of the user's.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::folder::Folder;
+use super::modules::Kind;
 
 const EMBEDDED: &str = include_str!("../../models.toml");
+/// Above this a name that nobody knows is taken for another one misspelt.
+const NEAR: f64 = 0.85;
 
-/// One known model.
-#[derive(Debug, Clone, Deserialize)]
+/// One known model. Only its names are needed; what is said beyond fills gaps of its files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The name that users type.
@@ -21,16 +24,65 @@ pub struct ModelSpec {
     /// Other names for it.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Branch, tag or commit; `main` where `None`.
+    pub revision: Option<String>,
+    /// The architecture, for people.
+    pub family: Option<String>,
+    /// What the model gives.
+    #[serde(default)]
+    pub kind: Kind,
+    /// How tokens become a vector, where the files do not say.
+    pub pooling: Option<String>,
+    /// Whether vectors have unit length, where the files do not say.
+    pub normalize: Option<bool>,
+    /// Prompts by name, beyond those of the files.
+    #[serde(default)]
+    pub prompts: BTreeMap<String, String>,
+    /// Longest input in tokens, special tokens included, where the files do not say.
+    pub max_tokens: Option<usize>,
+    /// Columns of its vectors.
+    pub dimensions: Option<usize>,
+    /// As its publisher names it.
+    pub licence: Option<String>,
+    /// Where the revision or the digests were verified.
+    pub source: Option<String>,
     /// File, relative to the model's folder, to its SHA-256 in hexadecimal.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
+}
+
+impl ModelSpec {
+    /// A model of which only the repository is known.
+    pub(super) fn unknown(repository: &str) -> Self {
+        Self {
+            name: repository.to_owned(),
+            repository: repository.to_owned(),
+            aliases: Vec::new(),
+            revision: None,
+            family: None,
+            kind: Kind::default(),
+            pooling: None,
+            normalize: None,
+            prompts: BTreeMap::new(),
+            max_tokens: None,
+            dimensions: None,
+            licence: None,
+            source: None,
+            sha256: BTreeMap::new(),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.aliases.iter().map(String::as_str);
+        [self.name.as_str(), self.repository.as_str()].into_iter().chain(aliases)
+    }
 }
 
 /// The known models.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
-    #[serde(rename = "model")]
+    #[serde(rename = "model", default)]
     models: Vec<ModelSpec>,
 }
 
@@ -40,60 +92,78 @@ impl Registry {
     /// # Errors
     /// When the embedded file is malformed; a test excludes it.
     pub fn embedded() -> Result<Self, Error> {
-        toml::from_str(EMBEDDED).map_err(|error| Error::Malformed {
-            path: "models.toml".into(),
-            problem: error.to_string(),
-        })
+        Self::parse(EMBEDDED, Path::new("models.toml"))
+    }
+
+    /// Adds the models of a file; one that is known by the same name or repository is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is malformed.
+    pub fn extend(&mut self, path: &Path) -> Result<(), Error> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let more = Self::parse(&text, path)?;
+        self.models.retain(|known| {
+            let replaces =
+                |new: &ModelSpec| new.name == known.name || new.repository == known.repository;
+            !more.models.iter().any(replaces)
+        });
+        self.models.splice(0..0, more.models);
+        Ok(())
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let malformed = |problem| Error::Malformed { path: path.to_owned(), problem };
+        let registry: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        for model in &registry.models {
+            super::hub::Repository::new(&model.repository, model.revision.as_deref())?;
+        }
+        Ok(registry)
+    }
+
+    /// The known models, the user's first.
+    #[must_use]
+    pub fn models(&self) -> &[ModelSpec] {
+        &self.models
     }
 
     /// The model called `name`, by its name, an alias or its repository.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ModelSpec> {
-        self.models.iter().find(|model| {
-            model.name == name
-                || model.repository == name
-                || model.aliases.iter().any(|alias| alias == name)
-        })
+        self.models.iter().find(|model| model.names().any(|own| own == name))
     }
 
-    /// The display name and folder of `model`: a folder's path, or a known name below
-    /// `models_dir`.
-    pub(super) fn resolve(
-        &self,
-        model: &str,
-        models_dir: &Path,
-    ) -> Result<(String, Folder), Error> {
-        if let Some(spec) = self.find(model) {
-            let path = models_dir.join(&spec.repository);
-            if !path.is_dir() {
-                return Err(Error::MissingModel { name: model.to_owned(), path });
-            }
-            return Ok((spec.name.clone(), Folder::new(path, spec.sha256.clone())));
-        }
-        let path = Path::new(model);
-        if path.is_dir() {
-            let name = path.canonicalize().ok();
-            let name = name.as_deref().and_then(Path::file_name).unwrap_or(path.as_os_str());
-            let name = name.to_string_lossy().into_owned();
-            return Ok((name, Folder::new(path.to_owned(), BTreeMap::new())));
-        }
-        let known: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
-        Err(Error::UnknownModel { name: model.to_owned(), known: known.join(", ") })
+    /// A name that `name` may have been meant for.
+    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
+        let likeness = |own: &str| strsim::jaro_winkler(&own.to_lowercase(), &name.to_lowercase());
+        let names = self.models.iter().flat_map(ModelSpec::names);
+        let nearest = names.map(|own| (own, likeness(own))).max_by(|a, b| a.1.total_cmp(&b.1));
+        nearest.filter(|(_, likeness)| *likeness > NEAR).map(|(own, _)| own)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::Registry;
 
     #[test]
     fn every_name_alias_and_repository_finds_its_own_model() {
         let registry = Registry::embedded().unwrap();
+        assert!(registry.models.len() >= 30);
+        let mut names = BTreeSet::new();
         for model in &registry.models {
-            for name in model.aliases.iter().chain([&model.name, &model.repository]) {
+            for name in model.names() {
                 assert_eq!(registry.find(name).unwrap().name, model.name);
             }
+            let own: BTreeSet<&str> = model.names().collect();
+            assert!(own.into_iter().all(|name| names.insert(name.to_owned())), "{}", model.name);
             assert!(model.sha256.values().all(|digest| digest.len() == 64));
+            assert!(model.sha256.is_empty() || model.source.is_some(), "{}", model.name);
+            let pinned = model.revision.is_some();
+            assert!(!pinned || model.source.is_some(), "{}: pinned by whom?", model.name);
+            assert!(model.licence.is_some() && model.family.is_some(), "{}", model.name);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
 use super::folder::Folder;
+use super::registry::ModelSpec;
 use crate::compute::Span;
 
 /// Which end of a text that is too long is dropped.
@@ -70,7 +71,10 @@ struct SentenceConfig {
     do_lower_case: bool,
 }
 
-const SENTENCE_CONFIGS: [&str; 7] = [
+/// The tokenizer's own files.
+pub(super) const FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
+pub(super) const SENTENCE_CONFIGS: [&str; 7] = [
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
     "sentence_distilbert_config.json",
@@ -89,15 +93,21 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` and the files that limit its length.
-    pub(super) fn load(folder: &Folder, spec: &EncoderSpec) -> Result<Self, Error> {
+    /// Reads `tokenizer.json` and the files that limit its length; where none of
+    /// sentence-transformers' does, the registry may.
+    pub(super) fn load(
+        folder: &Folder,
+        spec: &EncoderSpec,
+        known: Option<&ModelSpec>,
+    ) -> Result<Self, Error> {
         let sentence = SENTENCE_CONFIGS.iter().find(|file| folder.exists(file));
         let sentence: SentenceConfig =
             sentence.map(|file| folder.json(file)).transpose()?.unwrap_or_default();
         let config: TokenizerConfig =
             folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
         let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
-        let max_tokens = sentence.max_seq_length.unwrap_or(longest).min(spec.max_tokens);
+        let known = known.and_then(|spec| spec.max_tokens).unwrap_or(usize::MAX);
+        let max_tokens = sentence.max_seq_length.unwrap_or(longest.min(known)).min(spec.max_tokens);
         let tokenizer = Self::read(folder, max_tokens, sentence.do_lower_case)?;
         let largest = tokenizer.inner.get_vocab(true).into_values().max();
         match largest.filter(|&id| id as usize >= spec.vocabulary) {

@@ -1,40 +1,81 @@
 //! Checkpoints: safetensors, memory-mapped, checked and widened to f32 while they are packed.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
 use super::Error;
 use super::folder::Folder;
 
+/// What holds weights: one file, or an index of several.
+pub(super) const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 /// File names that carry pickled weights in hub repositories.
-const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+pub(super) const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
-/// Opens `file` in `directory` of the model and hands its tensors to `load`; the mapping ends with
-/// the call. `prefix` may stand before every name: checkpoints of a model with a head carry the
-/// encoder under it.
+/// Far above what any checkpoint needs, far below what hurts.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+const MAX_TENSORS: usize = 32_768;
+
+/// Which tensor stands in which file of a checkpoint in parts.
+#[derive(Deserialize)]
+pub(super) struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// The parts, each once.
+    pub(super) fn files(self) -> BTreeSet<String> {
+        self.weight_map.into_values().collect()
+    }
+}
+
+/// Opens the weights in `directory` of the model and hands their tensors to `load`; the mapping
+/// ends with the call. Digests are verified meanwhile, and nothing is returned before they are.
+/// `prefix` may stand before every name: checkpoints of a model with a head carry the encoder
+/// under it.
 pub(super) fn with_checkpoint<T>(
     folder: &Folder,
     directory: &str,
     prefix: &'static str,
     load: impl FnOnce(&Checkpoint<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let file = in_directory(directory, "model.safetensors");
-    if !folder.exists(&file) {
-        let mut pickles = PICKLES.iter().map(|name| in_directory(directory, name));
-        if let Some(pickle) = pickles.find(|pickle| folder.exists(pickle)) {
-            return Err(Error::Pickle { path: folder.path(&pickle) });
-        }
+    let files = files(folder, directory)?;
+    let maps: Result<Vec<_>, Error> =
+        files.into_iter().map(|file| Ok((folder.map(&file)?, file))).collect();
+    let maps = maps?;
+    thread::scope(|scope| {
+        let verified =
+            scope.spawn(|| maps.iter().try_for_each(|(map, file)| folder.verify(file, map)));
+        let parts = maps.iter().map(|(map, file)| Part::read(folder.path(file), map));
+        let parts: Result<Vec<_>, Error> = parts.collect();
+        let loaded = parts.and_then(|parts| load(&Checkpoint { parts, prefix }));
+        // A file that is not the published one explains whatever else is wrong with it.
+        verified.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        loaded
+    })
+}
+
+/// The files of the checkpoint in `directory`.
+fn files(folder: &Folder, directory: &str) -> Result<Vec<String>, Error> {
+    let [whole, index] = FILES.map(|file| in_directory(directory, file));
+    if folder.exists(&whole) {
+        return Ok(vec![whole]);
     }
-    let map = folder.map(&file)?;
-    let path = folder.path(&file);
-    let tensors = SafeTensors::deserialize(&map).map_err(|error| Error::Malformed {
-        path: path.clone(),
-        problem: format!("not a safetensors file: {error}"),
-    })?;
-    load(&Checkpoint { path, tensors, prefix })
+    if let Some(index) = folder.optional_json::<Index>(&index)? {
+        return Ok(index.files().iter().map(|file| in_directory(directory, file)).collect());
+    }
+    let mut pickles = PICKLES.iter().map(|name| in_directory(directory, name));
+    match pickles.find(|pickle| folder.exists(pickle)) {
+        Some(pickle) => Err(Error::Pickle { path: folder.path(&pickle) }),
+        // To be reported as the file that cannot be read.
+        None => Ok(vec![whole]),
+    }
 }
 
 /// `name` below a module's directory; the root's is empty.
@@ -42,30 +83,58 @@ pub(super) fn in_directory(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
-/// The tensors of one file.
-pub(super) struct Checkpoint<'a> {
+/// One file of tensors.
+struct Part<'a> {
     path: PathBuf,
     tensors: SafeTensors<'a>,
+}
+
+impl<'a> Part<'a> {
+    fn read(path: PathBuf, bytes: &'a [u8]) -> Result<Self, Error> {
+        let malformed = |problem| Error::Malformed { path: path.clone(), problem };
+        // Read before the parser, which would hold a header of up to 100 MB.
+        if let Some(header) = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+            && header > MAX_HEADER_BYTES
+        {
+            return Err(malformed(format!(
+                "not a safetensors file: header of {header} bytes, limit {MAX_HEADER_BYTES}"
+            )));
+        }
+        let tensors = SafeTensors::deserialize(bytes)
+            .map_err(|error| malformed(format!("not a safetensors file: {error}")))?;
+        if tensors.len() > MAX_TENSORS {
+            let found = tensors.len();
+            return Err(malformed(format!("has {found} tensors, limit {MAX_TENSORS}")));
+        }
+        Ok(Self { path, tensors })
+    }
+}
+
+/// The tensors of a checkpoint.
+pub(super) struct Checkpoint<'a> {
+    /// At least one.
+    parts: Vec<Part<'a>>,
     prefix: &'static str,
 }
 
-impl Checkpoint<'_> {
+impl<'a> Checkpoint<'a> {
     /// The tensor `name` as f32 row-major; it must have `shape` and hold finite values only.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let prefixed = format!("{}{name}", self.prefix);
-        let view = self.tensors.tensor(name).or_else(|_| self.tensors.tensor(&prefixed));
-        let view = view.map_err(|_| self.malformed(format!("tensor `{name}` is missing")))?;
+        let Some((part, view)) = self.find(name) else {
+            let path = self.parts.first().map(|part| part.path.clone()).unwrap_or_default();
+            return Err(Error::Malformed { path, problem: format!("tensor `{name}` is missing") });
+        };
         if view.shape() != shape {
             let actual = view.shape();
-            return Err(self.malformed(format!(
+            return Err(part.malformed(format!(
                 "tensor `{name}` has shape {actual:?}, the config needs {shape:?}"
             )));
         }
-        let values = self.widen(name, &view)?;
+        let values = part.widen(name, &view)?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
             Some(index) => Err(Error::NotFinite {
-                path: self.path.clone(),
+                path: part.path.clone(),
                 tensor: name.to_owned(),
                 index,
                 value: values[index],
@@ -75,10 +144,19 @@ impl Checkpoint<'_> {
 
     /// Whether there is a tensor `name`.
     pub(super) fn has(&self, name: &str) -> bool {
-        let prefixed = format!("{}{name}", self.prefix);
-        self.tensors.tensor(name).or_else(|_| self.tensors.tensor(&prefixed)).is_ok()
+        self.find(name).is_some()
     }
 
+    fn find(&self, name: &str) -> Option<(&Part<'a>, TensorView<'a>)> {
+        let prefixed = format!("{}{name}", self.prefix);
+        self.parts.iter().find_map(|part| {
+            let view = part.tensors.tensor(name).or_else(|_| part.tensors.tensor(&prefixed));
+            view.ok().map(|view| (part, view))
+        })
+    }
+}
+
+impl Part<'_> {
     fn widen(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
         let data = view.data();
         let (pairs, quads) = (data.as_chunks::<2>().0.iter(), data.as_chunks::<4>().0.iter());

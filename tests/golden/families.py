@@ -233,13 +233,8 @@ def write_family(family, folder):
     """Writes the model's folder and what the oracle makes of it."""
     kind, config, prefix, pooling = FAMILIES[family]
     shutil.rmtree(folder, ignore_errors=True)
-    tokenizer = families_tokenizers.word_piece("<s>", "</s>", "<pad>", "<unk>", "<mask>") if kind == "mpnet" else None
-    tokenizer = tokenizer or getattr(families_tokenizers, kind)()
-    config = config | {"vocab_size": tokenizer.get_vocab_size()}
     folder.mkdir(parents=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": LIMIT, "pad_token": tokenizer.id_to_token(1)}
-    write_json(folder / "tokenizer_config.json", settings)
+    config = config | {"vocab_size": write_tokenizer(folder, kind, LIMIT)}
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
     write_modules(family, folder, config, pooling)
     write_json(folder / "config.json", config)
@@ -248,6 +243,15 @@ def write_family(family, folder):
     save_torch({prefix + name: tensor for name, tensor in tensors.items()}, folder / "model.safetensors")
     write_json_lines(folder / "texts.json", TEXTS)
     write_expected(family, folder, config, tensors, pooling)
+
+
+def write_tokenizer(folder, kind, limit, **settings):
+    """The tokenizer's files; returns how many entries its vocabulary has."""
+    tokenizer = getattr(families_tokenizers, kind)()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    own = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": limit, "pad_token": tokenizer.id_to_token(1)}
+    write_json(folder / "tokenizer_config.json", own | settings)
+    return tokenizer.get_vocab_size()
 
 
 def write_modules(family, folder, config, pooling):
@@ -285,12 +289,17 @@ def checkpoint_shapes(family, folder, config):
     """Name and shape of every tensor, as published checkpoints of the family have them."""
     if family == "jina-bert":
         return jina_bert.shapes(config)
-    model = transformers.AutoModel.from_config(native_config(family, folder, config))
-    model.save_pretrained(folder / "native")
+    # A pooler is part of some published checkpoints and of no vector.
+    saved = saved_shapes(transformers.AutoModel, native_config(family, folder, config), folder)
+    return {name.removeprefix("new."): shape for name, shape in saved.items()}
+
+
+def saved_shapes(model_class, config, folder):
+    """Name and shape of every tensor as transformers saves them, which is under the names of published checkpoints."""
+    model_class.from_config(config).save_pretrained(folder / "native")
     saved = load_file(folder / "native" / "model.safetensors")
     shutil.rmtree(folder / "native")
-    # A pooler is part of some published checkpoints and of no vector.
-    return {name.removeprefix("new."): tensor.shape for name, tensor in saved.items()}
+    return {name: tensor.shape for name, tensor in saved.items()}
 
 
 def native_config(family, folder, config):
@@ -383,13 +392,18 @@ def native_model(family, folder, config, tensors):
     shutil.rmtree(native)
     assert not report["missing_keys"] and not report["unexpected_keys"], report
     if family == "gte":
-        # The fixed NTK form of GTE's own code, which transformers does not have: base times factor, angles divided by
-        # factor^(2/d). https://huggingface.co/Alibaba-NLP/new-impl, NTKScalingRotaryEmbedding.
-        factor, dim = config["rope_scaling"]["factor"], config["hidden_size"] // config["num_attention_heads"]
-        base = config["rope_theta"] * factor
-        frequencies = 1.0 / (base ** (torch.arange(0, dim, 2).float() / dim)) / factor ** (2 / dim)
-        model.rotary_emb.inv_freq = frequencies
+        model.rotary_emb.inv_freq = gte_frequencies(config)
     return model
+
+
+def gte_frequencies(config):
+    """The fixed NTK form of GTE's own code, which transformers does not have.
+
+    Base times factor, angles divided by factor^(2/d): NTKScalingRotaryEmbedding of https://huggingface.co/Alibaba-NLP/new-impl.
+    """
+    factor, dim = config["rope_scaling"]["factor"], config["hidden_size"] // config["num_attention_heads"]
+    base = config["rope_theta"] * factor
+    return 1.0 / (base ** (torch.arange(0, dim, 2).float() / dim)) / factor ** (2 / dim)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ from tiny_model import WORDS, _vocabulary
 SAMPLE = " ".join(WORDS) + " " + " ".join(word.capitalize() for word in WORDS)
 
 
-def word_piece(cls="[CLS]", sep="[SEP]", pad="[PAD]", unk="[UNK]", mask="[MASK]"):
-    """As in BERT; MPNet and others use `<s>` and `</s>`."""
-    renamed = {"[CLS]": cls, "[SEP]": sep, "[PAD]": pad, "[UNK]": unk, "[MASK]": mask}
-    vocabulary = {renamed.get(piece, piece): index for piece, index in _vocabulary().items()}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unk, max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens([pad, unk, cls, sep, mask])
-    return _with_template(tokenizer, f"{cls} $A {sep}", f"{cls} $A {sep} $B:1 {sep}:1", [cls, sep])
+def word_piece():
+    """As in BERT."""
+    tokenizer = _word_piece("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+    return _with_template(tokenizer, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ["[CLS]", "[SEP]"])
+
+
+def mpnet():
+    """BERT's pieces with RoBERTa's special tokens: `<s> A </s></s> B </s>`."""
+    tokenizer = _word_piece("<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    return _with_template(tokenizer, "<s> $A </s>", "<s> $A </s> </s> $B:1 </s>:1", ["<s>", "</s>"])
 
 
 def byte_level(special=("<s>", "<pad>", "</s>", "<unk>", "<mask>"), prefix_space=False):
@@ -82,6 +82,17 @@ def gemma():
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens(special)
     return _with_template(tokenizer, "<bos> $A <eos>", "<bos> $A <eos> <bos>:1 $B:1 <eos>:1", ["<bos>", "<eos>"])
+
+
+def _word_piece(cls, sep, pad, unk, mask):
+    renamed = {"[CLS]": cls, "[SEP]": sep, "[PAD]": pad, "[UNK]": unk, "[MASK]": mask}
+    vocabulary = {renamed.get(piece, piece): index for piece, index in _vocabulary().items()}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unk, max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens([pad, unk, cls, sep, mask])
+    return tokenizer
 
 
 def _trained_byte_level(special, prefix_space):

@@ -11,9 +11,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 
-def load_reference(folder):
+def load_reference(folder, model_class=SentenceTransformer):
     """The model of a sentence-transformers folder, on the CPU, whose every operation is checked to be float64."""
-    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"attn_implementation": "eager"})
+    model = model_class(str(folder), device="cpu", model_kwargs={"attn_implementation": "eager"})
     model.double()
     for module in model.modules():
         module.register_forward_hook(lambda module, _inputs, output: _require_float64(type(module).__name__, output))

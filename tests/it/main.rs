@@ -10,9 +10,15 @@ mod config;
 /// Every operation of both forms against loops in f64.
 mod exec;
 mod exec_families;
+/// Every family equals its reference.
 mod families;
 /// Every format holds the same texts and the same bits.
 mod formats;
+/// Models come from a hub verified and whole, or not at all.
+#[cfg(feature = "hub")]
+mod hub;
+#[cfg(feature = "hub")]
+mod hub_server;
 /// A vector has the same bits in any company and on any number of threads.
 mod invariance;
 /// Memory does not follow the size of the input.

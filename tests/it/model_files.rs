@@ -22,7 +22,12 @@ fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> 
     let models_dir = models_dir.to_owned();
     Model::load(
         model,
-        &ModelOptions { models_dir, engine, max_batch_tokens: ONE_BATCH, kind: None },
+        &ModelOptions {
+            models_dir,
+            engine,
+            max_batch_tokens: ONE_BATCH,
+            ..ModelOptions::default()
+        },
     )
 }
 
@@ -94,11 +99,18 @@ fn an_unchanged_copy_loads() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_known_ones() {
-    let error = load("no-such-model", &support::models_dir(), Engine::Native).err().unwrap();
-    let message = error.to_string();
-    assert!(message.contains("`no-such-model`") && message.contains(NAMES[0]), "{message}");
-    assert_eq!(chunkflow::Error::from(error).kind(), ErrorKind::NotFound);
+fn an_unknown_name_is_answered_with_where_names_are_found() {
+    let unknown = |name: &str| {
+        let error = load(name, &support::models_dir(), Engine::Native).err().unwrap();
+        let message = error.to_string();
+        assert_eq!(chunkflow::Error::from(error).kind(), ErrorKind::NotFound);
+        message
+    };
+    let message = unknown("no-such-model");
+    assert!(message.contains("`no-such-model`") && message.contains("models list"), "{message}");
+    assert!(!message.contains("did you mean"), "{message}");
+    let message = unknown("all-minilm-l6-v2-");
+    assert!(message.contains(&format!("did you mean `{}`", NAMES[0])), "{message}");
 }
 
 #[test]
@@ -108,7 +120,7 @@ fn a_known_model_that_is_not_here_says_how_to_get_it() {
         let error = load(name, empty.path(), Engine::Native).err().unwrap();
         let message = error.to_string();
         let path = empty.path().join(REPOSITORY);
-        for part in [name, "make model", path.to_str().unwrap()] {
+        for part in [name, "chunkflow models pull", path.to_str().unwrap()] {
             assert!(message.contains(part), "no {part:?} in {message:?}");
         }
         assert_eq!(chunkflow::Error::from(error).kind(), ErrorKind::NotFound);
@@ -244,8 +256,8 @@ fn a_config_that_cannot_be_run_is_named() {
     let refuse = |pointer: &str, value, parts: &[&str]| {
         check_json("config.json", pointer, value, parts);
     };
-    refuse("/model_type", json!("gpt2"), &["model_type is gpt2", "supported: bert"]);
-    refuse("/hidden_act", json!("relu"), &["hidden_act is relu", "supported: gelu"]);
+    refuse("/model_type", json!("gpt2"), &["model_type is \"gpt2\"", "supported: bert"]);
+    refuse("/hidden_act", json!("quick_gelu"), &["quick_gelu", "supported: gelu"]);
     refuse("/position_embedding_type", json!("relative_key"), &["relative_key", "absolute"]);
     refuse("/hidden_size", json!(0), &["hidden_size is 0"]);
     refuse("/num_attention_heads", json!(5), &["num_attention_heads is 5", "hidden_size"]);
@@ -268,7 +280,8 @@ fn sizes_beyond_the_checkpoint_fail_before_they_cost_memory() {
     };
     refuse("num_hidden_layers", 1_000_000_000, &["num_hidden_layers is 1000000000"]);
     // The largest that is accepted as a number, which no checkpoint here holds.
-    refuse("num_hidden_layers", 1 << 24, &["encoder.layer.2.attention.self.query.weight"]);
+    refuse("num_hidden_layers", 1 << 24, &["num_hidden_layers is 16777216", "at most 1024"]);
+    refuse("num_hidden_layers", 1024, &["encoder.layer.2.attention.self.query.weight"]);
     refuse("intermediate_size", 1 << 24, &["[16777216, 32]", "[64, 32]"]);
     refuse("hidden_size", 1 << 24, &["16777216", "32"]);
     refuse("max_position_embeddings", 1 << 24, &["[16777216, 32]", "[64, 32]"]);
@@ -321,7 +334,7 @@ fn poolings_that_cannot_be_run_are_named() {
     };
     pooling(json!({"pooling_mode": "max"}), &["`max`"]);
     pooling(json!({"pooling_mode": ["mean", "cls"]}), &["`mean, cls`"]);
-    pooling(json!({"pooling_mode_max_tokens": true}), &["`max`"]);
+    pooling(json!({"pooling_mode_max_tokens": true}), &["`max_tokens`"]);
     let both = json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true});
     pooling(both, &["`cls, mean`"]);
 }
@@ -329,8 +342,8 @@ fn poolings_that_cannot_be_run_are_named() {
 #[test]
 fn dense_layers_that_cannot_be_run_are_named() {
     let file = "2_Dense/config.json";
-    let relu = json!("torch.nn.modules.activation.ReLU");
-    check_json(file, "/activation_function", relu, &["activation.ReLU", "Identity, Tanh, GELU"]);
+    let selu = json!("torch.nn.modules.activation.SELU");
+    check_json(file, "/activation_function", selu, &["activation.SELU", "Identity, Tanh, GELU"]);
     check_json(file, "/use_residual", json!(true), &["use_residual is true"]);
     let weights = |key: &str, value: u64, parts: &[&str]| {
         let change = |folder: &Path| {

@@ -101,6 +101,8 @@ impl Place {
         for name in ["PATH", "HOME"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
+        // No test may reach a hub that is not its own, nor depend on what this user has pulled.
+        command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.folder.path().join(".hf"));
         command
     }
 
@@ -119,6 +121,23 @@ impl Place {
     /// Runs `chunkflow` with `args` and `stdin`.
     pub(crate) fn feed(&self, args: &[&str], stdin: &[u8]) -> Ran {
         Ran::of(self.command(args).write_stdin(stdin).output().unwrap())
+    }
+
+    /// Runs `chunkflow` with `args` and more of the environment.
+    pub(crate) fn run_with(&self, args: &[&str], variables: &[(&str, String)]) -> Ran {
+        self.feed_with(args, b"", variables)
+    }
+
+    /// Runs `chunkflow` with `args`, `stdin` and more of the environment.
+    pub(crate) fn feed_with(
+        &self,
+        args: &[&str],
+        stdin: &[u8],
+        variables: &[(&str, String)],
+    ) -> Ran {
+        let mut command = self.command(args);
+        command.envs(variables.iter().map(|(name, value)| (*name, value)));
+        Ran::of(command.write_stdin(stdin).output().unwrap())
     }
 
     /// Runs a subcommand with the tiny model.

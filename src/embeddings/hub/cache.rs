@@ -1,0 +1,76 @@
+//! A repository in the cache of Hugging Face's libraries, whose layout is public:
+//! `models--owner--name/{blobs,refs,snapshots}`
+//! (<https://huggingface.co/docs/huggingface_hub/guides/manage-cache>).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Repository;
+use super::repository::{is_commit, is_hexadecimal};
+
+/// The file, beside `blobs`, that remembers what was seen first.
+const LOCK_FILE: &str = "chunkflow.lock";
+
+/// The folder of one repository, which need not exist.
+#[derive(Debug, Clone)]
+pub(super) struct CachedRepository {
+    pub(super) root: PathBuf,
+    /// Where huggingface_hub keeps the locks of this repository's downloads.
+    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only downloads lock"))]
+    pub(super) locks: PathBuf,
+}
+
+impl CachedRepository {
+    pub(super) fn new(cache: &Path, repository: &Repository) -> Self {
+        let name = folder_name(repository.id());
+        Self { root: cache.join(&name), locks: cache.join(".locks").join(name) }
+    }
+
+    /// The commit that a branch or tag stood at when it was last pulled, by any library.
+    pub(super) fn commit(&self, revision: &str) -> Option<String> {
+        if is_commit(revision) {
+            return Some(revision.to_owned());
+        }
+        let text = fs::read_to_string(self.root.join("refs").join(revision)).ok()?;
+        let commit = text.trim();
+        is_commit(commit).then(|| commit.to_owned())
+    }
+
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.root.join("snapshots").join(commit)
+    }
+
+    pub(super) fn lock_file(&self) -> PathBuf {
+        self.root.join(LOCK_FILE)
+    }
+}
+
+/// The lock file of a model that stands in a plain folder.
+pub(super) fn lock_file_in(folder: &Path) -> PathBuf {
+    folder.join(LOCK_FILE)
+}
+
+fn folder_name(id: &str) -> String {
+    format!("models--{}", id.replace('/', "--"))
+}
+
+/// The repositories in `cache`, `owner/name` each, in order.
+pub(super) fn repositories(cache: &Path) -> Vec<String> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let (owner, name) = name.strip_prefix("models--")?.split_once("--")?;
+        Some(format!("{owner}/{name}"))
+    });
+    let mut ids: Vec<String> = ids.filter(|id| super::repository::is_id(id)).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The SHA-256 that a file of a snapshot must have by the name of the blob behind it, which for
+/// large files is that digest.
+pub(in crate::embeddings) fn blob_digest(file: &Path) -> Option<String> {
+    let blob = fs::read_link(file).ok()?;
+    let name = blob.file_name()?.to_str()?;
+    is_hexadecimal(name, 64).then(|| name.to_owned())
+}

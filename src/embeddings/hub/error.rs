@@ -1,0 +1,97 @@
+//! What can go wrong between a model's name and its files.
+
+use std::path::PathBuf;
+
+/// Errors of the hub and of its cache.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// A name, revision or file name that could leave its folder, or that no hub has.
+    #[error("{what} `{}` {problem}", value.escape_debug())]
+    Name {
+        /// What the value is.
+        what: &'static str,
+        /// As given.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The network may not be used.
+    #[error("offline: cannot pull {repository} (hub.offline, HF_HUB_OFFLINE or --offline is set)")]
+    Offline {
+        /// What was asked for.
+        repository: String,
+    },
+    /// The binary was built without the feature `hub`.
+    #[error("this build cannot download models (feature `hub`)")]
+    NotBuilt,
+    /// 401 or 403.
+    #[error(
+        "{url} answers {status}: the repository does not exist, is private or asks to accept its \
+         terms first; a token goes into HF_TOKEN"
+    )]
+    Denied {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// 404.
+    #[error("{url} answers 404: no such repository, revision or file")]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// 429, and more patience than we have is asked for.
+    #[error("{url} answers 429: too many requests, retry after {retry_after_s} s")]
+    Throttled {
+        /// What was asked for.
+        url: String,
+        /// Seconds, as the server says.
+        retry_after_s: u64,
+    },
+    /// No or no usable answer after all attempts.
+    #[error("{url}: {problem}")]
+    Unavailable {
+        /// What was asked for.
+        url: String,
+        /// The last failure.
+        problem: String,
+    },
+    /// An answer that leads where no model comes from.
+    #[error("{url} redirects to `{}`, which is refused: {problem}", target.escape_debug())]
+    Redirect {
+        /// What was asked for.
+        url: String,
+        /// The answer's Location.
+        target: String,
+        /// Why.
+        problem: String,
+    },
+    /// A repository that has no files this program can run.
+    #[error("{repository} has no {missing}")]
+    Incomplete {
+        /// The repository.
+        repository: String,
+        /// The files it lacks.
+        missing: String,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The client could not be set up.
+    #[error("{what} `{value}`: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

@@ -1,0 +1,265 @@
+//! Pulling: the files that a model needs, from the hub into the cache, verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::blob::{Blob, Progress, create_folder_of, write_error};
+use super::cache::CachedRepository;
+use super::client::Client;
+use super::lock::{Lock, replace};
+use super::repository::{MAIN, check_file, is_commit};
+use super::{HubError, HubOptions, Pulled, Repository, Store};
+use crate::embeddings::Error;
+use crate::embeddings::weights::{self, in_directory};
+use crate::embeddings::{modules, prompts, tokenize};
+
+/// A hub.
+pub struct Hub {
+    client: Option<Client>,
+}
+
+/// What the hub says of a repository.
+#[derive(Deserialize)]
+struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+}
+
+impl Hub {
+    /// A client of the hub; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// When an option cannot be used.
+    pub fn new(options: &HubOptions) -> Result<Self, Error> {
+        let client = (!options.offline).then(|| Client::new(options)).transpose()?;
+        Ok(Self { client })
+    }
+
+    /// Brings the files of `model` that this program needs into the cache: config, tokenizer,
+    /// modules and weights, at the commit that the cache is locked to, or where there is none or
+    /// `update` is given at the one that its revision stands at now. `progress` is called with a
+    /// file's name, the bytes of it that are here, and its size.
+    ///
+    /// A file gets its name only after its digest matched; the revision only after all files are
+    /// there. What an interrupted pull leaves is gone on with.
+    ///
+    /// # Errors
+    /// When `model` is a folder or unknown, offline, when the hub fails or refuses, when a file
+    /// is not what was published, and when the cache cannot be written.
+    pub fn pull(
+        &self,
+        store: &Store,
+        model: &str,
+        revision: Option<&str>,
+        update: bool,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Pulled, Error> {
+        let repository = store.repository(model, revision)?.ok_or_else(|| HubError::Name {
+            what: "model",
+            value: model.to_owned(),
+            problem: "is a folder, which nothing is pulled into".to_owned(),
+        })?;
+        let cached = store.cached(&repository).ok_or_else(|| HubError::Setting {
+            what: "hub.cache",
+            value: String::new(),
+            problem: "neither it nor HOME is set".to_owned(),
+        })?;
+        let offline = || HubError::Offline { repository: repository.to_string() };
+        let client = self.client.as_ref().ok_or_else(offline)?;
+        let lock = Lock::read(&cached.lock_file())?;
+        let locked = lock.revisions.get(repository.revision()).filter(|_| !update);
+        let revision = locked.map_or(repository.revision(), String::as_str);
+        let path = format!("/api/models/{}/revision/{}", repository.id(), escape(revision));
+        let listing: Listing = client.json(&client.url(&path))?;
+        let commit = checked_commit(client, &path, revision, listing.sha)?;
+        let spec = store.spec(repository.id());
+        let pinned =
+            spec.filter(|spec| spec.revision.as_deref().unwrap_or(MAIN) == repository.revision());
+        let mut sha256 = lock.digests(&commit);
+        sha256.extend(pinned.into_iter().flat_map(|spec| spec.sha256.clone()));
+        let mut fetch = Fetch {
+            client,
+            cached: &cached,
+            repository: &repository,
+            commit: &commit,
+            expected: &sha256,
+            blobs: Vec::new(),
+            progress,
+        };
+        let present = listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
+        fetch.all(&present)?;
+        let blobs = fetch.blobs;
+        publish(&cached, &repository, &commit, &blobs)?;
+        let path = cached.snapshot(&commit);
+        let files = blobs.into_iter().map(|(file, ..)| file).collect();
+        Ok(Pulled { commit, path, files })
+    }
+}
+
+/// The listing's commit, which becomes a path and must be the one that was asked for.
+fn checked_commit(
+    client: &Client,
+    path: &str,
+    revision: &str,
+    commit: String,
+) -> Result<String, HubError> {
+    let fits = is_commit(&commit) && (!is_commit(revision) || revision == commit);
+    if fits {
+        return Ok(commit);
+    }
+    let problem = format!("answers with the commit `{}`", commit.escape_debug());
+    Err(super::client::unavailable(&client.url(path), &problem))
+}
+
+/// A slash in a branch's name is part of it.
+fn escape(revision: &str) -> String {
+    revision.replace('/', "%2F")
+}
+
+/// The files of one commit as they arrive.
+struct Fetch<'a> {
+    client: &'a Client,
+    cached: &'a CachedRepository,
+    repository: &'a Repository,
+    commit: &'a str,
+    expected: &'a BTreeMap<String, String>,
+    /// File, the blob that holds it, and its SHA-256.
+    blobs: Vec<(String, PathBuf, String)>,
+    progress: &'a mut Progress<'a>,
+}
+
+impl Fetch<'_> {
+    /// Fetches what is needed of the files that are `present`, the weights last.
+    fn all(&mut self, present: &BTreeSet<String>) -> Result<(), Error> {
+        let mut missing: Vec<&str> = ["config.json", "tokenizer.json"]
+            .into_iter()
+            .filter(|file| !present.contains(*file))
+            .collect();
+        if !weights::FILES.iter().any(|file| present.contains(*file)) {
+            let pickled = weights::PICKLES.iter().any(|file| present.contains(*file));
+            missing.push(if pickled {
+                "safetensors weights, only pickled ones, which are refused"
+            } else {
+                weights::FILES[0]
+            });
+        }
+        if !missing.is_empty() {
+            let (repository, missing) = (self.repository.to_string(), missing.join(", no "));
+            return Err(HubError::Incomplete { repository, missing }.into());
+        }
+        let small = ["config.json", prompts::FILE];
+        let small = small.iter().chain(&tokenize::FILES).chain(&tokenize::SENTENCE_CONFIGS);
+        for file in small.filter(|file| present.contains(**file)) {
+            self.one(file)?;
+        }
+        let mut directories = vec![String::new()];
+        if present.contains(modules::FILE) {
+            let modules: Vec<modules::Entry> = self.json(modules::FILE)?;
+            directories.extend(modules.into_iter().map(|module| module.path));
+        }
+        directories.reverse();
+        for directory in directories {
+            self.module(&directory, present)?;
+        }
+        Ok(())
+    }
+
+    /// The config and the weights in a module's directory.
+    fn module(&mut self, directory: &str, present: &BTreeSet<String>) -> Result<(), Error> {
+        let config = in_directory(directory, "config.json");
+        if !directory.is_empty() && present.contains(&config) {
+            self.one(&config)?;
+        }
+        let [whole, index] = weights::FILES.map(|file| in_directory(directory, file));
+        if present.contains(&whole) {
+            return self.one(&whole);
+        }
+        if !present.contains(&index) {
+            return Ok(());
+        }
+        let parts = self.json::<weights::Index>(&index)?.files();
+        for part in parts {
+            self.one(&in_directory(directory, &part))?;
+        }
+        // Last, as the one whose presence says that there are weights.
+        self.blobs.sort_by_key(|(file, ..)| *file == index);
+        Ok(())
+    }
+
+    fn json<T: DeserializeOwned>(&mut self, file: &str) -> Result<T, Error> {
+        self.one(file)?;
+        let blob = self.blobs.iter().find(|(known, ..)| known == file);
+        let path = blob.map(|(_, path, _)| path.clone()).unwrap_or_default();
+        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Malformed {
+            path: PathBuf::from(file),
+            problem: error.to_string(),
+        })
+    }
+
+    fn one(&mut self, file: &str) -> Result<(), Error> {
+        check_file(file)?;
+        if self.blobs.iter().any(|(known, ..)| known == file) {
+            return Ok(());
+        }
+        let path = format!("/{}/resolve/{}/{file}", self.repository.id(), self.commit);
+        let blob = Blob::describe(self.client, self.client.url(&path), file)?;
+        let expected = self.expected.get(file).map(String::as_str);
+        let (path, sha256) = blob.obtain(self.client, self.cached, expected, self.progress)?;
+        self.blobs.push((file.to_owned(), path, sha256));
+        Ok(())
+    }
+}
+
+/// Links the blobs as the commit's files, in their order, then records digests and commit, then
+/// lets the revision point to it.
+fn publish(
+    cached: &CachedRepository,
+    repository: &Repository,
+    commit: &str,
+    blobs: &[(String, PathBuf, String)],
+) -> Result<(), Error> {
+    let snapshot = cached.snapshot(commit);
+    for (file, blob, _) in blobs {
+        let link = snapshot.join(file);
+        create_folder_of(&link)?;
+        link_blob(blob, &link, file).map_err(|source| write_error(&link, source))?;
+    }
+    let digests = blobs.iter().map(|(file, _, sha256)| (file.clone(), sha256.clone())).collect();
+    let revisions = if is_commit(repository.revision()) {
+        BTreeMap::new()
+    } else {
+        BTreeMap::from([(repository.revision().to_owned(), commit.to_owned())])
+    };
+    let files = BTreeMap::from([(commit.to_owned(), digests)]);
+    Lock::add(&cached.lock_file(), &Lock { revisions, files })?;
+    if !is_commit(repository.revision()) {
+        let path = cached.root.join("refs").join(repository.revision());
+        replace(&path, commit.as_bytes()).map_err(|source| write_error(&path, source))?;
+    }
+    Ok(())
+}
+
+/// A relative link, as huggingface_hub makes it, so that the cache can be moved.
+fn link_blob(blob: &Path, link: &Path, file: &str) -> std::io::Result<()> {
+    let up = "../".repeat(2 + file.matches('/').count());
+    let name = blob.file_name().unwrap_or_default();
+    let target = Path::new(&up).join("blobs").join(name);
+    if fs::read_link(link).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    // Made beside and renamed over, so that the file is never absent.
+    let fresh = link.with_extension("new-link");
+    let _ = fs::remove_file(&fresh);
+    std::os::unix::fs::symlink(target, &fresh)?;
+    fs::rename(fresh, link)
+}

@@ -1,0 +1,416 @@
+//! Models on this machine: known by name, by repository or by folder. Nothing here uses the
+//! network.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::cache::{self, CachedRepository};
+use super::lock::Lock;
+use super::repository::is_id;
+use super::{HubError, Repository};
+use crate::embeddings::folder::Folder;
+use crate::embeddings::registry::{ModelSpec, Registry};
+use crate::embeddings::weights;
+use crate::embeddings::{Error, ModelOptions};
+
+/// Under what the lock of a plain folder keeps its digests: it has no commit.
+const NO_COMMIT: &str = "folder";
+
+/// The places where models stand, and the names they are known by.
+#[derive(Debug, Clone)]
+pub struct Store {
+    registry: Registry,
+    models_dir: PathBuf,
+    cache_dir: Option<PathBuf>,
+}
+
+/// Where a model's files stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A folder that the user named.
+    Folder,
+    /// Below the models folder, as `owner/name`.
+    Models,
+    /// A snapshot in the cache of Hugging Face's libraries.
+    Cache,
+}
+
+/// A model that is on this machine.
+#[derive(Debug, Clone)]
+pub struct Located {
+    pub(in crate::embeddings) name: String,
+    pub(in crate::embeddings) spec: Option<ModelSpec>,
+    place: Place,
+    path: PathBuf,
+    sha256: BTreeMap<String, String>,
+    /// The lock file, and the commit in it, where what is seen first is remembered.
+    lock: Option<(PathBuf, String)>,
+    /// What the files must stand in, links followed.
+    boundary: Option<PathBuf>,
+}
+
+/// A line of a listing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// What it is known about, or only the repository for a model that is merely here.
+    #[serde(flatten)]
+    pub spec: ModelSpec,
+    /// Where it stands, if it is on this machine.
+    pub place: Option<Place>,
+    /// Its folder.
+    pub path: Option<PathBuf>,
+    /// Bytes of its files.
+    pub bytes: Option<u64>,
+}
+
+/// What became of a file's verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The digest is the expected one.
+    Matches,
+    /// There was none to expect; from now on there is.
+    Recorded,
+    /// There is none to expect, and nowhere to record this one.
+    Unknown,
+    /// The digest is another one.
+    Differs {
+        /// As recorded or published.
+        expected: String,
+        /// As found.
+        actual: String,
+    },
+}
+
+impl Store {
+    /// The places that `options` name, and the registry with the user's file in it.
+    ///
+    /// # Errors
+    /// When the user's file cannot be read or is malformed.
+    pub fn open(options: &ModelOptions) -> Result<Self, Error> {
+        let mut registry = Registry::embedded()?;
+        if let Some(path) = &options.registry {
+            registry.extend(path)?;
+        }
+        let (models_dir, cache_dir) = (options.models_dir.clone(), options.cache_dir.clone());
+        Ok(Self { registry, models_dir, cache_dir })
+    }
+
+    /// What is known about a model.
+    #[must_use]
+    pub fn spec(&self, model: &str) -> Option<&ModelSpec> {
+        self.registry.find(model)
+    }
+
+    /// The repository that `model` means: a known name, `owner/name` or `owner/name@revision`;
+    /// `None` for a folder. A `revision` goes before the registry's.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn repository(
+        &self,
+        model: &str,
+        revision: Option<&str>,
+    ) -> Result<Option<Repository>, Error> {
+        if let Some(spec) = self.registry.find(model) {
+            let revision = revision.or(spec.revision.as_deref());
+            return Ok(Some(Repository::new(&spec.repository, revision)?));
+        }
+        if Path::new(model).is_dir() {
+            return Ok(None);
+        }
+        let (id, own) = match model.split_once('@') {
+            Some((id, own)) => (id, Some(own)),
+            None => (model, None),
+        };
+        if !is_id(id) {
+            let nearest = self.registry.nearest(model).map(str::to_owned);
+            return Err(Error::UnknownModel { name: model.to_owned(), nearest });
+        }
+        let spec = self.registry.find(id).and_then(|spec| spec.revision.as_deref());
+        Ok(Some(Repository::new(id, own.or(revision).or(spec))?))
+    }
+
+    /// Finds a model's files: of a folder, below the models folder, or in the cache.
+    ///
+    /// # Errors
+    /// When nothing is called so, or its files are not on this machine.
+    pub fn find(&self, model: &str, revision: Option<&str>) -> Result<Located, Error> {
+        let Some(repository) = self.repository(model, revision)? else {
+            return Ok(Located::in_folder(Path::new(model)));
+        };
+        let spec = self.registry.find(repository.id()).cloned();
+        let pinned = spec.as_ref().and_then(|spec| spec.revision.as_deref());
+        // A plain folder says of no revision that it holds it.
+        let any_revision = revision.is_none() && !model.contains('@');
+        let mut looked = Vec::new();
+        if any_revision {
+            let path = self.models_dir.join(repository.id());
+            match missing_file(&path) {
+                None => return Ok(Located::in_models(&repository, spec, path)),
+                Some(file) => looked.push(path.join(file)),
+            }
+        }
+        if let Some(cached) = self.cached(&repository) {
+            let lock = Lock::read(&cached.lock_file())?;
+            let commit = lock.revisions.get(repository.revision()).cloned();
+            if let Some(commit) = commit.or_else(|| cached.commit(repository.revision())) {
+                let path = cached.snapshot(&commit);
+                match missing_file(&path) {
+                    None => {
+                        let published = any_revision || pinned == Some(repository.revision());
+                        return Ok(Located::in_cache(
+                            &repository,
+                            spec,
+                            published,
+                            &cached,
+                            &lock,
+                            &commit,
+                        ));
+                    }
+                    Some(file) => looked.push(path.join(file)),
+                }
+            } else {
+                looked.push(cached.root);
+            }
+        }
+        Err(Error::MissingModel { name: model.to_owned(), looked })
+    }
+
+    /// Every known model, and every other one that is here.
+    #[must_use]
+    pub fn list(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> =
+            self.registry.models().iter().map(|spec| self.entry(spec.clone())).collect();
+        let mut others: Vec<String> =
+            self.cache_dir.iter().flat_map(|dir| cache::repositories(dir)).collect();
+        others.extend(folders_in(&self.models_dir));
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|id| self.registry.find(id).is_none());
+        let others = others.into_iter().map(|id| self.entry(ModelSpec::unknown(&id)));
+        entries.extend(others.filter(|entry| entry.place.is_some()));
+        entries
+    }
+
+    fn entry(&self, spec: ModelSpec) -> Entry {
+        let found = self.find(&spec.repository, None).ok();
+        let bytes = found.as_ref().map(|found| {
+            let sizes = found.files().into_iter().filter_map(|file| {
+                fs::metadata(found.path.join(file)).ok().map(|metadata| metadata.len())
+            });
+            sizes.sum()
+        });
+        let place = found.as_ref().map(|found| found.place);
+        Entry { spec, place, path: found.map(|found| found.path), bytes }
+    }
+
+    /// Removes a model from the cache, with every revision of it; returns the folder removed.
+    ///
+    /// # Errors
+    /// When it is not in the cache, which alone is ours to tidy, or cannot be removed.
+    pub fn remove(&self, model: &str) -> Result<PathBuf, Error> {
+        let repository = self.repository(model, None)?;
+        let cached = repository.as_ref().and_then(|repository| self.cached(repository));
+        let Some(cached) = cached.filter(|cached| cached.root.is_dir()) else {
+            let looked = self.cache_dir.iter().cloned().collect();
+            return Err(Error::MissingModel { name: model.to_owned(), looked });
+        };
+        for path in [&cached.root, &cached.locks] {
+            match fs::remove_dir_all(path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(HubError::Write { path: path.clone(), source }.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(cached.root)
+    }
+
+    pub(super) fn cached(&self, repository: &Repository) -> Option<CachedRepository> {
+        self.cache_dir.as_deref().map(|dir| CachedRepository::new(dir, repository))
+    }
+}
+
+impl Located {
+    fn in_folder(path: &Path) -> Self {
+        let name = path.canonicalize().ok();
+        let name = name.as_deref().and_then(Path::file_name).unwrap_or(path.as_os_str());
+        Self {
+            name: name.to_string_lossy().into_owned(),
+            spec: None,
+            place: Place::Folder,
+            path: path.to_owned(),
+            sha256: BTreeMap::new(),
+            lock: None,
+            boundary: None,
+        }
+    }
+
+    fn in_models(repository: &Repository, spec: Option<ModelSpec>, path: PathBuf) -> Self {
+        let lock_file = cache::lock_file_in(&path);
+        // A lock that cannot be read is reported where its digests are used.
+        let locked = Lock::read(&lock_file).unwrap_or_default().digests(NO_COMMIT);
+        Self {
+            name: display_name(repository, spec.as_ref()),
+            place: Place::Models,
+            sha256: published(spec.as_ref(), locked),
+            spec,
+            path,
+            lock: Some((lock_file, NO_COMMIT.to_owned())),
+            boundary: None,
+        }
+    }
+
+    fn in_cache(
+        repository: &Repository,
+        spec: Option<ModelSpec>,
+        is_published: bool,
+        cached: &CachedRepository,
+        lock: &Lock,
+        commit: &str,
+    ) -> Self {
+        let locked = lock.digests(commit);
+        Self {
+            name: display_name(repository, spec.as_ref()),
+            place: Place::Cache,
+            sha256: published(spec.as_ref().filter(|_| is_published), locked),
+            spec,
+            path: cached.snapshot(commit),
+            lock: Some((cached.lock_file(), commit.to_owned())),
+            boundary: Some(cached.root.clone()),
+        }
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
+        let mut folder = Folder::new(self.path.clone(), self.sha256.clone());
+        if self.lock.is_some() {
+            folder = folder.recording();
+        }
+        match &self.boundary {
+            Some(boundary) => folder.within(boundary),
+            None => Ok(folder),
+        }
+    }
+
+    /// Remembers the digests of files that were seen for the first time. A place that cannot be
+    /// written, such as a mounted cache, keeps none.
+    pub(in crate::embeddings) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
+        let Some((path, commit)) = self.lock.as_ref().filter(|_| !seen.is_empty()) else {
+            return false;
+        };
+        let files = BTreeMap::from([(commit.clone(), seen)]);
+        match Lock::add(path, &Lock { files, ..Lock::default() }) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "digests are not recorded");
+                false
+            }
+        }
+    }
+
+    /// Hashes every file and compares it with what was published, or seen before.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
+        let folder = self.folder()?;
+        let mut verdicts = Vec::new();
+        for file in self.files() {
+            let verdict = match folder.map(&file).and_then(|map| folder.verify(&file, &map)) {
+                Ok(()) if self.lock.is_none() => Verdict::Unknown,
+                Ok(()) => Verdict::Matches,
+                Err(Error::Digest { expected, actual, .. }) => {
+                    Verdict::Differs { expected, actual }
+                }
+                Err(error) => return Err(error),
+            };
+            verdicts.push((file, verdict));
+        }
+        let seen = folder.seen();
+        let recorded =
+            if self.remember(seen.clone()) { Verdict::Recorded } else { Verdict::Unknown };
+        for (file, verdict) in &mut verdicts {
+            if seen.contains_key(file) {
+                *verdict = recorded.clone();
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// The files of the model, relative to its folder, in order.
+    fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        collect(&self.path, "", &mut files);
+        files.sort_unstable();
+        files
+    }
+}
+
+/// Files of a folder and of the folders of modules in it.
+fn collect(root: &Path, below: &str, files: &mut Vec<String>) {
+    for entry in fs::read_dir(root.join(below)).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || name == "chunkflow.lock" {
+            continue;
+        }
+        let file = weights::in_directory(below, &name);
+        let path = root.join(&file);
+        if path.is_dir() && below.is_empty() {
+            collect(root, &file, files);
+        } else if path.is_file() {
+            files.push(file);
+        }
+    }
+}
+
+/// `owner/name` of every model below the models folder.
+fn folders_in(models_dir: &Path) -> Vec<String> {
+    let names = |path: &Path| {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect::<Vec<_>>()
+    };
+    let ids = names(models_dir).into_iter().flat_map(|owner| {
+        let models = names(&models_dir.join(&owner)).into_iter();
+        models.map(move |name| format!("{owner}/{name}")).collect::<Vec<_>>()
+    });
+    ids.filter(|id| is_id(id)).collect()
+}
+
+/// The first file without which no model runs.
+fn missing_file(folder: &Path) -> Option<&'static str> {
+    let absent = |file: &&str| !folder.join(file).is_file();
+    ["config.json", "tokenizer.json"].into_iter().find(absent).or_else(|| {
+        let any = weights::FILES.iter().chain(&weights::PICKLES).all(|file| absent(&file));
+        any.then_some(weights::FILES[0])
+    })
+}
+
+fn published(
+    spec: Option<&ModelSpec>,
+    locked: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut sha256 = locked;
+    sha256.extend(spec.into_iter().flat_map(|spec| spec.sha256.clone()));
+    sha256
+}
+
+fn display_name(repository: &Repository, spec: Option<&ModelSpec>) -> String {
+    spec.map_or_else(|| repository.id().to_owned(), |spec| spec.name.clone())
+}
