@@ -48,7 +48,10 @@ PAIRS = [
     ("the sun was low over the old city " * 4, "people would walk home from work and read " * 12),
     ("read and write " * 50, "walk and sit " * 50),
     ("the dog has a small house and the bird has no " * 3, "the fish"),
-    ("CAF\u00c9 na\u00efve \u4e2d\u6587 \U0001f600?", "e\u0301nd \u00e9nd \u4e2d\u6587, \u043c\u0438\u0440 \U0001f469\u200d\U0001f680 $3.14"),
+    (
+        "CAF\u00c9 na\u00efve \u4e2d\u6587 \U0001f600?",
+        "e\u0301nd \u00e9nd \u4e2d\u6587, \u043c\u0438\u0440 \U0001f469\u200d\U0001f680 $3.14",
+    ),
     ("[CLS] literal [SEP] <s>", "tokens </s> <pad> within [PAD] a text <mask>"),
 ]
 IDENTITY = "torch.nn.modules.linear.Identity"

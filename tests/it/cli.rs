@@ -140,16 +140,16 @@ fn an_input_error_half_way_leaves_no_output() {
 // Models.
 
 #[test]
-fn an_unknown_model_lists_the_known_ones() {
+fn an_unknown_model_is_told_where_the_known_ones_are() {
     let ran = Place::new().run(&["embed", "--model", "no-such-model"]);
-    check_fails(&ran, NO_INPUT, &["no-such-model", "all-MiniLM-L6-v2"]);
+    check_fails(&ran, NO_INPUT, &["no-such-model", "chunkflow models list"]);
 }
 
 #[test]
 fn a_known_model_that_is_not_here_names_its_place_and_the_way_to_get_it() {
     let ran = Place::new().run(&["embed", "--model", "minilm", "--models-dir", "store"]);
     let folder = "store/sentence-transformers/all-MiniLM-L6-v2";
-    check_fails(&ran, NO_INPUT, &["minilm", folder, "make model"]);
+    check_fails(&ran, NO_INPUT, &["minilm", folder, "chunkflow models pull minilm"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn check_refused(ran: &Ran, parts: &[&str]) {
 const BROKEN_FILES: [(&str, &[&str]); 47] = [
     // Keys that do not exist.
     ("colour: red", &["colour", "unknown", "compute", "server"]),
-    ("model: {nme: x}", &["model.nme", "unknown", "name, dir"]),
+    ("model: {nme: x}", &["model.nme", "unknown", "name, revision, dir"]),
     ("compute: {thread: 2}", &["compute.thread:", "unknown", "threads"]),
     ("embed: {dimensions: 2}", &["embed.dimensions", "unknown", "truncate"]),
     ("chunk: {max: 2}", &["chunk.max:", "unknown", "max_tokens"]),
@@ -285,12 +285,19 @@ fn the_layer_nearest_to_the_user_wins_and_is_named() {
 fn every_default_is_shown_with_its_value() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.yaml");
     let defaults: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let settings = show(&Place::new(), &[], &[]);
+    let place = Place::new();
+    let settings = show(&place, &[("HF_HOME", ""), ("HF_HUB_OFFLINE", "0")], &[]);
     let mut count = 0;
     for (section, values) in defaults.as_object().unwrap() {
         for (key, value) in values.as_object().unwrap() {
-            let expected = (value.clone(), "default".to_owned());
-            assert_eq!(shown(&settings, &format!("{section}.{key}")), expected);
+            let (found, origin) = shown(&settings, &format!("{section}.{key}"));
+            assert_eq!(origin, "default", "{section}.{key}");
+            // The one default that depends on the user.
+            if (section.as_str(), key.as_str()) == ("hub", "cache") {
+                assert!(found.as_str().unwrap().ends_with(".cache/huggingface/hub"), "{found}");
+            } else {
+                assert_eq!(&found, value, "{section}.{key}");
+            }
             count += 1;
         }
     }
@@ -298,6 +305,46 @@ fn every_default_is_shown_with_its_value() {
     let text = Place::new().run(&["config", "show"]);
     assert_eq!(text.text().lines().count(), count);
     assert!(text.text().contains("8080"));
+}
+
+#[test]
+fn variables_of_hugging_face_stand_between_our_own_and_the_files() {
+    let place = Place::with("own.yaml", "hub: {endpoint: 'http://file', cache: from-file}");
+    let file = ["--config", "own.yaml"];
+    let theirs = [
+        ("HF_ENDPOINT", "http://mirror"),
+        ("HF_HOME", "/home-of-theirs"),
+        ("HF_HUB_OFFLINE", "yes"),
+    ];
+    let settings = show(&place, &theirs, &file);
+    for (key, value, origin) in [
+        ("hub.endpoint", json!("http://mirror"), "HF_ENDPOINT"),
+        ("hub.cache", json!("/home-of-theirs/hub"), "HF_HOME"),
+        ("hub.offline", json!(true), "HF_HUB_OFFLINE"),
+    ] {
+        assert_eq!(shown(&settings, key), (value, origin.to_owned()));
+    }
+    let nearer = [
+        ("HUGGINGFACE_HUB_CACHE", "/old"),
+        ("HF_HUB_CACHE", "/new"),
+        ("CHUNKFLOW__HUB__ENDPOINT", "http://ours"),
+        ("TRANSFORMERS_OFFLINE", "1"),
+        ("HF_HUB_OFFLINE", "0"),
+    ];
+    let settings = show(&place, &[theirs.as_slice(), &nearer].concat(), &file);
+    for (key, value, origin) in [
+        ("hub.endpoint", json!("http://ours"), "CHUNKFLOW__HUB__ENDPOINT"),
+        ("hub.cache", json!("/new"), "HF_HUB_CACHE"),
+        ("hub.offline", json!(true), "TRANSFORMERS_OFFLINE"),
+    ] {
+        assert_eq!(shown(&settings, key), (value, origin.to_owned()));
+    }
+    let none = [("HF_HOME", ""), ("HF_HUB_OFFLINE", ""), ("XDG_CACHE_HOME", "/cache")];
+    let settings = show(&place, &none, &[]);
+    let expected = (json!("/cache/huggingface/hub"), "default".to_owned());
+    assert_eq!(shown(&settings, "hub.cache"), expected);
+    let settings = show(&place, &none, &file);
+    assert_eq!(shown(&settings, "hub.cache"), (json!("from-file"), "own.yaml".to_owned()));
 }
 
 #[test]

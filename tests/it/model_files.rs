@@ -260,13 +260,13 @@ fn a_config_that_cannot_be_run_is_named() {
     refuse("/hidden_act", json!("quick_gelu"), &["quick_gelu", "supported: gelu"]);
     refuse("/position_embedding_type", json!("relative_key"), &["relative_key", "absolute"]);
     refuse("/hidden_size", json!(0), &["hidden_size is 0"]);
-    refuse("/num_attention_heads", json!(5), &["num_attention_heads is 5", "hidden_size"]);
+    refuse("/num_attention_heads", json!(5), &["num_attention_heads is 5", "hidden size 32"]);
     refuse("/num_attention_heads", json!(0), &["num_attention_heads is 0"]);
     refuse("/vocab_size", json!(u64::MAX), &["vocab_size is 18446744073709551615"]);
     refuse("/intermediate_size", json!(1 << 25), &["intermediate_size is 33554432"]);
     refuse("/hidden_size", json!(-32), &["-32"]);
     refuse("/hidden_size", json!("32"), &["\"32\""]);
-    refuse("/layer_norm_eps", json!(null), &["null"]);
+    refuse("/layer_norm_eps", json!("tiny"), &["\"tiny\""]);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn poolings_that_cannot_be_run_are_named() {
     pooling(json!({"pooling_mode": ["mean", "cls"]}), &["`mean, cls`"]);
     pooling(json!({"pooling_mode_max_tokens": true}), &["`max_tokens`"]);
     let both = json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true});
-    pooling(both, &["`cls, mean`"]);
+    pooling(both, &["`cls_token, mean_tokens`"]);
 }
 
 #[test]
@@ -352,7 +352,8 @@ fn dense_layers_that_cannot_be_run_are_named() {
         check(change, &[&["2_Dense"], parts].concat());
     };
     weights("out_features", 25, &["[24, 32]", "[25, 32]"]);
-    weights("out_features", 1 << 40, &["[24, 32]"]);
+    weights("out_features", 1 << 24, &["[24, 32]"]);
+    weights("out_features", 1 << 40, &["out_features is 1099511627776"]);
 }
 
 /// Both the Dense config and its checkpoint, so that only the model around them tells.

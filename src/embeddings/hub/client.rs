@@ -188,7 +188,8 @@ impl Client {
 
     fn call(&self, target: &Uri, ask: Ask) -> Result<Response<Body>, Failure> {
         let is_endpoint = is_same_origin(&self.endpoint, target);
-        let agent = if is_endpoint { &self.trusted } else { &self.public };
+        let is_trusted = target.host() == self.endpoint.host();
+        let agent = if is_trusted { &self.trusted } else { &self.public };
         let mut request = match ask {
             Ask::Headers => agent.head(target),
             Ask::From(_) => agent.get(target),

@@ -11,6 +11,7 @@ mod client;
 #[cfg(feature = "hub")]
 mod destination;
 mod error;
+mod located;
 mod lock;
 mod options;
 #[cfg(feature = "hub")]
@@ -22,6 +23,7 @@ mod store;
 
 pub(super) use cache::blob_digest;
 pub use error::HubError;
+pub use located::{Located, Place, Verdict};
 pub use options::{HubOptions, Pulled, Token};
 #[cfg(feature = "hub")]
 pub use pull::Hub;
@@ -29,4 +31,4 @@ pub use pull::Hub;
 pub use pull_disabled::Hub;
 pub use repository::Repository;
 pub(super) use repository::check_file;
-pub use store::{Entry, Located, Place, Store, Verdict};
+pub use store::{Entry, Store};

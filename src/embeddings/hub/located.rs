@@ -1,0 +1,233 @@
+//! A model that is on this machine: its files, and what they must be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Repository;
+use super::cache::{self, CachedRepository};
+use super::lock::Lock;
+use crate::embeddings::Error;
+use crate::embeddings::folder::Folder;
+use crate::embeddings::registry::ModelSpec;
+use crate::embeddings::weights;
+
+/// Under what the lock of a plain folder keeps its digests: it has no commit.
+const NO_COMMIT: &str = "folder";
+
+/// Where a model's files stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A folder that the user named.
+    Folder,
+    /// Below the models folder, as `owner/name`.
+    Models,
+    /// A snapshot in the cache of Hugging Face's libraries.
+    Cache,
+}
+
+/// A model that is on this machine.
+#[derive(Debug, Clone)]
+pub struct Located {
+    pub(in crate::embeddings) name: String,
+    pub(in crate::embeddings) spec: Option<ModelSpec>,
+    place: Place,
+    path: PathBuf,
+    sha256: BTreeMap<String, String>,
+    /// The lock file, and the commit in it, where what is seen first is remembered.
+    lock: Option<(PathBuf, String)>,
+    /// What the files must stand in, links followed.
+    boundary: Option<PathBuf>,
+}
+
+/// What became of a file's verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The digest is the expected one.
+    Matches,
+    /// There was none to expect; from now on there is.
+    Recorded,
+    /// There is none to expect, and nowhere to record this one.
+    Unknown,
+    /// The digest is another one.
+    Differs {
+        /// As recorded or published.
+        expected: String,
+        /// As found.
+        actual: String,
+    },
+}
+
+impl Located {
+    pub(super) fn in_folder(path: &Path) -> Self {
+        let name = path.canonicalize().ok();
+        let name = name.as_deref().and_then(Path::file_name).unwrap_or(path.as_os_str());
+        Self {
+            name: name.to_string_lossy().into_owned(),
+            spec: None,
+            place: Place::Folder,
+            path: path.to_owned(),
+            sha256: BTreeMap::new(),
+            lock: None,
+            boundary: None,
+        }
+    }
+
+    pub(super) fn in_models(
+        repository: &Repository,
+        spec: Option<ModelSpec>,
+        path: PathBuf,
+    ) -> Self {
+        let lock_file = cache::lock_file_in(&path);
+        // A lock that cannot be read is reported where its digests are used.
+        let locked = Lock::read(&lock_file).unwrap_or_default().digests(NO_COMMIT);
+        Self {
+            name: display_name(repository, spec.as_ref()),
+            place: Place::Models,
+            sha256: published(spec.as_ref(), locked),
+            spec,
+            path,
+            lock: Some((lock_file, NO_COMMIT.to_owned())),
+            boundary: None,
+        }
+    }
+
+    pub(super) fn in_cache(
+        repository: &Repository,
+        spec: Option<ModelSpec>,
+        is_published: bool,
+        cached: &CachedRepository,
+        lock: &Lock,
+        commit: &str,
+    ) -> Self {
+        let locked = lock.digests(commit);
+        Self {
+            name: display_name(repository, spec.as_ref()),
+            place: Place::Cache,
+            sha256: published(spec.as_ref().filter(|_| is_published), locked),
+            spec,
+            path: cached.snapshot(commit),
+            lock: Some((cached.lock_file(), commit.to_owned())),
+            boundary: Some(cached.root.clone()),
+        }
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
+        let mut folder = Folder::new(self.path.clone(), self.sha256.clone());
+        if self.lock.is_some() {
+            folder = folder.recording();
+        }
+        match &self.boundary {
+            Some(boundary) => folder.within(boundary),
+            None => Ok(folder),
+        }
+    }
+
+    /// Remembers the digests of files that were seen for the first time. A place that cannot be
+    /// written, such as a mounted cache, keeps none.
+    pub(in crate::embeddings) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
+        let Some((path, commit)) = self.lock.as_ref().filter(|_| !seen.is_empty()) else {
+            return false;
+        };
+        let files = BTreeMap::from([(commit.clone(), seen)]);
+        match Lock::add(path, &Lock { files, ..Lock::default() }) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "digests are not recorded");
+                false
+            }
+        }
+    }
+
+    /// Hashes every file and compares it with what was published, or seen before.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
+        let folder = self.folder()?;
+        let mut verdicts = Vec::new();
+        for file in self.files() {
+            let verdict = match folder.map(&file).and_then(|map| folder.verify(&file, &map)) {
+                Ok(()) if self.lock.is_none() => Verdict::Unknown,
+                Ok(()) => Verdict::Matches,
+                Err(Error::Digest { expected, actual, .. }) => {
+                    Verdict::Differs { expected, actual }
+                }
+                Err(error) => return Err(error),
+            };
+            verdicts.push((file, verdict));
+        }
+        let seen = folder.seen();
+        let recorded =
+            if self.remember(seen.clone()) { Verdict::Recorded } else { Verdict::Unknown };
+        for (file, verdict) in &mut verdicts {
+            if seen.contains_key(file) {
+                *verdict = recorded.clone();
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Bytes of its files.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.files().into_iter();
+        files
+            .filter_map(|file| fs::metadata(self.path.join(file)).ok())
+            .map(|data| data.len())
+            .sum()
+    }
+
+    /// The files of the model, relative to its folder, in order.
+    fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        collect(&self.path, "", &mut files);
+        files.sort_unstable();
+        files
+    }
+}
+
+/// Files of a folder and of the folders of modules in it.
+fn collect(root: &Path, below: &str, files: &mut Vec<String>) {
+    for entry in fs::read_dir(root.join(below)).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || name == "chunkflow.lock" {
+            continue;
+        }
+        let file = weights::in_directory(below, &name);
+        let path = root.join(&file);
+        if path.is_dir() && below.is_empty() {
+            collect(root, &file, files);
+        } else if path.is_file() {
+            files.push(file);
+        }
+    }
+}
+
+fn published(
+    spec: Option<&ModelSpec>,
+    locked: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut sha256 = locked;
+    sha256.extend(spec.into_iter().flat_map(|spec| spec.sha256.clone()));
+    sha256
+}
+
+fn display_name(repository: &Repository, spec: Option<&ModelSpec>) -> String {
+    spec.map_or_else(|| repository.id().to_owned(), |spec| spec.name.clone())
+}
