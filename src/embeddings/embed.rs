@@ -154,7 +154,9 @@ impl Model {
         options: &EmbedOptions,
     ) -> Result<SparseEmbeddings, Error> {
         self.check_output(Output::MaxLogits)?;
-        let twice = self.head() == HeadKind::MaskedLm { twice: true };
+        let HeadKind::MaskedLm { twice, max_entries } = self.head() else {
+            return Ok(SparseEmbeddings::default());
+        };
         let dim = self.spec().vocabulary;
         let mut embeddings = SparseEmbeddings { dim, ..SparseEmbeddings::default() };
         for texts in texts.chunks(SPARSE_TEXTS) {
@@ -163,7 +165,9 @@ impl Model {
             embeddings.tokens.extend(packed.lengths());
             embeddings.truncated.extend(truncated);
             let logits = self.forward(Job { packed, spans, output: Output::MaxLogits })?;
-            embeddings.rows.extend(logits.chunks_exact(dim).map(|row| sparse_row(row, twice)));
+            embeddings
+                .rows
+                .extend(logits.chunks_exact(dim).map(|row| sparse_row(row, twice, max_entries)));
         }
         Ok(embeddings)
     }
@@ -191,12 +195,20 @@ impl Model {
     }
 }
 
-fn sparse_row(logits: &[f32], twice: bool) -> Vec<SparseEntry> {
+/// The entries above 0 by index; of more than `max_entries` the largest, and of equal ones the
+/// first.
+fn sparse_row(logits: &[f32], twice: bool, max_entries: Option<usize>) -> Vec<SparseEntry> {
     let weight = |logit: f32| {
         let weight = logit.max(0.0).ln_1p();
         if twice { weight.ln_1p() } else { weight }
     };
     let entries =
         (0..).zip(logits).map(|(index, &logit)| SparseEntry { index, value: weight(logit) });
-    entries.filter(|entry| entry.value > 0.0).collect()
+    let mut entries: Vec<SparseEntry> = entries.filter(|entry| entry.value > 0.0).collect();
+    if let Some(limit) = max_entries.filter(|&limit| limit < entries.len()) {
+        entries.sort_by(|a, b| b.value.total_cmp(&a.value));
+        entries.truncate(limit);
+        entries.sort_by_key(|entry| entry.index);
+    }
+    entries
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::config_file::ConfigFile;
 use super::folder::Folder;
+use super::prompts;
 use super::registry::ModelSpec;
 use super::weights::in_directory;
 use crate::compute::{Activation, Epilogue, Pooling};
@@ -53,6 +54,8 @@ pub(super) enum HeadKind {
     MaskedLm {
         /// Whether `ln(1 + x)` is taken once more.
         twice: bool,
+        /// How many entries of a vector are kept, the largest; all where `None`.
+        max_entries: Option<usize>,
     },
 }
 
@@ -121,13 +124,16 @@ pub(super) fn read_modules(
     wanted: Option<Kind>,
 ) -> Result<Modules, Error> {
     let architectures = config.list("architectures");
-    if architectures.iter().any(|name| name.ends_with("ForSequenceClassification")) {
-        return read_classifier(config);
-    }
+    let classifies = architectures.iter().any(|name| name.ends_with("ForSequenceClassification"));
     match folder.optional_json::<Vec<Entry>>(FILE)? {
+        Some(entries) if entries.len() == 1 && classifies => {
+            read_classifier(config, read_settings(folder)?.as_ref())
+        }
         Some(entries) => read_entries(folder, &entries, hidden),
+        None if classifies => read_classifier(config, None),
         None if wanted == Some(Kind::Sparse) => {
-            Ok(Modules::new(Pooling::Mean, HeadKind::MaskedLm { twice: false }))
+            let head = HeadKind::MaskedLm { twice: false, max_entries: None };
+            Ok(Modules::new(Pooling::Mean, head))
         }
         None => Ok(Modules::new(Pooling::Mean, HeadKind::Dense)),
     }
@@ -181,23 +187,25 @@ fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Mod
     Ok(modules)
 }
 
-/// A sequence classification head, by the keys that sentence-transformers' `CrossEncoder` reads.
-fn read_classifier(config: &ConfigFile) -> Result<Modules, Error> {
+/// A sequence classification head, by the keys that sentence-transformers' `CrossEncoder` reads:
+/// its activation stands in `own`, its settings, or in `config`, in a newer or an older place.
+fn read_classifier(config: &ConfigFile, own: Option<&ConfigFile>) -> Result<Modules, Error> {
     let labels = match config.len("id2label") {
         0 => config.size_or("num_labels", 2)?,
         labels => labels,
     };
-    let own = config.object("sentence_transformers")?;
-    let activation = own.as_ref().and_then(|own| own.text("activation_fn"));
-    let activation = activation.or(config.text("sbert_ce_default_activation_function"));
-    let sigmoid = match activation.map(|name| name.rsplit('.').next().unwrap_or_default()) {
+    let newer = config.object("sentence_transformers")?;
+    let places = own.into_iter().chain(newer.as_ref());
+    let places = places.map(|place| (place, "activation_fn"));
+    let older = (config, "sbert_ce_default_activation_function");
+    let named = places.chain([older]).find_map(|(place, key)| Some((place.text(key)?, place, key)));
+    let sigmoid = match named.map(|(name, ..)| name.rsplit('.').next().unwrap_or_default()) {
         Some("Identity") => false,
         Some("Sigmoid") => true,
-        None => labels == 1,
-        Some(_) => {
-            let config = own.as_ref().unwrap_or(config);
-            return Err(config.unsupported("activation_fn", "Identity, Sigmoid"));
-        }
+        _ => match named {
+            None => labels == 1,
+            Some((_, place, key)) => return Err(place.unsupported(key, "Identity, Sigmoid")),
+        },
     };
     let pooling = match config.text("classifier_pooling") {
         None | Some("cls") => Pooling::Cls,
@@ -207,14 +215,25 @@ fn read_classifier(config: &ConfigFile) -> Result<Modules, Error> {
     Ok(Modules::new(pooling, HeadKind::Classifier { labels, sigmoid }))
 }
 
+/// The settings that sentence-transformers keeps for the model as a whole.
+fn read_settings(folder: &Folder) -> Result<Option<ConfigFile>, Error> {
+    let exists = folder.exists(prompts::FILE);
+    exists.then(|| ConfigFile::read(folder, prompts::FILE)).transpose()
+}
+
 fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Error> {
     let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
     if config.text("pooling_strategy").is_some_and(|strategy| strategy != "max") {
         return Err(config.unsupported("pooling_strategy", "max"));
     }
+    let own = read_settings(folder)?;
+    let max_entries = match own.filter(|own| own.has("max_active_dims")) {
+        Some(own) => Some(own.size("max_active_dims")?),
+        None => None,
+    };
     match config.text("activation_function") {
-        None | Some("relu") => Ok(HeadKind::MaskedLm { twice: false }),
-        Some("log1p_relu") => Ok(HeadKind::MaskedLm { twice: true }),
+        None | Some("relu") => Ok(HeadKind::MaskedLm { twice: false, max_entries }),
+        Some("log1p_relu") => Ok(HeadKind::MaskedLm { twice: true, max_entries }),
         Some(_) => Err(config.unsupported("activation_function", "relu, log1p_relu")),
     }
 }

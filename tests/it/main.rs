@@ -14,6 +14,8 @@ mod exec_families;
 mod families;
 /// Every format holds the same texts and the same bits.
 mod formats;
+/// Other outputs than one vector a text.
+mod heads;
 /// Models come from a hub verified and whole, or not at all.
 #[cfg(feature = "hub")]
 mod hub;

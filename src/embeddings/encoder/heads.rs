@@ -4,6 +4,7 @@ use super::super::Error;
 use super::super::weights::Checkpoint;
 use super::Loader;
 use super::families::Family;
+use super::load::{bias_of, weight_of};
 use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Span};
 
 /// The heads that models of a family may have.
@@ -13,12 +14,12 @@ pub(in super::super) struct Heads {
     pub(super) classifier: &'static [HeadLayer],
     /// From every token's state to what the decoder reads; empty where the family has none.
     pub(super) masked_lm: &'static [HeadLayer],
-    /// Names that the decoder's bias may have. Its weights are the word table's.
-    pub(super) decoder_bias: &'static [&'static str],
+    /// Names that the decoder may have. Its weights are the word table's where it has no own.
+    pub(super) decoder: &'static [&'static str],
 }
 
 impl Heads {
-    pub(super) const NONE: Self = Self { classifier: &[], masked_lm: &[], decoder_bias: &[] };
+    pub(super) const NONE: Self = Self { classifier: &[], masked_lm: &[], decoder: &[] };
 }
 
 /// A layer of a head.
@@ -113,10 +114,15 @@ impl<E: Exec> MaskedLm<E> {
     ) -> Result<Self, Error> {
         let (spec, heads) = (&family.spec, &family.heads);
         let transform = Head::load(exec, family, checkpoint, heads.masked_lm, 0)?;
-        let weight = checkpoint.tensor(family.names.word, &[spec.vocabulary, spec.hidden])?;
-        let name = heads.decoder_bias.iter().find(|name| checkpoint.has(name));
-        let name = name.or(heads.decoder_bias.first()).copied().unwrap_or_default();
-        let bias = checkpoint.tensor(name, &[spec.vocabulary])?;
+        let own =
+            heads.decoder.iter().map(|name| weight_of(name)).find(|name| checkpoint.has(name));
+        let name = own.as_deref().unwrap_or(family.names.word);
+        let weight = checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?;
+        let mut biases = heads.decoder.iter().map(|name| bias_of(name));
+        // The first, to be reported as missing, where there is none.
+        let first = heads.decoder.first().map(|name| bias_of(name)).unwrap_or_default();
+        let name = biases.find(|name| checkpoint.has(name)).unwrap_or(first);
+        let bias = checkpoint.tensor(&name, &[spec.vocabulary])?;
         let in_features = spec.hidden;
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
         Ok(Self { transform, decoder: exec.load_linear(&[weights])? })

@@ -230,11 +230,11 @@ impl<E: Exec> Loader<'_, E> {
     }
 }
 
-fn weight_of(name: &str) -> String {
+pub(super) fn weight_of(name: &str) -> String {
     format!("{name}.weight")
 }
 
-fn bias_of(name: &str) -> String {
+pub(super) fn bias_of(name: &str) -> String {
     format!("{name}.bias")
 }
 

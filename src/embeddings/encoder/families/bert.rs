@@ -44,7 +44,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Dense { name: "cls.predictions.transform.dense", activation: None, bias: true },
         HeadLayer::Norm { name: "cls.predictions.transform.LayerNorm" },
     ],
-    decoder_bias: &["cls.predictions.bias", "cls.predictions.decoder.bias"],
+    decoder: &["cls.predictions.decoder", "cls.predictions"],
 };
 
 /// What families call the same fields.

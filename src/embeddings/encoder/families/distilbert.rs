@@ -31,7 +31,7 @@ const HEADS: Heads = Heads {
         HeadLayer::Dense { name: "vocab_transform", activation: None, bias: true },
         HeadLayer::Norm { name: "vocab_layer_norm" },
     ],
-    decoder_bias: &["vocab_projector.bias"],
+    decoder: &["vocab_projector"],
 };
 
 const KEYS: Keys = Keys {

@@ -41,7 +41,7 @@ const HEADS: Heads = Heads {
         HeadLayer::Dense { name: "head.dense", activation: Some(Activation::Gelu), bias: false },
         HeadLayer::Norm { name: "head.norm" },
     ],
-    decoder_bias: &["decoder.bias"],
+    decoder: &["decoder"],
 };
 
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {

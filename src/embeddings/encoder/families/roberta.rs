@@ -26,7 +26,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Dense { name: "lm_head.dense", activation: Some(Activation::Gelu), bias: true },
         HeadLayer::Norm { name: "lm_head.layer_norm" },
     ],
-    decoder_bias: &["lm_head.bias", "lm_head.decoder.bias"],
+    decoder: &["lm_head.decoder", "lm_head"],
 };
 
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
