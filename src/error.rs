@@ -99,7 +99,8 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         | E::UnknownPrompt { .. }
         | E::PromptTooLong { .. }
         | E::Dimensions { .. }
-        | E::WrongKind { .. } => ErrorKind::Input,
+        | E::WrongKind { .. }
+        | E::Labels { .. } => ErrorKind::Input,
         E::Overloaded { .. } => ErrorKind::Overloaded,
         E::Stopped | E::Cancelled => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,

@@ -76,12 +76,15 @@ impl Drop for CancelOnDrop {
 /// told the address once connections are accepted.
 ///
 /// # Errors
-/// When the address cannot be listened on or the system refuses threads.
+/// When the model gives no vectors, the address cannot be listened on or the system refuses
+/// threads.
 pub fn serve(
     config: &Config,
     model: Model,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
+    // Every route gives vectors.
+    model.check_dimensions(None)?;
     let worker = Worker::start(config.server.max_queued_tokens)?;
     let options = EmbedOptions {
         dimensions: None,

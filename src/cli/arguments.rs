@@ -177,6 +177,18 @@ pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result
     Ok(Model::load(name, &options).map_err(Error::from)?)
 }
 
+/// Warns where texts were cut, of which there should be none.
+pub(super) fn warn_of_cuts(cut: usize, texts: usize, model: &Model) {
+    if cut > 0 {
+        tracing::warn!(
+            truncated = cut,
+            texts,
+            max_tokens = model.tokenizer().max_tokens(),
+            "texts longer than the model's limit were cut"
+        );
+    }
+}
+
 /// Pulls a model into the cache, with a progress bar where somebody watches.
 pub(super) fn pull(
     global: &GlobalArgs,

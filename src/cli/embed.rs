@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up};
+use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up, warn_of_cuts};
 use super::input::{Document, InputArgs, Plain};
 use super::progress::Progress;
+use super::refuse_arguments;
 use crate::Error;
-use crate::embeddings::{EmbedOptions, Model, Truncate};
-use crate::results::{Format, Rows, Sink, open_sink};
+use crate::embeddings::{EmbedOptions, Kind, Model, Truncate};
+use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 
 /// Texts embedded at a time, and their bytes: what is held in memory.
 const BLOCK_TEXTS: usize = 1_024;
@@ -21,8 +22,18 @@ const BLOCK_BYTES: usize = 2 << 20;
 Examples:
   echo 'a text per line' | chunkflow embed --format text
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
+  chunkflow embed corpus.jsonl --model splade-v3 --output-kind sparse -o sparse.jsonl
   chunkflow embed corpus.parquet --column text --dimensions 128 -o vectors.npy")]
 pub(super) struct EmbedArgs {
+    /// One vector a text, one of every token, or weights of vocabulary entries (SPLADE); the last
+    /// two are written as jsonl.
+    #[arg(
+        long,
+        value_name = "dense|tokens|sparse",
+        hide_possible_values = true,
+        default_value = "dense"
+    )]
+    output_kind: OutputKind,
     /// How vectors are written [default: by the output's suffix, or jsonl].
     #[arg(long, value_name = "jsonl|parquet|npy|text", hide_possible_values = true)]
     format: Option<Format>,
@@ -46,18 +57,43 @@ pub(super) struct EmbedArgs {
     model: ModelArgs,
 }
 
+/// What is written of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OutputKind {
+    Dense,
+    Tokens,
+    Sparse,
+}
+
 pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitCode> {
+    let suffix = args.output.output.as_deref().and_then(Format::from_suffix);
+    let format = args.format.or(suffix).unwrap_or(Format::Jsonl);
+    if args.output_kind != OutputKind::Dense {
+        if format != Format::Jsonl {
+            refuse_arguments("--output-kind tokens and sparse are written as jsonl");
+        }
+        if args.dimensions.is_some() {
+            refuse_arguments("--dimensions goes with --output-kind dense");
+        }
+    }
     let mut flags = args.model.flags()?;
+    if args.output_kind == OutputKind::Sparse {
+        flags.extend(flag("model.kind", "--output-kind", Some(Kind::Sparse))?);
+    }
     flags.extend(flag("embed.truncate", "--truncate", args.truncate)?);
     let config = set_up(global, flags, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
     let destination = args.output.open()?;
     let model = load_model(global, &config)?;
     let options = options(&model, args, config.embed.truncate)?;
-    let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
-    let suffix = args.output.output.as_deref().and_then(Format::from_suffix);
-    let format = args.format.or(suffix).unwrap_or(Format::Jsonl);
-    let sink = open_sink(format, destination, dimensions).map_err(Error::from)?;
+    let sink = match args.output_kind {
+        OutputKind::Dense => {
+            let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
+            Output::Dense(open_sink(format, destination, dimensions).map_err(Error::from)?)
+        }
+        OutputKind::Tokens => Output::Tokens(RecordWriter::new(destination)),
+        OutputKind::Sparse => Output::Sparse(RecordWriter::new(destination)),
+    };
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
     let mut run = Run { model: &model, options, sink, progress, rows: 0, truncated: 0 };
     let mut block = Vec::new();
@@ -85,11 +121,18 @@ fn options(model: &Model, args: &EmbedArgs, truncate: Truncate) -> Result<EmbedO
     Ok(EmbedOptions { dimensions: args.dimensions, prompt, truncate })
 }
 
+/// Where vectors go.
+enum Output {
+    Dense(Box<dyn Sink>),
+    Tokens(RecordWriter),
+    Sparse(RecordWriter),
+}
+
 /// A run over an input, block by block.
 struct Run<'a> {
     model: &'a Model,
     options: EmbedOptions,
-    sink: Box<dyn Sink>,
+    sink: Output,
     progress: Progress,
     rows: u64,
     truncated: usize,
@@ -99,26 +142,38 @@ impl Run<'_> {
     fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
         let texts: Vec<&str> = block.iter().map(|document| document.text.as_str()).collect();
         let ids: Vec<Option<String>> = block.iter().map(|document| document.id.clone()).collect();
-        let embeddings = self.model.embed(&texts, &self.options)?;
-        self.sink.write(Rows { first_index: self.rows, ids: &ids, embeddings: &embeddings })?;
+        let rows = |embeddings| Rows { first_index: self.rows, ids: &ids, embeddings };
+        let (tokens, truncated) = match &mut self.sink {
+            Output::Dense(sink) => {
+                let embeddings = self.model.embed(&texts, &self.options)?;
+                sink.write(rows(&embeddings))?;
+                (embeddings.tokens, embeddings.truncated)
+            }
+            Output::Tokens(writer) => {
+                let embeddings = self.model.embed_tokens(&texts, &self.options)?;
+                writer.write_tokens(rows(&embeddings))?;
+                (embeddings.tokens, embeddings.truncated)
+            }
+            Output::Sparse(writer) => {
+                let embeddings = self.model.embed_sparse(&texts, &self.options)?;
+                writer.write_sparse(self.rows, &ids, &embeddings)?;
+                (embeddings.tokens, embeddings.truncated)
+            }
+        };
         self.rows += block.len() as u64;
-        self.truncated += embeddings.truncated.iter().flatten().count();
+        self.truncated += truncated.iter().flatten().count();
         let bytes = block.iter().map(|document| document.bytes).sum();
-        self.progress.add(bytes, block.len(), embeddings.tokens.iter().sum());
+        self.progress.add(bytes, block.len(), tokens.iter().sum());
         Ok(())
     }
 
     fn finish(self) -> Result<(), Error> {
-        self.sink.finish()?;
-        self.progress.finish();
-        if self.truncated > 0 {
-            tracing::warn!(
-                truncated = self.truncated,
-                texts = self.rows,
-                max_tokens = self.model.tokenizer().max_tokens(),
-                "texts longer than the model's limit were cut"
-            );
+        match self.sink {
+            Output::Dense(sink) => sink.finish()?,
+            Output::Tokens(writer) | Output::Sparse(writer) => writer.finish()?,
         }
+        self.progress.finish();
+        warn_of_cuts(self.truncated, self.rows as usize, self.model);
         Ok(())
     }
 }

@@ -13,12 +13,14 @@ mod exit;
 mod input;
 mod models;
 mod progress;
+mod rerank;
 #[cfg(feature = "server")]
 mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::arguments::GlobalArgs;
 pub use self::exit::report;
@@ -38,6 +40,8 @@ Examples:
   echo 'a text per line' | chunkflow embed
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
+  chunkflow rerank --query 'what is rust?' docs.txt --model bge-reranker-base
+  chunkflow models pull bge-small-en-v1.5
   chunkflow serve --port 8080
   chunkflow demo
   chunkflow doctor --verify";
@@ -46,6 +50,7 @@ Examples:
 enum Command {
     Embed(embed::EmbedArgs),
     Chunk(chunk::ChunkArgs),
+    Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
     Bench(bench::BenchArgs),
@@ -54,6 +59,11 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Models(models::ModelsArgs),
     Completions(completions::CompletionsArgs),
+}
+
+/// Ends the program as clap does when arguments do not go together.
+fn refuse_arguments(message: &str) -> ! {
+    Cli::command().error(ErrorKind::ArgumentConflict, message).exit()
 }
 
 /// Runs the command.
@@ -65,6 +75,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Embed(args) => embed::run(&global, &args),
         Command::Chunk(args) => chunk::run(&global, &args),
+        Command::Rerank(args) => rerank::run(&global, &args),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),

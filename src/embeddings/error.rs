@@ -129,6 +129,12 @@ pub enum Error {
         /// What was asked of it.
         asked: &'static str,
     },
+    /// A classifier whose scores have no one order.
+    #[error("this model gives {labels} scores a pair, a ranking needs 1")]
+    Labels {
+        /// Scores of a pair.
+        labels: usize,
+    },
     /// A vector came out NaN or infinite.
     #[error("the model produced a value that is not finite")]
     OutputNotFinite,

@@ -12,10 +12,12 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "parquet_disabled.rs"]
 mod parquet;
+mod records;
 mod rows;
 mod text;
 
 pub use chunks::{ChunkRecord, ChunkWriter, chunk_records};
 pub use destination::Destination;
 pub use error::Error;
+pub use records::{Ranked, RecordWriter};
 pub use rows::{Format, Rows, Sink, open_sink};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use chunkflow::embeddings::{EmbedOptions, Engine, Error, Kind, Model, ModelOptions};
 use chunkflow::{ErrorKind, embeddings};
 use safetensors::SafeTensors;
+use serde_json::{Value, json};
 
+use crate::process::{Place, Ran};
 use crate::support::{self, ENGINES, ONE_BATCH, golden, max_difference};
 
 /// As for vectors; scores are logits or probabilities and may exceed 1.
@@ -221,4 +223,118 @@ fn nothing_in_gives_nothing_out() {
     assert!(sparse.embed_sparse(&[], &options).unwrap().rows.is_empty());
     let dense = support::load(&golden("tiny"), Engine::Native, ONE_BATCH);
     assert_eq!(dense.embed_tokens(&[], &options).unwrap().cu_rows, [0]);
+}
+
+/// Lines of JSON that a command printed.
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The bits of a JSON array of numbers.
+fn numbers(value: &Value) -> Vec<u32> {
+    let numbers = value.as_array().unwrap().iter();
+    numbers.map(|number| (number.as_f64().unwrap() as f32).to_bits()).collect()
+}
+
+const INPUT: &str = "{\"id\": \"x\", \"text\": \"The cat sat.\"}\n{\"text\": \"\"}\n";
+const TEXTS: [&str; 2] = ["The cat sat.", ""];
+
+#[test]
+fn embed_writes_the_vectors_of_tokens() {
+    let place = Place::with("in.jsonl", INPUT);
+    let ran = place.tiny(&["embed", "in.jsonl", "--output-kind", "tokens"]);
+    let model = support::load(&golden("tiny"), Engine::Native, ONE_BATCH);
+    let expected = model.embed_tokens(&TEXTS, &EmbedOptions::default()).unwrap();
+    let lines = lines(&ran);
+    assert_eq!(lines.len(), 2);
+    for (text, line) in lines.iter().enumerate() {
+        assert_eq!(line["index"], text);
+        assert_eq!(line["tokens"], expected.tokens[text]);
+        let vectors = line["embeddings"].as_array().unwrap();
+        assert_eq!(vectors.len(), expected.tokens[text]);
+        let bits: Vec<u32> = vectors.iter().flat_map(numbers).collect();
+        assert_eq!(bits, support::bits(expected.text_rows(text)));
+    }
+    assert_eq!((&lines[0]["id"], &lines[1]["id"]), (&json!("x"), &Value::Null));
+}
+
+#[test]
+fn embed_writes_sparse_vectors() {
+    for name in SPARSE {
+        let place = Place::with("in.jsonl", INPUT);
+        let model = folder(name);
+        let args = ["embed", "in.jsonl", "--output-kind", "sparse", "--model"];
+        let ran = place.run(&[args.as_slice(), &[model.to_str().unwrap()]].concat());
+        let model = load(name, Engine::Native, ONE_BATCH);
+        let expected = model.embed_sparse(&TEXTS, &EmbedOptions::default()).unwrap();
+        for (line, row) in lines(&ran).iter().zip(&expected.rows) {
+            let indices: Vec<u32> = serde_json::from_value(line["indices"].clone()).unwrap();
+            assert_eq!(indices, row.iter().map(|entry| entry.index).collect::<Vec<_>>());
+            let values: Vec<f32> = row.iter().map(|entry| entry.value).collect();
+            assert_eq!(numbers(&line["values"]), support::bits(&values));
+        }
+    }
+}
+
+#[test]
+fn arguments_that_do_not_go_together_are_refused() {
+    let place = Place::with("in.txt", "a\n");
+    for more in [
+        ["--output-kind", "tokens", "--format", "npy"],
+        ["--output-kind", "sparse", "--output", "x.parquet"],
+        ["--output-kind", "tokens", "--dimensions", "8"],
+        ["--output-kind", "matrix", "--format", "jsonl"],
+    ] {
+        let ran = place.tiny(&[["embed", "in.txt"].as_slice(), &more].concat());
+        assert_eq!(ran.code, Some(2), "{more:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--output-kind"), "{}", ran.stderr);
+    }
+    assert_eq!(place.names(), ["in.txt"]);
+}
+
+#[test]
+fn rerank_sorts_documents_by_their_score() {
+    let name = "rerank-xlm-roberta";
+    let documents = ["read a book", "the cat sat", "", "low sun over the old city", "the cat sat"];
+    let query = "the cat";
+    let place = Place::with("docs.txt", documents.join("\n"));
+    let folder = folder(name);
+    let model = ["--model", folder.to_str().unwrap()];
+    let rerank = |more: &[&str]| {
+        let args = ["rerank", "--query", query, "docs.txt"];
+        place.run(&[args.as_slice(), &model, more].concat())
+    };
+    let pairs: Vec<(&str, &str)> = documents.iter().map(|text| (query, *text)).collect();
+    let scores = load(name, Engine::Native, ONE_BATCH).score(&pairs).unwrap().data;
+    let mut order: Vec<usize> = (0..documents.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let ranked = lines(&rerank(&["--return-documents"]));
+    assert_eq!(ranked.len(), documents.len());
+    for (line, &place) in ranked.iter().zip(&order) {
+        assert_eq!((&line["index"], &line["text"]), (&json!(place), &json!(documents[place])));
+        assert_eq!((line["score"].as_f64().unwrap() as f32).to_bits(), scores[place].to_bits());
+    }
+    let best = lines(&rerank(&["--top-n", "2"]));
+    assert_eq!(best.len(), 2);
+    assert_eq!((&best[0]["index"], &best[0]["text"]), (&json!(order[0]), &Value::Null));
+    let other = place.tiny(&["rerank", "--query", query, "docs.txt"]);
+    assert!(other.code == Some(65) && other.stderr.contains("embedding"), "{}", other.stderr);
+    let labels = self::folder("rerank-bert-labels");
+    let args = ["rerank", "--query", query, "docs.txt", "--model", labels.to_str().unwrap()];
+    let several = place.run(&args);
+    assert!(several.code == Some(65) && several.stderr.contains("3 scores"), "{}", several.stderr);
+}
+
+#[test]
+fn commands_for_vectors_refuse_models_without() {
+    let place = Place::with("in.txt", "a\n");
+    for (name, kind) in [("rerank-bert", "reranker"), ("sparse-bert", "sparse")] {
+        let folder = folder(name);
+        for command in ["embed", "chunk"] {
+            let ran = place.run(&[command, "in.txt", "--model", folder.to_str().unwrap()]);
+            assert!(ran.code == Some(65) && ran.stderr.contains(kind), "{command} {}", ran.stderr);
+        }
+        let ran = place.run(&["serve", "--port", "0", "--model", folder.to_str().unwrap()]);
+        assert!(ran.code == Some(65) && ran.stderr.contains(kind), "serve: {}", ran.stderr);
+    }
 }

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use chunkflow::embeddings::EmbedOptions;
+use serde_json::Value;
+
 use crate::process::{Place, Ran, binary, tiny, wait_at_most};
+use crate::support;
 use crate::support::random_model::SplitMix64;
 
 const MB: usize = 1_000_000;
@@ -45,6 +49,18 @@ fn peak_kib(child: &Child) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Runs a command to its end; returns the peak of its memory in KiB.
+fn run(place: &Place, args: &[&str]) -> (u64, Ran) {
+    let mut command = place.program(binary(), args);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut peak = 0;
+    wait_at_most(DEADLINE, "the run to end", || {
+        peak = peak_kib(&child).unwrap_or(peak);
+        child.try_wait().unwrap()
+    });
+    (peak, Ran::of(child.wait_with_output().unwrap()))
+}
+
 /// Embeds a corpus of `size` bytes into Parquet, which fills row groups in memory; returns the peak
 /// of the memory in KiB.
 fn embed(size: usize) -> u64 {
@@ -52,14 +68,8 @@ fn embed(size: usize) -> u64 {
     let lines = write_corpus(&place.path("corpus.jsonl"), size);
     let model = tiny();
     let args = ["embed", "corpus.jsonl", "-q", "--model", &model, "-o", "vectors.parquet"];
-    let mut command = place.program(binary(), &args);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut peak = 0;
-    wait_at_most(DEADLINE, "the run to end", || {
-        peak = peak_kib(&child).unwrap_or(peak);
-        child.try_wait().unwrap()
-    });
-    assert_eq!(Ran::of(child.wait_with_output().unwrap()).text(), "");
+    let (peak, ran) = run(&place, &args);
+    assert_eq!(ran.text(), "");
     let bytes = fs::metadata(place.path("vectors.parquet")).unwrap().len();
     assert!(bytes >= 24 * 4 * lines as u64, "{bytes} bytes for {lines} lines");
     peak
@@ -70,4 +80,69 @@ fn a_hundred_megabytes_take_no_more_memory_than_ten() {
     let (small, large) = (embed(10 * MB), embed(100 * MB));
     println!("peak memory: {small} KiB for 10 MB, {large} KiB for 100 MB");
     assert!(large <= small + ROOM_KIB, "{small} KiB grew to {large} KiB");
+}
+
+/// A family's model that takes texts of up to `limit` tokens.
+fn long(family: &str, folder: &Path, limit: usize) {
+    support::copy_folder(&support::golden("families").join(family), folder);
+    for (file, keys) in [
+        ("config.json", ["max_position_embeddings", "n_positions"].as_slice()),
+        ("sentence_bert_config.json", &["max_seq_length"]),
+    ] {
+        support::edit_json(&folder.join(file), |json| {
+            for key in keys {
+                if json.get(key).is_some() {
+                    json[key] = limit.into();
+                }
+            }
+        });
+    }
+}
+
+/// The longest text of the models below, in tokens.
+const LONG: usize = 8_192;
+/// One head's scores of all pairs of tokens would need four times as much.
+const LONG_ROOM_KIB: u64 = 64 << 10;
+
+#[test]
+fn long_texts_take_memory_by_their_length_not_its_square() {
+    for family in ["nomic-bert", "jina-bert", "gte", "modernbert", "qwen3", "embeddinggemma"] {
+        let place = Place::new();
+        let model = place.path("model");
+        long(family, &model, LONG);
+        let model = model.to_str().unwrap();
+        let embed = |words: usize| {
+            place.write("text.txt", "the ".repeat(words));
+            let args = ["embed", "text.txt", "-q", "--model", model, "-o", "out.jsonl", "--force"];
+            let (peak, ran) = run(&place, &args);
+            assert_eq!(ran.text(), "");
+            let line: Value = serde_json::from_slice(&place.read("out.jsonl")).unwrap();
+            (peak, line["tokens"].as_u64().unwrap() as usize)
+        };
+        let ((small, few), (large, many)) = (embed(500), embed(2 * LONG));
+        println!("{family}: {small} KiB for {few} tokens, {large} KiB for {many}");
+        assert_eq!(many, LONG, "{family}");
+        assert!(large <= small + LONG_ROOM_KIB, "{family}: {small} KiB grew to {large} KiB");
+    }
+}
+
+#[test]
+fn long_texts_are_the_same_on_both_forms() {
+    // Several of the blocks of queries that candle's form works in.
+    let limit = 2_048;
+    for family in ["nomic-bert", "jina-bert", "gte", "modernbert", "qwen3", "embeddinggemma"] {
+        let folder = tempfile::tempdir().unwrap();
+        long(family, folder.path(), limit);
+        let words = ["the cat ", "read a good book ", "sleep under water; ", "low sun "];
+        let mut random = SplitMix64::new(11);
+        let text: String = (0..limit).map(|_| random.choose(&words)).collect();
+        let vectors = support::ENGINES.map(|engine| {
+            let model = support::load(folder.path(), engine, support::ONE_BATCH);
+            let embeddings = model.embed(&[&text], &EmbedOptions::default()).unwrap();
+            assert_eq!(embeddings.tokens, [limit], "{family}");
+            embeddings.data
+        });
+        let difference = support::max_difference(&vectors[0], &support::widen(&vectors[1]));
+        assert!(difference <= 5e-6, "{family}: {difference:e}");
+    }
 }

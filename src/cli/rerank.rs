@@ -1,0 +1,107 @@
+//! `chunkflow rerank`: documents in, sorted by how well they answer a query.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_cuts};
+use super::input::{Document, InputArgs, Plain};
+use super::progress::Progress;
+use crate::Error;
+use crate::embeddings::{self, Model};
+use crate::results::{Ranked, RecordWriter};
+
+/// Documents scored at a time.
+const BLOCK_TEXTS: usize = 256;
+
+/// Score documents against a query with a cross-encoder, the best first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes JSON lines: index in the input, id, score, tokens, truncated, and the text if asked.
+
+Examples:
+  chunkflow rerank --query 'what is rust?' docs.txt --model bge-reranker-base --top-n 5
+  chunkflow rerank --query 'what is rust?' corpus.jsonl --field body --return-documents")]
+pub(super) struct RerankArgs {
+    /// What the documents are to answer.
+    #[arg(long, value_name = "TEXT")]
+    query: String,
+    /// Only the best N.
+    #[arg(long, value_name = "N")]
+    top_n: Option<usize>,
+    /// Write the documents' texts too.
+    #[arg(long)]
+    return_documents: bool,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<ExitCode> {
+    let config = set_up(global, args.model.flags()?, "warn")?;
+    let documents = args.input.documents(Plain::Lines)?;
+    let mut writer = RecordWriter::new(args.output.open()?);
+    let model = load_model(global, &config)?;
+    check_labels(&model).map_err(Error::from)?;
+    let progress = Progress::new(args.input.total_bytes(), global.quiet);
+    let mut run = Run { model: &model, args, progress, ranked: Vec::new() };
+    let mut block = Vec::new();
+    for document in documents {
+        block.push(document?);
+        if block.len() == BLOCK_TEXTS {
+            run.score(&mut block)?;
+        }
+    }
+    run.score(&mut block)?;
+    let Run { progress, mut ranked, .. } = run;
+    progress.finish();
+    let cut = ranked.iter().filter(|document| document.truncated).count();
+    warn_of_cuts(cut, ranked.len(), &model);
+    // Equal scores keep the order of the input.
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    for document in ranked.iter().take(args.top_n.unwrap_or(usize::MAX)) {
+        writer.write_ranked(document).map_err(Error::from)?;
+    }
+    writer.finish().map_err(Error::from)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Several labels have no one order.
+fn check_labels(model: &Model) -> Result<(), embeddings::Error> {
+    match model.score(&[])?.labels {
+        1 => Ok(()),
+        labels => Err(embeddings::Error::Labels { labels }),
+    }
+}
+
+/// The documents scored so far.
+struct Run<'a> {
+    model: &'a Model,
+    args: &'a RerankArgs,
+    progress: Progress,
+    ranked: Vec<Ranked>,
+}
+
+impl Run<'_> {
+    fn score(&mut self, block: &mut Vec<Document>) -> Result<(), Error> {
+        let query = self.args.query.as_str();
+        let pairs: Vec<_> = block.iter().map(|document| (query, document.text.as_str())).collect();
+        let scores = self.model.score(&pairs)?;
+        let bytes = block.iter().map(|document| document.bytes).sum();
+        self.progress.add(bytes, block.len(), scores.tokens.iter().sum());
+        for (place, document) in block.drain(..).enumerate() {
+            self.ranked.push(Ranked {
+                index: self.ranked.len() as u64,
+                id: document.id,
+                score: scores.data[place],
+                tokens: scores.tokens[place],
+                truncated: scores.truncated[place].is_some(),
+                text: self.args.return_documents.then_some(document.text),
+            });
+        }
+        Ok(())
+    }
+}
