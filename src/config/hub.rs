@@ -93,7 +93,7 @@ fn expand(path: &str) -> PathBuf {
     }
 }
 
-/// As huggingface_hub understands a switch.
+/// As `huggingface_hub` understands a switch.
 fn is_on(name: &str) -> bool {
     let value = variable(name).map(|value| value.to_uppercase());
     value.is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.as_str()))

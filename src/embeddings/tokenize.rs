@@ -72,6 +72,7 @@ struct SentenceConfig {
 }
 
 /// The tokenizer's own files.
+#[cfg(feature = "hub")]
 pub(super) const FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 
 pub(super) const SENTENCE_CONFIGS: [&str; 7] = [

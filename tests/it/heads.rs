@@ -188,7 +188,9 @@ fn a_decoder_of_its_own_goes_before_the_word_table() {
     let tied = sparse(copy.path());
     let mirror = |index: u32| own.dim as u32 - 1 - index;
     let mut mirrored = tied.rows[0].clone();
-    mirrored.iter_mut().for_each(|entry| entry.index = mirror(entry.index));
+    for entry in &mut mirrored {
+        entry.index = mirror(entry.index);
+    }
     mirrored.reverse();
     assert_eq!(own.rows[0], mirrored);
 }

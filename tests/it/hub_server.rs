@@ -187,7 +187,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, stalled: &Sender<()>) {
         }
         (answer(&request, &state), fault)
     };
-    send(stream, &request, answer, fault, stalled);
+    send(stream, &request, answer, fault.as_ref(), stalled);
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {
@@ -265,12 +265,12 @@ fn send(
     mut stream: TcpStream,
     request: &Request,
     mut answer: Answer,
-    fault: Option<Fault>,
+    fault: Option<&Fault>,
     stalled: &Sender<()>,
 ) {
     let mut until = None;
     let mut says_length = true;
-    match &fault {
+    match fault {
         Some(Fault::Status(status, name, value)) => {
             let headers = vec![(*name, value.clone())];
             answer = Answer { status: *status, headers, body: Vec::new() };
@@ -294,10 +294,12 @@ fn send(
     }
     let mut head = format!("HTTP/1.1 {} Said\r\nConnection: close\r\n", answer.status);
     if says_length {
-        head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
+        head.push_str("Content-Length: ");
+        head.push_str(&answer.body.len().to_string());
+        head.push_str("\r\n");
     }
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([*name, ": ", value.as_str(), "\r\n"]);
     }
     head.push_str("\r\n");
     let body = if request.method == "HEAD" { &[] } else { answer.body.as_slice() };

@@ -194,6 +194,71 @@ fn a_cut_or_garbled_checkpoint_is_no_safetensors_file() {
     rewrite(|bytes| bytes[8] = b'[');
 }
 
+/// A safetensors file with this header and `bytes` of data.
+fn write_safetensors(path: &Path, header: &str, bytes: usize) {
+    let length = (header.len() as u64).to_le_bytes();
+    let data = vec![0; bytes];
+    fs::write(path, [&length[..], header.as_bytes(), &data].concat()).unwrap();
+}
+
+#[test]
+fn headers_that_ask_for_too_much_or_lie_are_refused() {
+    let refuse = |header: &str, bytes: usize, parts: &[&str]| {
+        let change = |folder: &Path| {
+            write_safetensors(&folder.join("model.safetensors"), header, bytes);
+        };
+        check(change, &[&["model.safetensors"], parts].concat());
+    };
+    let tensor = |start: usize, end: usize| json!({"dtype": "F32", "shape": [1], "data_offsets": [start, end]});
+    let header = |tensors: &[serde_json::Value]| {
+        let named = tensors.iter().enumerate().map(|(i, tensor)| (i.to_string(), tensor.clone()));
+        serde_json::Value::Object(named.collect()).to_string()
+    };
+    let many: Vec<_> = (0..100_000).map(|i| tensor(4 * i, 4 * i + 4)).collect();
+    refuse(&header(&many), 400_000, &["100000 tensors", "32768"]);
+    let long = format!("{{\"__metadata__\": {{\"x\": \"{}\"}}}}", " ".repeat(17 << 20));
+    refuse(&long, 0, &["header of", "limit 16777216"]);
+    let [overlap, gap] = [[tensor(0, 4), tensor(2, 6)], [tensor(0, 4), tensor(8, 12)]];
+    refuse(&header(&overlap), 6, &["not a safetensors file"]);
+    refuse(&header(&gap), 12, &["not a safetensors file"]);
+    refuse(&header(&[tensor(4, 0)]), 4, &["not a safetensors file"]);
+    refuse(&header(&[tensor(0, usize::MAX)]), 4, &["not a safetensors file"]);
+    let shape = json!({"dtype": "F32", "shape": [u64::MAX, 8], "data_offsets": [0, 4]});
+    refuse(&header(&[shape]), 4, &["not a safetensors file"]);
+    let dtype = json!({"dtype": "F31", "shape": [1], "data_offsets": [0, 4]});
+    refuse(&header(&[dtype]), 4, &["not a safetensors file"]);
+    let deep = "[".repeat(1 << 20);
+    refuse(&deep, 0, &["not a safetensors file"]);
+}
+
+#[test]
+fn a_hostile_tokenizer_is_a_typed_error() {
+    let write = |bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        move |folder: &Path| fs::write(folder.join("tokenizer.json"), bytes).unwrap()
+    };
+    let words: Vec<String> = (0..2_500_000).map(|i| format!("\"w{i:09}\":{i}")).collect();
+    let model = format!(
+        "{{\"type\":\"WordPiece\",\"unk_token\":\"w000000000\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{{{}}}}}",
+        words.join(",")
+    );
+    let vocabulary = format!("{{\"version\":\"1.0\",\"added_tokens\":[],\"model\":{model}}}");
+    assert!(vocabulary.len() > 50_000_000);
+    check(write(vocabulary.as_bytes()), &["tokenizer.json", "token ids up to 2499999"]);
+    check(write(&vec![b' '; 65 << 20]), &["tokenizer.json", "limit 67108864"]);
+    check(write("[".repeat(1 << 20).as_bytes()), &["tokenizer.json"]);
+}
+
+#[test]
+fn module_paths_that_lead_out_of_the_folder_are_refused() {
+    for path in ["../1_Pooling", "/etc", "1_Pooling/../../x", "1_Pooling/", "./1_Pooling", "a\\b"] {
+        let change = |folder: &Path| {
+            support::edit_json(&folder.join("modules.json"), |json| json[1]["path"] = json!(path));
+        };
+        check_kind(change, ErrorKind::Input, &["does not stand below its folder"]);
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_named() {
     for name in [WORDS, "encoder.layer.1.attention.self.key.bias", "embeddings.LayerNorm.weight"] {

@@ -87,7 +87,7 @@ impl Blob {
         Ok((path, sha256))
     }
 
-    /// Holds off other processes that want the same blob, huggingface_hub's among them.
+    /// Holds off other processes that want the same blob, `huggingface_hub`'s among them.
     fn lock(&self, cached: &CachedRepository) -> Result<File, HubError> {
         let path = cached.locks.join(format!("{}.lock", self.etag));
         create_folder_of(&path)?;

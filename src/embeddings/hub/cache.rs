@@ -15,8 +15,7 @@ const LOCK_FILE: &str = "chunkflow.lock";
 #[derive(Debug, Clone)]
 pub(super) struct CachedRepository {
     pub(super) root: PathBuf,
-    /// Where huggingface_hub keeps the locks of this repository's downloads.
-    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only downloads lock"))]
+    /// Where `huggingface_hub` keeps the locks of this repository's downloads.
     pub(super) locks: PathBuf,
 }
 

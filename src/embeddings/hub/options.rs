@@ -25,7 +25,7 @@ pub struct HubOptions {
 
 /// A secret: its text appears in no log and no message.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token(#[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "unsent"))] String);
 
 impl Token {
     /// `text` without the white space around it; `None` where nothing is left.

@@ -249,7 +249,7 @@ fn publish(
     Ok(())
 }
 
-/// A relative link, as huggingface_hub makes it, so that the cache can be moved.
+/// A relative link, as `huggingface_hub` makes it, so that the cache can be moved.
 fn link_blob(blob: &Path, link: &Path, file: &str) -> std::io::Result<()> {
     let up = "../".repeat(2 + file.matches('/').count());
     let name = blob.file_name().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::HubError;
 
-/// Longest owner, name or segment of a revision, in bytes, as huggingface_hub has it.
+/// Longest owner, name or segment of a revision, in bytes, as `huggingface_hub` has it.
 const MAX_NAME_BYTES: usize = 96;
 const MAX_REVISION_BYTES: usize = 255;
 /// What a repository's files are taken from where nothing else is said.
@@ -101,14 +101,14 @@ fn check_revision(revision: &str) -> Result<(), HubError> {
 
 /// Refuses a file name that is not plainly below its folder.
 pub(in crate::embeddings) fn check_file(file: &str) -> Result<(), HubError> {
-    let plain = |component| matches!(component, Component::Normal(_));
+    let normal = |component| matches!(component, Component::Normal(_));
     let forbidden = |c: char| c.is_control() || matches!(c, '\\' | '%' | ':');
-    let fine = !file.is_empty()
+    let is_plain = !file.is_empty()
         && file.len() <= MAX_REVISION_BYTES
         && !file.contains(forbidden)
         && !file.split('/').any(|part| part.is_empty() || part == "." || part == "..")
-        && Path::new(file).components().all(plain);
-    if fine { Ok(()) } else { Err(name_error("file", file, "does not stand below its folder")) }
+        && Path::new(file).components().all(normal);
+    if is_plain { Ok(()) } else { Err(name_error("file", file, "does not stand below its folder")) }
 }
 
 fn name_error(what: &'static str, value: &str, problem: &str) -> HubError {

@@ -197,7 +197,7 @@ fn folders_in(models_dir: &Path) -> Vec<String> {
 fn missing_file(folder: &Path) -> Option<&'static str> {
     let absent = |file: &&str| !folder.join(file).is_file();
     ["config.json", "tokenizer.json"].into_iter().find(absent).or_else(|| {
-        let any = weights::FILES.iter().chain(&weights::PICKLES).all(|file| absent(&file));
-        any.then_some(weights::FILES[0])
+        let none = weights::FILES.iter().chain(&weights::PICKLES).all(absent);
+        none.then_some(weights::FILES[0])
     })
 }
