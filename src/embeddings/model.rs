@@ -14,7 +14,7 @@ use super::job::{Forward, Job, Output, Read, Work};
 use super::modules::{HeadKind, Kind, Modules, read_modules};
 use super::network::Network;
 use super::prompts::Prompts;
-use super::tokenize::{Prompt, Tokenizer};
+use super::tokenize::{Limits, Prompt, Tokenizer};
 use crate::compute::{CandleExec, CpuExec, Exec, Finish, Span};
 
 /// Which form of the operations runs.
@@ -97,9 +97,9 @@ impl Model {
         let kind = options.kind.or(known.map(|spec| spec.kind));
         let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
         modules.fill(&folder, known)?;
-        let tokenizer = Tokenizer::load(&folder, &family.spec, known)?;
+        let limits = Limits::read(&folder, &family.spec, known)?;
         // Tables of positions need not reach beyond the longest sequence.
-        family.spec.max_tokens = tokenizer.max_tokens();
+        family.spec.max_tokens = limits.max_tokens;
         let prompts = Prompts::read(&folder, known)?;
         let hidden = family.spec.hidden;
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
@@ -112,6 +112,8 @@ impl Model {
                 Form::Candle(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }
         };
+        // After the weights, which vouch for the size of the vocabulary.
+        let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
         // Every file has been read and found to be what it was.
         located.remember(folder.seen());
         let max_batch_tokens = options.max_batch_tokens;

@@ -1,10 +1,12 @@
 //! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
 
+use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, PostProcessor};
@@ -93,10 +95,17 @@ pub struct Tokenizer {
     max_tokens: usize,
 }
 
-impl Tokenizer {
-    /// Reads `tokenizer.json` and the files that limit its length; where none of
-    /// sentence-transformers' does, the registry may.
-    pub(super) fn load(
+/// What the files beside `tokenizer.json` say of texts.
+pub(super) struct Limits {
+    /// The longest sequence, special tokens included.
+    pub(super) max_tokens: usize,
+    lowercase: bool,
+}
+
+impl Limits {
+    /// Reads the files that limit a text's length; where none of sentence-transformers' does, the
+    /// registry may.
+    pub(super) fn read(
         folder: &Folder,
         spec: &EncoderSpec,
         known: Option<&ModelSpec>,
@@ -109,25 +118,88 @@ impl Tokenizer {
         let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
         let known = known.and_then(|spec| spec.max_tokens).unwrap_or(usize::MAX);
         let max_tokens = sentence.max_seq_length.unwrap_or(longest.min(known)).min(spec.max_tokens);
-        let tokenizer = Self::read(folder, max_tokens, sentence.do_lower_case)?;
+        Ok(Self { max_tokens, lowercase: sentence.do_lower_case })
+    }
+}
+
+/// The size of `tokenizer.json`'s vocabulary, for a look at it before it costs memory.
+#[derive(Deserialize)]
+struct Outline {
+    #[serde(default)]
+    model: OutlineModel,
+}
+
+#[derive(Default, Deserialize)]
+struct OutlineModel {
+    #[serde(default)]
+    vocab: Count,
+}
+
+/// The number of entries of a list or an object.
+#[derive(Default)]
+struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counter;
+
+        impl<'de> Visitor<'de> for Counter {
+            type Value = Count;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a vocabulary")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
+                let mut count = 0;
+                while entries.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Count(count))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
+                let mut count = 0;
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Count(count))
+            }
+        }
+        deserializer.deserialize_any(Counter)
+    }
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a model whose word table has `vocabulary` rows.
+    pub(super) fn load(folder: &Folder, vocabulary: usize, limits: &Limits) -> Result<Self, Error> {
+        let malformed =
+            |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
+        let bytes = folder.read("tokenizer.json")?;
+        let outline: Outline =
+            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let entries = outline.model.vocab.0;
+        if entries > vocabulary {
+            return Err(malformed(format!(
+                "has {entries} entries, config.json's vocab_size is {vocabulary}"
+            )));
+        }
+        let tokenizer = Self::parse(bytes, limits, malformed)?;
         let largest = tokenizer.inner.get_vocab(true).into_values().max();
-        match largest.filter(|&id| id as usize >= spec.vocabulary) {
+        match largest.filter(|&id| id as usize >= vocabulary) {
             None => Ok(tokenizer),
-            Some(largest) => Err(Error::Malformed {
-                path: folder.path("tokenizer.json"),
-                problem: format!(
-                    "has token ids up to {largest}, config.json's vocab_size is {}",
-                    spec.vocabulary
-                ),
-            }),
+            Some(largest) => Err(malformed(format!(
+                "has token ids up to {largest}, config.json's vocab_size is {vocabulary}"
+            ))),
         }
     }
 
-    /// Reads `tokenizer.json`. `max_tokens` counts special tokens.
-    fn read(folder: &Folder, max_tokens: usize, lowercase: bool) -> Result<Self, Error> {
-        let bytes = folder.read("tokenizer.json")?;
-        let malformed =
-            |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
+    fn parse(
+        bytes: Vec<u8>,
+        limits: &Limits,
+        malformed: impl Fn(String) -> Error,
+    ) -> Result<Self, Error> {
+        let Limits { max_tokens, lowercase } = *limits;
         // tokenizers 0.23 panics on some malformed files where it should refuse them.
         let panicked = |_| malformed("tokenizers cannot read it".to_owned());
         let mut inner = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
