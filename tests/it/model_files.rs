@@ -450,7 +450,10 @@ fn a_dense_layer_without_outputs_is_refused() {
 #[test]
 fn a_tokenizer_with_more_tokens_than_the_model_is_refused() {
     let value = json!(288);
-    check_json("tokenizer.json", "/model/vocab/zzz", value, &["up to 288", "vocab_size is 288"]);
+    let parts = ["has 289 entries", "vocab_size is 288"];
+    check_json("tokenizer.json", "/model/vocab/zzz", value, &parts);
+    let parts = ["token ids up to 999", "vocab_size is 288"];
+    check_json("tokenizer.json", "/model/vocab/the", json!(999), &parts);
 }
 
 #[test]
