@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::hub::MAIN;
 use super::modules::Kind;
 
 const EMBEDDED: &str = include_str!("../../models.toml");
@@ -70,6 +71,11 @@ impl ModelSpec {
             source: None,
             sha256: BTreeMap::new(),
         }
+    }
+
+    /// Whether `revision` is the one that the digests are of.
+    pub(super) fn is_pinned_at(&self, revision: &str) -> bool {
+        self.revision.as_deref().unwrap_or(MAIN) == revision
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -515,6 +515,21 @@ fn a_cache_that_another_library_filled_is_trusted_at_first_sight_only() {
 }
 
 #[test]
+fn what_another_library_pulled_serves_for_a_pinned_model() {
+    let world = World::new();
+    let path = world.cache.path().join("models.toml");
+    let spec = format!("name = \"x\"\nrepository = \"{ID}\"\nrevision = \"{OTHER}\"\n");
+    fs::write(&path, format!("[[model]]\n{spec}")).unwrap();
+    world.pull(None, false).unwrap();
+    fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
+    let options = ModelOptions { registry: Some(path), ..world.options() };
+    assert!(Store::open(&options).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
+    assert_eq!(vectors(&Model::load("x", &options).unwrap()), reference());
+    let strict = ModelOptions { revision: Some(OTHER.to_owned()), ..options };
+    assert!(matches!(Model::load("x", &strict), Err(Error::MissingModel { .. })));
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_read() {
     let world = World::new();
     world.pull(None, false).unwrap();
@@ -551,7 +566,9 @@ fn offline_nothing_connects() {
         for args in [vec!["models", "path", ID], vec!["embed", "--model", ID]] {
             let ran = place.run_with(&args, &variables);
             assert_eq!(ran.code, Some(66), "{offline}: {}", ran.stderr);
-            for part in ["cache/models--tester--tiny", "chunkflow models pull tester/tiny"] {
+            for part in
+                ["cache/models--tester--tiny/refs/main", "chunkflow models pull tester/tiny"]
+            {
                 assert!(ran.stderr.contains(part), "{}", ran.stderr);
             }
         }

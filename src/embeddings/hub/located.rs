@@ -99,16 +99,16 @@ impl Located {
     pub(super) fn in_cache(
         repository: &Repository,
         spec: Option<ModelSpec>,
-        is_published: bool,
         cached: &CachedRepository,
         lock: &Lock,
         commit: &str,
     ) -> Self {
         let locked = lock.digests(commit);
+        let pinned = spec.as_ref().filter(|spec| spec.is_pinned_at(repository.revision()));
         Self {
             name: display_name(repository, spec.as_ref()),
             place: Place::Cache,
-            sha256: published(spec.as_ref().filter(|_| is_published), locked),
+            sha256: published(pinned, locked),
             spec,
             path: cached.snapshot(commit),
             lock: Some((cached.lock_file(), commit.to_owned())),

@@ -11,7 +11,7 @@ use super::blob::{Blob, Progress, create_folder_of, write_error};
 use super::cache::CachedRepository;
 use super::client::Client;
 use super::lock::{Lock, replace};
-use super::repository::{MAIN, check_file, is_commit};
+use super::repository::{check_file, is_commit};
 use super::{HubError, HubOptions, Pulled, Repository, Store};
 use crate::embeddings::Error;
 use crate::embeddings::weights::{self, in_directory};
@@ -82,8 +82,7 @@ impl Hub {
         let listing: Listing = client.json(&client.url(&path))?;
         let commit = checked_commit(client, &path, revision, listing.sha)?;
         let spec = store.spec(repository.id());
-        let pinned =
-            spec.filter(|spec| spec.revision.as_deref().unwrap_or(MAIN) == repository.revision());
+        let pinned = spec.filter(|spec| spec.is_pinned_at(repository.revision()));
         let mut sha256 = lock.digests(&commit);
         sha256.extend(pinned.into_iter().flat_map(|spec| spec.sha256.clone()));
         let mut fetch = Fetch {

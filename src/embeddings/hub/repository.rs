@@ -9,7 +9,7 @@ use super::HubError;
 const MAX_NAME_BYTES: usize = 96;
 const MAX_REVISION_BYTES: usize = 255;
 /// What a repository's files are taken from where nothing else is said.
-pub(super) const MAIN: &str = "main";
+pub(in crate::embeddings) const MAIN: &str = "main";
 
 /// A model on the hub, at a branch, tag or commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -93,42 +93,49 @@ impl Store {
         let Some(repository) = self.repository(model, revision)? else {
             return Ok(Located::in_folder(Path::new(model)));
         };
-        let spec = self.registry.find(repository.id()).cloned();
-        let pinned = spec.as_ref().and_then(|spec| spec.revision.as_deref());
-        // A plain folder says of no revision that it holds it.
-        let any_revision = revision.is_none() && !model.contains('@');
+        let spec = self.registry.find(repository.id());
         let mut looked = Vec::new();
-        if any_revision {
-            let path = self.models_dir.join(repository.id());
+        let mut wanted = vec![repository];
+        if revision.is_none() && !model.contains('@') {
+            // A plain folder says of no revision that it holds it.
+            let path = self.models_dir.join(wanted[0].id());
             match missing_file(&path) {
-                None => return Ok(Located::in_models(&repository, spec, path)),
+                None => return Ok(Located::in_models(&wanted[0], spec.cloned(), path)),
                 Some(file) => looked.push(path.join(file)),
             }
+            // What another library has pulled serves, though the registry names a commit.
+            let main = Repository::new(wanted[0].id(), None)?;
+            if wanted[0] != main {
+                wanted.push(main);
+            }
         }
-        if let Some(cached) = self.cached(&repository) {
-            let lock = Lock::read(&cached.lock_file())?;
-            let commit = lock.revisions.get(repository.revision()).cloned();
-            if let Some(commit) = commit.or_else(|| cached.commit(repository.revision())) {
-                let path = cached.snapshot(&commit);
-                match missing_file(&path) {
-                    None => {
-                        let published = any_revision || pinned == Some(repository.revision());
-                        return Ok(Located::in_cache(
-                            &repository,
-                            spec,
-                            published,
-                            &cached,
-                            &lock,
-                            &commit,
-                        ));
-                    }
-                    Some(file) => looked.push(path.join(file)),
-                }
-            } else {
-                looked.push(cached.root);
+        for repository in &wanted {
+            if let Some(located) = self.find_cached(repository, spec, &mut looked)? {
+                return Ok(located);
             }
         }
         Err(Error::MissingModel { name: model.to_owned(), looked })
+    }
+
+    /// A model's snapshot in the cache; where there is none, `looked` gets what is not there.
+    fn find_cached(
+        &self,
+        repository: &Repository,
+        spec: Option<&ModelSpec>,
+        looked: &mut Vec<PathBuf>,
+    ) -> Result<Option<Located>, Error> {
+        let Some(cached) = self.cached(repository) else { return Ok(None) };
+        let lock = Lock::read(&cached.lock_file())?;
+        let commit = lock.revisions.get(repository.revision()).cloned();
+        let Some(commit) = commit.or_else(|| cached.commit(repository.revision())) else {
+            looked.push(cached.root.join("refs").join(repository.revision()));
+            return Ok(None);
+        };
+        if let Some(file) = missing_file(&cached.snapshot(&commit)) {
+            looked.push(cached.snapshot(&commit).join(file));
+            return Ok(None);
+        }
+        Ok(Some(Located::in_cache(repository, spec.cloned(), &cached, &lock, &commit)))
     }
 
     /// Every known model, and every other one that is here.
