@@ -4,8 +4,8 @@
 //! row's arithmetic runs in an order that depends on that row's sequence alone.
 
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, RotaryWeights,
-    Span, TableWeights, Tokens,
+    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, Precision,
+    RotaryWeights, Span, TableWeights, Tokens,
 };
 
 /// What can go wrong below the encoder.
@@ -15,9 +15,9 @@ pub enum Error {
     /// A tensor operation of candle failed.
     #[error("tensor operation failed")]
     Candle(#[from] candle_core::Error),
-    /// A matrix product was given operands that do not fit.
-    #[error("matrix product failed: {0}")]
-    Product(rten_gemm::GemmError),
+    /// An operation that needs f32 was given activations that are held for dense layers alone.
+    #[error("activations are held in a narrow format, which only dense layers read")]
+    Narrow,
     /// An index lies outside its table.
     #[error("{what} {index} is outside 0..{limit}")]
     Index {
@@ -68,7 +68,11 @@ pub trait Exec: Send + Sync + 'static {
     ///
     /// # Errors
     /// When a length does not fit `in_features`.
-    fn load_linear(&self, parts: &[DenseWeights<'_>]) -> Result<Self::Linear, Error>;
+    fn load_linear(
+        &self,
+        parts: &[DenseWeights<'_>],
+        precision: Precision,
+    ) -> Result<Self::Linear, Error>;
 
     /// Takes a norm.
     ///

@@ -5,14 +5,15 @@
 //! Invariant: rows are packed end to end and no padding is ever computed.
 
 mod candle;
+#[expect(unsafe_code, reason = "vector instructions, and tiles written by pointer")]
 mod cpu;
 mod exec;
 mod operands;
 
 pub use candle::CandleExec;
-pub use cpu::CpuExec;
+pub use cpu::{CpuExec, Isa};
 pub use exec::{Error, Exec};
 pub use operands::{
-    Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, Mask, NormKind,
-    NormWeights, Pooling, RotaryWeights, Span, TableWeights, Tokens,
+    Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,
+    NormWeights, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };

@@ -1,8 +1,40 @@
 //! What the operations of [`Exec`](super::Exec) take: weights as stored, tokens, masks, spans.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::exec::{Error, check_len};
+
+/// What dense layers compute in. Norms, softmax, sums and pooling are f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dtype {
+    /// 32-bit floating point: exact.
+    #[default]
+    F32,
+    /// Weights of 16 bits, and products of 16 bits where the processor has fast ones; sums in f32.
+    Bf16,
+    /// Weights of 8 bits a channel, activations of 8 bits a token; sums in i32.
+    Int8,
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// How exact a dense layer is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// In the form's dtype.
+    Working,
+    /// In f32 whatever the dtype: heads, which run once a text.
+    Full,
+}
 
 /// A dense layer's weights as stored: `weight: [out, in]`, `bias: [out]`.
 #[derive(Debug, Clone, Copy)]

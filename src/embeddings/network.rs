@@ -6,7 +6,7 @@ use super::encoder::{Encoder, EncoderSpec, Family, Head, MaskedLm};
 use super::folder::Folder;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
-use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Span};
+use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
 
 /// A model's weights on a device, ready to run.
 pub(super) struct Network<E: Exec> {
@@ -122,11 +122,9 @@ fn load_dense<E: Exec>(
         let shape = [dense.out_features, dense.in_features];
         let weight = checkpoint.tensor("linear.weight", &shape)?;
         let bias = dense.bias.then(|| checkpoint.tensor("linear.bias", &shape[..1])).transpose()?;
-        Ok(exec.load_linear(&[DenseWeights {
-            weight: &weight,
-            bias: bias.as_deref(),
-            in_features: dense.in_features,
-        }])?)
+        let in_features = dense.in_features;
+        let weights = DenseWeights { weight: &weight, bias: bias.as_deref(), in_features };
+        Ok(exec.load_linear(&[weights], Precision::Full)?)
     })?;
     Ok((linear, dense.activation))
 }

@@ -5,7 +5,7 @@
 
 use chunkflow::compute::{
     Activation, Attention, CpuExec, DenseWeights, Epilogue, Error, Exec, Finish, Mask, NormKind,
-    NormWeights, Pooling, Span, TableWeights, Tokens,
+    NormWeights, Pooling, Precision, Span, TableWeights, Tokens,
 };
 
 use crate::support::naive;
@@ -121,7 +121,7 @@ fn check_linear<E: Exec>(exec: &E, rows: usize, cols: usize, parts: &[(usize, bo
     });
     let side_by_side: Vec<f64> = side_by_side.copied().collect();
 
-    let linear = exec.load_linear(&weights).unwrap();
+    let linear = exec.load_linear(&weights, Precision::Working).unwrap();
     let input = exec.upload(&input, cols).unwrap();
     let activate = ACTIVATIONS.map(Epilogue::Activate);
     let gate = ACTIVATIONS.map(Epilogue::Gate);
@@ -156,7 +156,7 @@ fn activations_are_their_formulas<E: Exec>(exec: &E) {
     let identity: Vec<f32> =
         (0..cols * cols).map(|i| if i / cols == i % cols { 1.0 } else { 0.0 }).collect();
     let weights = DenseWeights { weight: &identity, bias: None, in_features: cols };
-    let linear = exec.load_linear(&[weights]).unwrap();
+    let linear = exec.load_linear(&[weights], Precision::Working).unwrap();
     let steps = (-12_000_i16..=12_000).map(|step| f32::from(step) / 1_000.0);
     let extremes = [-0.0, 1e-30, -1e-30, 1e-7, 30.0, -30.0, 1e4, -1e4, 1e30, -1e30];
     let mut values: Vec<f32> = steps.chain(extremes).collect();
@@ -419,7 +419,7 @@ fn weights_that_do_not_fit_are_refused<E: Exec>(exec: &E) {
         bias: bias.map(|len| &values[..len]),
         in_features,
     };
-    let load = |parts: &[DenseWeights<'_>]| exec.load_linear(parts).is_ok();
+    let load = |parts: &[DenseWeights<'_>]| exec.load_linear(parts, Precision::Working).is_ok();
     assert!(load(&[dense(12, Some(3), 4), dense(8, None, 4)]));
     assert!(!load(&[dense(13, None, 4)]), "a broken row");
     assert!(!load(&[dense(12, Some(4), 4)]), "a bias too long");
@@ -434,7 +434,7 @@ fn inputs_that_do_not_fit_are_refused<E: Exec>(exec: &E) {
     let upload =
         |rows: usize, cols: usize| exec.upload(&random(15, rows * cols, 1.0), cols).unwrap();
     let weights = DenseWeights { weight: &[1.0; 12], bias: None, in_features: 4 };
-    let linear = exec.load_linear(&[weights]).unwrap();
+    let linear = exec.load_linear(&[weights], Precision::Working).unwrap();
     assert!(exec.linear(&upload(2, 4), &linear, Epilogue::None).is_ok());
     assert!(exec.linear(&upload(4, 2), &linear, Epilogue::None).is_err());
 
@@ -506,7 +506,7 @@ fn no_row_of_the_cpu_form_depends_on_its_neighbours() {
     for (cols, out) in [(33, 5), (384, 384), (1_536, 40), (64, 1)] {
         let (weight, bias) = (random(17, out * cols, 0.1), random(18, out, 1.0));
         let dense = DenseWeights { weight: &weight, bias: Some(&bias), in_features: cols };
-        let linear = exec.load_linear(&[dense]).unwrap();
+        let linear = exec.load_linear(&[dense], Precision::Working).unwrap();
         let activate = ACTIVATIONS.map(Epilogue::Activate);
         for epilogue in [&[Epilogue::None], &activate[..]].concat() {
             check_rows_alone(&random(19, 200 * cols, 1.0), cols, |rows| {

@@ -1,7 +1,7 @@
 //! The operations that only some families need, for both forms, against loops in f64.
 
 use chunkflow::compute::{
-    Attention, BiasWeights, DenseWeights, Exec, Mask, NormKind, NormWeights, RotaryWeights, Span,
+    Attention, BiasWeights, DenseWeights, Exec, Mask, NormKind, NormWeights, Precision, RotaryWeights, Span,
     TableWeights, Tokens,
 };
 
@@ -191,7 +191,7 @@ fn linear_max_is_the_largest_output_over_each_span<E: Exec>(exec: &E) {
         let (states, weight) = (random(15, 78 * cols, 1.0), random(16, out * cols, 0.3));
         let bias = random(17, out, 1.0);
         let dense = DenseWeights { weight: &weight, bias: Some(&bias), in_features: cols };
-        let linear = exec.load_linear(&[dense]).unwrap();
+        let linear = exec.load_linear(&[dense], Precision::Working).unwrap();
         let all = naive::linear(&states, &weight, Some(&bias), cols);
         let largest = |span: &Span| {
             let first = cu_seqlens[span.seq as usize];
@@ -207,7 +207,7 @@ fn linear_max_is_the_largest_output_over_each_span<E: Exec>(exec: &E) {
     }
     let input = exec.upload(&[1.0; 12], 4).unwrap();
     let dense = DenseWeights { weight: &[1.0; 8], bias: None, in_features: 4 };
-    let linear = exec.load_linear(&[dense]).unwrap();
+    let linear = exec.load_linear(&[dense], Precision::Working).unwrap();
     let outside = [Span { seq: 0, start: 0, end: 4 }];
     check_index(exec.linear_max(&input, &linear, &[0, 3], &outside), ("span end", 4, 4));
 }

@@ -11,7 +11,7 @@ use self::attention::Bias;
 use super::exec::{Error, Exec, MIN_NORM, check_len};
 use super::operands::{
     Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormKind, NormWeights,
-    Pooling, RotaryWeights, Span, TableWeights, Tokens,
+    Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
 
 /// The candle form, on any device that candle knows.
@@ -106,7 +106,7 @@ impl Exec for CandleExec {
         format!("candle, f32, {:?}", self.device.location())
     }
 
-    fn load_linear(&self, parts: &[DenseWeights<'_>]) -> Result<Linear, Error> {
+    fn load_linear(&self, parts: &[DenseWeights<'_>], _: Precision) -> Result<Linear, Error> {
         let mut weights = Vec::with_capacity(parts.len());
         let mut biases = Vec::with_capacity(parts.len());
         for part in parts {

@@ -1,90 +1,108 @@
-//! Buffers that return to their arena when dropped, so that a warm encoder allocates no memory.
+//! Memory that returns to its arena when dropped, so that a warm encoder allocates none.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::exec::Error;
-use super::super::operands::Span;
+/// Words of a cache line, which is also the longest vector.
+const LINE_WORDS: usize = 16;
+/// Blocks kept for reuse. A layer holds at most six at once, and each thread as many again.
+const MAX_KEPT: usize = 64;
 
-/// Buffers kept for reuse; an encoder layer holds at most five at once.
-const MAX_KEPT: usize = 8;
+/// A cache line: vectors that start at one never straddle two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u32; LINE_WORDS]);
 
-/// Recycles the memory of [`Buffer`]s.
+/// Words of 32 bits, aligned to cache lines.
+#[derive(Default)]
+pub(super) struct Lines(Vec<Line>);
+
+impl Lines {
+    /// `words` zeros, rounded up to whole lines.
+    pub(super) fn zeroed(words: usize) -> Self {
+        Self(vec![Line([0; LINE_WORDS]); words.div_ceil(LINE_WORDS)])
+    }
+
+    pub(super) fn words(&self) -> &[u32] {
+        // SAFETY: a line is an array of words without padding.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE_WORDS) }
+    }
+
+    pub(super) fn words_mut(&mut self) -> &mut [u32] {
+        let len = self.0.len() * LINE_WORDS;
+        // SAFETY: as above, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
+    }
+}
+
+type Free = Arc<Mutex<Vec<Lines>>>;
+
+/// Recycles the memory of [`Block`]s.
 #[derive(Default)]
 pub(super) struct Arena {
-    free: Arc<Mutex<Vec<Vec<f32>>>>,
+    free: Free,
 }
 
 impl Arena {
-    /// A matrix of `rows x cols` whose contents are arbitrary: the caller writes every element.
-    pub(super) fn take(&self, rows: usize, cols: usize) -> Buffer {
-        let len = rows * cols;
+    /// `len` words of arbitrary contents: the caller writes each before it is read.
+    pub(super) fn take(&self, len: usize) -> Block {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        // The smallest that fits, or else the largest, which then grows.
+        // The smallest that fits, or else the largest, whose memory goes to a larger one.
         let fit = (0..free.len()).min_by_key(|&i| {
-            let capacity = free[i].capacity();
-            if capacity >= len { (0, capacity) } else { (1, usize::MAX - capacity) }
+            let words = free[i].words().len();
+            if words >= len { (0, words) } else { (1, usize::MAX - words) }
         });
-        let mut data = fit.map(|i| free.swap_remove(i)).unwrap_or_default();
+        let mut lines = fit.map(|i| free.swap_remove(i)).unwrap_or_default();
         drop(free);
-        if data.capacity() < len {
-            // Contents are arbitrary, so nothing is copied into the larger block.
-            data.clear();
-            data.reserve_exact(len);
+        if lines.words().len() < len {
+            // Contents are arbitrary, so nothing is copied: the smaller memory goes first.
+            drop(std::mem::take(&mut lines));
+            lines = Lines::zeroed(len);
         }
-        data.resize(len, 0.0);
-        Buffer { data, cols, free: Arc::clone(&self.free) }
+        Block { lines, len, free: Arc::clone(&self.free) }
     }
 }
 
-/// A row-major f32 matrix `[rows, cols]`; derefs to its elements.
-pub struct Buffer {
-    data: Vec<f32>,
-    cols: usize,
-    free: Arc<Mutex<Vec<Vec<f32>>>>,
+/// A run of f32 from an arena; derefs to its elements.
+pub(super) struct Block {
+    lines: Lines,
+    len: usize,
+    free: Free,
 }
 
-impl Buffer {
-    /// Columns of the matrix.
-    pub(super) fn cols(&self) -> usize {
-        self.cols
+impl Block {
+    pub(super) fn words(&self) -> &[u32] {
+        &self.lines.words()[..self.len]
     }
 
-    /// Rows of the matrix.
-    pub(super) fn rows(&self) -> usize {
-        self.data.len().checked_div(self.cols).unwrap_or(0)
-    }
-
-    /// The rows of `span`, its tokens being rows.
-    pub(super) fn span(&self, cu_seqlens: &[u32], span: Span) -> Result<&[f32], Error> {
-        let tokens = span.rows(cu_seqlens)?;
-        self.data.get(tokens.start * self.cols..tokens.end * self.cols).ok_or(Error::Index {
-            what: "span end",
-            index: tokens.end,
-            limit: self.rows() + 1,
-        })
+    pub(super) fn words_mut(&mut self) -> &mut [u32] {
+        &mut self.lines.words_mut()[..self.len]
     }
 }
 
-impl Deref for Buffer {
+impl Deref for Block {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.data
+        let words = self.words();
+        // SAFETY: every pattern of bits is an f32, of the same size and alignment.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for Block {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.data
+        let words = self.words_mut();
+        // SAFETY: as above, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Block {
     fn drop(&mut self) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < MAX_KEPT {
-            free.push(std::mem::take(&mut self.data));
+            free.push(std::mem::take(&mut self.lines));
         }
     }
 }
@@ -94,21 +112,22 @@ mod tests {
     use super::Arena;
 
     #[test]
-    fn a_dropped_buffer_is_reused() {
+    fn a_dropped_block_is_reused() {
         let arena = Arena::default();
-        let first = arena.take(4, 8);
+        let first = arena.take(32);
         let address = first.as_ptr();
+        assert_eq!(address.addr() % 64, 0);
         drop(first);
-        let second = arena.take(2, 8);
+        let second = arena.take(17);
         assert_eq!(second.as_ptr(), address);
-        assert_eq!((second.rows(), second.cols(), second.len()), (2, 8, 16));
+        assert_eq!(second.len(), 17);
     }
 
     #[test]
-    fn live_buffers_never_share_memory() {
+    fn live_blocks_never_share_memory() {
         let arena = Arena::default();
-        let mut a = arena.take(3, 3);
-        let mut b = arena.take(3, 3);
+        let mut a = arena.take(9);
+        let mut b = arena.take(9);
         a.fill(1.0);
         b.fill(2.0);
         assert!(a.iter().all(|x| x.to_bits() == 1.0_f32.to_bits()));

@@ -1,20 +1,27 @@
-//! Variable-length attention over packed sequences, per sequence, block of queries and head.
+//! Variable-length attention over packed sequences, per block of queries and head.
 //!
-//! Memory is linear in the sequence: one block of queries meets all its keys at a time.
+//! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
+//! in FlashAttention, arXiv 2205.14135), so that scores never leave the cache and memory is linear
+//! in the sequence. Blocks are counted from the sequence's start: results do not depend on the
+//! batch.
 
-use rayon::prelude::*;
-use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
-use rten_simd::SimdOp;
-use rten_tensor::NdTensorView;
-use rten_vecmath::Softmax;
+use std::ops::Range;
 
 use super::super::exec::{Error, check_len};
 use super::super::operands::{Attention, BiasWeights};
-use super::arena::{Arena, Buffer};
+use super::Context;
+use super::arena::Block;
+use super::buffer::{Buffer, Rows};
+use super::math::exp;
+use super::simd::{Op, Simd};
+use super::tile::{F32Words, Product, with_rows};
 
-/// Queries of a task. Fixed, and counted from the sequence's start, so that results do not depend
-/// on the batch.
-const BLOCK_QUERIES: usize = 128;
+/// Queries of a task.
+const BLOCK_QUERIES: usize = 252;
+/// Keys whose scores are in cache at a time; a multiple of every panel's width.
+const BLOCK_KEYS: usize = 256;
+/// The largest tile of queries.
+const MAX_TILE: usize = 14;
 
 /// A bias by distance.
 pub enum Bias {
@@ -67,25 +74,9 @@ impl Bias {
     }
 }
 
-/// A block of one sequence's queries.
-struct Task<'a> {
-    /// The sequence's rows of the fused projection, `[len, qkv_dim]`.
-    qkv: &'a [f32],
-    first_query: usize,
-    /// The block's rows of the output, `[queries, heads * head_dim]`.
-    output: &'a mut [f32],
-}
-
-/// Room for one head's scores `[queries, keys]` and result `[queries, head_dim]`.
-#[derive(Default)]
-struct Scratch {
-    scores: Vec<f32>,
-    result: Vec<f32>,
-}
-
 /// See [`Exec::attention`](super::Exec::attention).
 pub(super) fn attention(
-    arena: &Arena,
+    context: &Context,
     qkv: &Buffer,
     cu_seqlens: &[u32],
     attention: &Attention,
@@ -97,86 +88,303 @@ pub(super) fn attention(
     }
     let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
     check_len("attention rows", qkv.rows(), tokens)?;
-    let gemm = &GemmExecutor::new();
-    let mut output = arena.take(tokens, attention.heads * attention.head_dim);
-    let mut tasks = plan_tasks(qkv, &mut output, cu_seqlens, attention);
-    tasks.par_iter_mut().try_for_each_init(Scratch::default, |scratch, task| {
-        for head in 0..attention.heads {
-            attend(gemm, attention, bias, head, task, scratch)?;
-        }
-        Ok::<_, Error>(())
-    })?;
-    drop(tasks);
+    let cols = attention.heads * attention.head_dim;
+    let mut output = Buffer::take_only(&context.arena, tokens, cols, context.format());
+    let layer = Layer { context, qkv: qkv.f32()?, attention, bias };
+    layer.sequences(cu_seqlens, output.rows_mut())?;
     Ok(output)
 }
 
-fn plan_tasks<'a>(
+/// What all tasks of a call read.
+struct Layer<'a> {
+    context: &'a Context,
     qkv: &'a [f32],
-    mut output: &'a mut [f32],
-    cu_seqlens: &[u32],
-    attention: &Attention,
-) -> Vec<Task<'a>> {
-    let (in_cols, out_cols) = (attention.qkv_dim(), attention.heads * attention.head_dim);
-    let mut tasks = Vec::new();
-    for ends in cu_seqlens.windows(2) {
-        let (start, end) = (ends[0] as usize, ends[1] as usize);
-        for first_query in (0..end - start).step_by(BLOCK_QUERIES) {
-            let queries = BLOCK_QUERIES.min(end - start - first_query);
-            let (block, rest) = output.split_at_mut(queries * out_cols);
-            output = rest;
-            let qkv = &qkv[start * in_cols..end * in_cols];
-            tasks.push(Task { qkv, first_query, output: block });
-        }
-    }
-    tasks
+    attention: &'a Attention,
+    bias: Option<&'a Bias>,
 }
 
-/// One head of one block: scores, softmax over the visible keys, weighted sum of the values.
-fn attend(
-    gemm: &GemmExecutor<f32>,
-    attention: &Attention,
-    bias: Option<&Bias>,
-    head: usize,
-    task: &mut Task<'_>,
-    scratch: &mut Scratch,
-) -> Result<(), Error> {
-    let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
-    let (in_cols, out_cols) = (attention.qkv_dim(), heads * head_dim);
-    let len = task.qkv.len() / in_cols;
-    let queries = task.output.len() / out_cols;
-    let last_query = task.first_query + queries - 1;
-    let keys = mask.keys(task.first_query, len).start..mask.keys(last_query, len).end;
-
-    let qkv = NdTensorView::from_data([len, in_cols], task.qkv);
-    let column = |head: usize| head * head_dim..(head + 1) * head_dim;
-    let kv_head = attention.kv_head(head);
-    let query = qkv.slice((task.first_query..last_query + 1, column(head)));
-    let key = qkv.slice((keys.clone(), column(heads + kv_head)));
-    let value = qkv.slice((keys.clone(), column(heads + kv_heads + kv_head)));
-
-    scratch.scores.resize(queries * keys.len(), 0.0);
-    let options = GemmOptions { alpha: scale, ..GemmOptions::default() };
-    let (a, b) = (GemmInputA::Unpacked(query), GemmInputB::Unpacked(key.transposed()));
-    gemm.gemm(&mut scratch.scores, a, b, options).map_err(Error::Product)?;
-    for (row, scores) in scratch.scores.chunks_exact_mut(keys.len()).enumerate() {
-        let query = task.first_query + row;
-        if let Some(bias) = bias {
-            bias.add(head, query, keys.start, scores);
+impl Layer<'_> {
+    /// Halves the sequences, in parallel, down to one, and that into blocks of queries.
+    fn sequences(&self, cu_seqlens: &[u32], rows: Rows<'_>) -> Result<(), Error> {
+        match cu_seqlens.len() {
+            0 | 1 => Ok(()),
+            2 => {
+                let start = cu_seqlens[0] as usize;
+                let sequence = start..cu_seqlens[1] as usize;
+                rows.for_each_block(BLOCK_QUERIES, &|rows| {
+                    self.queries(sequence.clone(), rows);
+                    Ok(())
+                })
+            }
+            ends => {
+                let middle = ends / 2;
+                let (left, right) =
+                    rows.split_at((cu_seqlens[middle] - cu_seqlens[0]) as usize);
+                let (left, right) = rayon::join(
+                    || self.sequences(&cu_seqlens[..=middle], left),
+                    || self.sequences(&cu_seqlens[middle..], right),
+                );
+                left.and(right)
+            }
         }
-        let seen = mask.keys(query, len);
-        let (from, to) = (seen.start - keys.start, seen.end - keys.start);
-        scores[..from].fill(0.0);
-        scores[to..].fill(0.0);
-        Softmax::new_mut(&mut scores[from..to]).dispatch();
     }
 
-    scratch.result.resize(queries * head_dim, 0.0);
-    let scores = NdTensorView::from_data([queries, keys.len()], &scratch.scores[..]);
-    let (a, b) = (GemmInputA::Unpacked(scores), GemmInputB::Unpacked(value));
-    gemm.gemm(&mut scratch.result, a, b, GemmOptions::default()).map_err(Error::Product)?;
-    let rows = task.output.chunks_exact_mut(out_cols);
-    for (row, result) in rows.zip(scratch.result.chunks_exact(head_dim)) {
-        row[column(head)].copy_from_slice(result);
+    /// All heads of a block of one sequence's queries.
+    fn queries(&self, sequence: Range<usize>, mut rows: Rows<'_>) {
+        let (cols, in_cols) = (rows.cols, self.attention.qkv_dim());
+        let first_query = rows.first - sequence.start;
+        let mut room = rows.f32.is_none().then(|| self.context.arena.take(rows.rows * cols));
+        let output = match &mut room {
+            Some(room) => &mut room[..],
+            None => rows.f32.as_deref_mut().unwrap_or_default(),
+        };
+        let isa = self.context.isa;
+        let scratch = &mut Scratch::take(self.context, self.attention.head_dim);
+        for head in 0..self.attention.heads {
+            let qkv = &self.qkv[sequence.start * in_cols..sequence.end * in_cols];
+            let Self { attention, bias, .. } = *self;
+            isa.run(Head { qkv, attention, bias, head, first_query, scratch, output });
+        }
+        if let Some(narrow) = &mut rows.narrow {
+            narrow.write(isa, output, cols);
+        }
     }
-    Ok(())
+}
+
+/// Room for a block of keys.
+struct Scratch {
+    /// `[panel][dim][key]`: keys, transposed.
+    keys: Block,
+    /// `[panel][key][dim]`.
+    values: Block,
+    /// `[MAX_TILE, BLOCK_KEYS]`.
+    scores: Block,
+    /// Largest score and sum of exponentials of each query.
+    largest: Block,
+    sums: Block,
+}
+
+impl Scratch {
+    fn take(context: &Context, head_dim: usize) -> Self {
+        let width = 2 * context.isa.lanes();
+        let take = |len| context.arena.take(len);
+        Self {
+            keys: take(BLOCK_KEYS * head_dim),
+            values: take(BLOCK_KEYS * head_dim.next_multiple_of(width)),
+            scores: take(MAX_TILE * BLOCK_KEYS),
+            largest: take(BLOCK_QUERIES),
+            sums: take(BLOCK_QUERIES),
+        }
+    }
+}
+
+/// One head of a block of queries.
+struct Head<'a> {
+    /// The sequence's rows of the fused projection, `[len, qkv_dim]`.
+    qkv: &'a [f32],
+    attention: &'a Attention,
+    bias: Option<&'a Bias>,
+    head: usize,
+    first_query: usize,
+    scratch: &'a mut Scratch,
+    /// The block's rows of the output, `[queries, heads * head_dim]`.
+    output: &'a mut [f32],
+}
+
+impl Op for Head<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let Attention { heads, head_dim, mask, .. } = *self.attention;
+        let len = self.qkv.len() / self.attention.qkv_dim();
+        let queries = self.output.len() / (heads * head_dim);
+        let last_query = self.first_query + queries - 1;
+        let keys = mask.keys(self.first_query, len).start..mask.keys(last_query, len).end;
+        self.scratch.largest.fill(f32::NEG_INFINITY);
+        self.scratch.sums.fill(0.0);
+        let tiles = queries.div_ceil(<F32Words as Product<S>>::ROWS);
+        for first_key in keys.clone().step_by(BLOCK_KEYS) {
+            let block = first_key..keys.end.min(first_key + BLOCK_KEYS);
+            self.pack(simd, block.clone());
+            for tile in 0..tiles {
+                let tile = queries * tile / tiles..queries * (tile + 1) / tiles;
+                with_rows!(tile.len(), ROWS => {
+                    self.scores::<S, ROWS>(simd, tile.start, block.len());
+                    self.softmax(simd, tile.clone(), block.clone(), keys.start);
+                    self.weigh::<S, ROWS>(simd, tile.start, block.clone(), keys.start);
+                });
+            }
+        }
+        self.divide(simd, queries);
+    }
+}
+
+impl Head<'_> {
+    /// Copies a block's keys, transposed, and values, with zeros to whole panels.
+    #[inline(always)]
+    fn pack<S: Simd>(&mut self, simd: S, block: Range<usize>) {
+        let Attention { heads, kv_heads, head_dim, .. } = *self.attention;
+        let (cols, width) = (self.attention.qkv_dim(), 2 * S::LANES);
+        let kv_head = self.attention.kv_head(self.head);
+        let key_column = (heads + kv_head) * head_dim;
+        let value_column = (heads + kv_heads + kv_head) * head_dim;
+        let scratch = &mut *self.scratch;
+        let padded = block.len().next_multiple_of(width);
+        if padded > block.len() {
+            let panel = (padded / width - 1) * width * head_dim;
+            scratch.keys[panel..][..width * head_dim].fill(0.0);
+        }
+        let rows = self.qkv[block.start * cols..block.end * cols].chunks_exact(cols);
+        for (index, row) in rows.enumerate() {
+            let key = &row[key_column..key_column + head_dim];
+            let panel = &mut scratch.keys[index / width * width * head_dim..];
+            for (dim, &x) in key.iter().enumerate() {
+                panel[dim * width + index % width] = x;
+            }
+            let value = &row[value_column..value_column + head_dim];
+            for (panel, dims) in value.chunks(width).enumerate() {
+                let to = &mut scratch.values[(panel * BLOCK_KEYS + index) * width..][..width];
+                for (half, to) in to.chunks_mut(S::LANES).enumerate() {
+                    let from = &dims[dims.len().min(half * S::LANES)..];
+                    simd.store_head(to, simd.load_head(from));
+                }
+            }
+        }
+    }
+
+    /// `query x key^T` of a tile of queries with the packed keys.
+    #[inline(always)]
+    fn scores<S: Simd, const ROWS: usize>(&mut self, simd: S, first: usize, keys: usize) {
+        let head_dim = self.attention.head_dim;
+        let (cols, width) = (self.attention.qkv_dim(), 2 * S::LANES);
+        let row = self.first_query + first;
+        let queries = &self.qkv[row * cols..(row + ROWS) * cols];
+        let queries = queries[self.head * head_dim..].as_ptr().cast::<u32>();
+        let Scratch { keys: packed, scores, .. } = &mut *self.scratch;
+        for (index, panel) in packed.words().chunks_exact(width * head_dim).enumerate() {
+            if index * width >= keys {
+                break;
+            }
+            let to = &mut scores[index * width..];
+            // SAFETY: `ROWS` rows of `cols` words start at the queries' rows, a whole panel is
+            // at `panel`, and scores have `BLOCK_KEYS` columns, a multiple of `width`.
+            unsafe {
+                let panel = panel.as_ptr();
+                let sums = F32Words::accumulate::<ROWS>(simd, queries, cols, panel, head_dim);
+                for (row, sums) in sums.into_iter().enumerate() {
+                    let to = to.as_mut_ptr().add(row * BLOCK_KEYS);
+                    simd.store(to, sums[0]);
+                    simd.store(to.add(S::LANES), sums[1]);
+                }
+            }
+        }
+    }
+
+    /// From scores to `e^(score - largest)`, the largest being that of all keys so far; what was
+    /// summed with a smaller one is scaled down.
+    #[inline(always)]
+    fn softmax<S: Simd>(
+        &mut self,
+        simd: S,
+        tile: Range<usize>,
+        block: Range<usize>,
+        first_key: usize,
+    ) {
+        let Attention { heads, head_dim, scale, mask, .. } = *self.attention;
+        let len = self.qkv.len() / self.attention.qkv_dim();
+        let padded = block.len().next_multiple_of(2 * S::LANES);
+        let Scratch { scores, largest, sums, .. } = &mut *self.scratch;
+        for (row, query) in tile.enumerate() {
+            let scores = &mut scores[row * BLOCK_KEYS..][..padded];
+            let place = self.first_query + query;
+            let seen = mask.keys(place, len);
+            let from = seen.start.clamp(block.start, block.end) - block.start;
+            let to = seen.end.clamp(block.start, block.end) - block.start;
+            scores[..from].fill(f32::NEG_INFINITY);
+            scores[to.max(from)..].fill(f32::NEG_INFINITY);
+            if from >= to {
+                scores.fill(0.0);
+                continue;
+            }
+            let mut scale = scale;
+            if let Some(bias) = self.bias {
+                scores.iter_mut().for_each(|score| *score *= scale);
+                bias.add(self.head, place, block.start, &mut scores[..to]);
+                scores[..from].fill(f32::NEG_INFINITY);
+                scale = 1.0;
+            }
+            let mut max = simd.splat(f32::NEG_INFINITY);
+            for score in scores.chunks_exact(S::LANES) {
+                max = simd.max(max, simd.load_head(score));
+            }
+            let highest = largest[query].max(simd.max_lane(max) * scale);
+            let (factor, shift) = (simd.splat(scale), simd.splat(-highest));
+            let mut sum = simd.splat(0.0);
+            for score in scores.chunks_exact_mut(S::LANES) {
+                let x = exp(simd, simd.mul_add(simd.load_head(score), factor, shift));
+                sum = simd.add(sum, x);
+                simd.store_head(score, x);
+            }
+            let before = (largest[query] - highest).exp();
+            sums[query] = sums[query] * before + simd.sum(sum);
+            largest[query] = highest;
+            if before < 1.0 && block.start > first_key {
+                let columns = query * heads * head_dim + self.head * head_dim;
+                for x in &mut self.output[columns..columns + head_dim] {
+                    *x *= before;
+                }
+            }
+        }
+    }
+
+    /// Adds the values, each times its key's exponential, to the tile's rows of the output.
+    #[inline(always)]
+    fn weigh<S: Simd, const ROWS: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        block: Range<usize>,
+        first_key: usize,
+    ) {
+        let Attention { heads, head_dim, .. } = *self.attention;
+        let (cols, width) = (heads * head_dim, 2 * S::LANES);
+        let Scratch { values, scores, .. } = &*self.scratch;
+        for (index, panel) in values.words().chunks(width * BLOCK_KEYS).enumerate() {
+            let dims = index * width..head_dim.min((index + 1) * width);
+            if dims.is_empty() {
+                break;
+            }
+            // SAFETY: scores have `ROWS` rows, and the panel a row for each key of the block.
+            let sums = unsafe {
+                let (scores, panel) = (scores.words().as_ptr(), panel.as_ptr());
+                F32Words::accumulate::<ROWS>(simd, scores, BLOCK_KEYS, panel, block.len())
+            };
+            for (row, sums) in sums.into_iter().enumerate() {
+                let start = (first + row) * cols + self.head * head_dim;
+                let to = &mut self.output[start + dims.start..start + dims.end];
+                for (to, sum) in to.chunks_mut(S::LANES).zip(sums) {
+                    let before = if block.start == first_key {
+                        simd.splat(0.0)
+                    } else {
+                        simd.load_head(to)
+                    };
+                    simd.store_head(to, simd.add(before, sum));
+                }
+            }
+        }
+    }
+
+    /// Divides each query's weighted sum by the sum of the weights.
+    #[inline(always)]
+    fn divide<S: Simd>(&mut self, simd: S, queries: usize) {
+        let Attention { heads, head_dim, .. } = *self.attention;
+        for query in 0..queries {
+            let start = (query * heads + self.head) * head_dim;
+            let factor = simd.splat(1.0 / self.scratch.sums[query]);
+            for x in self.output[start..start + head_dim].chunks_mut(S::LANES) {
+                simd.store_head(x, simd.mul(simd.load_head(x), factor));
+            }
+        }
+    }
 }

@@ -1,137 +1,350 @@
-//! Dense layers: packed weights, and the epilogue applied to each block while it is in cache.
+//! Dense layers: packed weights, and the epilogue applied to each tile while it is in cache.
 
-use rayon::prelude::*;
-use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
-use rten_simd::SimdUnaryOp;
-use rten_tensor::NdTensorView;
-use rten_vecmath::{ApproxGelu, Gelu, Silu, Tanh};
+use std::ops::Range;
 
 use super::super::exec::{Error, check_len};
-use super::super::operands::{Activation, DenseWeights, Epilogue, Span};
-use super::arena::{Arena, Buffer};
+use super::super::operands::{Activation, DenseWeights, Dtype, Epilogue, Span};
+use super::Context;
+use super::buffer::{Buffer, Operand, Rows};
+use super::math::activate;
+use super::narrow::Format;
+use super::packed::{Packed, Words};
+use super::simd::{Isa, MAX_LANES, Op, Simd};
+use super::tile::{Bf16Words, F32Words, I8Words, Product, WideBf16Words, with_rows};
 
-/// Rows of a block: its outputs (64 x 1536 f32 in MiniLM) stay in L2 for the epilogue.
-const BLOCK_ROWS: usize = 64;
+/// Bytes of rows that stay in the second-level cache while all panels of weights pass by.
+const INPUT_BYTES: usize = 768 << 10;
+/// Bytes of f32 outputs that stay there until they are gated or narrowed.
+const OUTPUT_BYTES: usize = 384 << 10;
+/// Words of products below which handing half of them to another thread does not pay.
+const MIN_SPLIT_WORDS: usize = 1 << 18;
 
 /// A dense layer `[out, in]`, packed for the micro-kernel.
 pub struct Linear {
-    packed: PackedBMatrix<f32>,
-    bias: Option<Vec<f32>>,
+    packed: Packed,
 }
 
 impl Linear {
-    pub(super) fn pack(parts: &[DenseWeights<'_>]) -> Result<Self, Error> {
-        let in_features = parts.first().map_or(0, |part| part.in_features);
-        let mut weight = Vec::with_capacity(parts.iter().map(|part| part.weight.len()).sum());
-        let mut bias = Vec::new();
-        for part in parts {
-            let out = part.weight.len().checked_div(in_features).unwrap_or(0);
-            check_len("dense input", part.in_features, in_features)?;
-            check_len("dense weight", part.weight.len(), out * in_features)?;
-            weight.extend_from_slice(part.weight);
-            match part.bias {
-                Some(values) => {
-                    check_len("dense bias", values.len(), out)?;
-                    bias.extend_from_slice(values);
-                }
-                None => bias.resize(bias.len() + out, 0.0),
-            }
-        }
-        let out = bias.len();
-        let view = NdTensorView::from_data([out, in_features], &weight[..]);
-        let has_bias = parts.iter().any(|part| part.bias.is_some());
-        Ok(Self {
-            packed: GemmExecutor::new().prepack_b(view.transposed()),
-            bias: has_bias.then_some(bias),
-        })
+    pub(super) fn pack(
+        isa: Isa,
+        dtype: Dtype,
+        parts: &[DenseWeights<'_>],
+    ) -> Result<Self, Error> {
+        Ok(Self { packed: Packed::new(isa, dtype, parts)? })
     }
 }
 
-/// See [`Exec::linear`](super::Exec::linear). One block of rows a task: the order in which an
-/// element's products are added depends on the inner size alone.
+/// See [`Exec::linear`](super::Exec::linear). The order in which an element's products are added
+/// depends on the inner size alone.
 pub(super) fn linear(
-    arena: &Arena,
+    context: &Context,
     input: &Buffer,
     linear: &Linear,
     epilogue: Epilogue,
 ) -> Result<Buffer, Error> {
-    let in_cols = linear.packed.rows();
-    check_len("dense input", input.cols(), in_cols)?;
-    let out_cols = epilogue.columns(linear.packed.cols())?;
-    let mut output = arena.take(input.rows(), out_cols);
-    output
-        .par_chunks_mut(BLOCK_ROWS * out_cols)
-        .zip(input.par_chunks(BLOCK_ROWS * in_cols))
-        .try_for_each_init(Vec::new, |whole, (out, rows)| {
-            let Epilogue::Gate(activation) = epilogue else {
-                linear.product(rows, out)?;
-                if let Epilogue::Activate(activation) = epilogue {
-                    activate(activation, out);
-                }
-                return Ok(());
-            };
-            whole.resize(2 * out.len(), 0.0);
-            linear.product(rows, whole)?;
-            for (out, row) in out.chunks_exact_mut(out_cols).zip(whole.chunks_exact(2 * out_cols)) {
-                let (gate, up) = row.split_at(out_cols);
-                out.copy_from_slice(gate);
-                activate(activation, out);
-                out.iter_mut().zip(up).for_each(|(x, up)| *x *= up);
-            }
-            Ok::<_, Error>(())
-        })?;
+    let packed = &linear.packed;
+    check_len("dense input", input.cols(), packed.in_features)?;
+    let (rows, cols) = (input.rows(), epilogue.columns(packed.out_features)?);
+    let mut room = None;
+    let format = packed.format();
+    let operand = input.operand(context.isa, &context.arena, format, &mut room)?;
+    let activation = match epilogue {
+        Epilogue::None | Epilogue::Gate(_) => None,
+        Epilogue::Activate(activation) => Some(activation),
+    };
+    let product = Multiply::new(packed, operand, rows, activation);
+    if epilogue == Epilogue::None || (format == Format::F32 && activation.is_some()) {
+        let mut output = Buffer::take(&context.arena, rows, cols, Format::F32);
+        if let Some(f32) = output.rows_mut().f32 {
+            product.run(context, f32);
+        }
+        return Ok(output);
+    }
+    let mut output = Buffer::take_only(&context.arena, rows, cols, format);
+    let block = rows_of(OUTPUT_BYTES, packed.out_features);
+    output.rows_mut().for_each_block(block, &|rows: Rows<'_>| {
+        let mut whole = context.arena.take(rows.rows * packed.out_features);
+        product.rows(rows.first..rows.first + rows.rows).run(context, &mut whole);
+        context.isa.run(Compress { whole: &mut whole, epilogue, rows });
+        Ok(())
+    })?;
     Ok(output)
 }
 
 /// See [`Exec::linear_max`](super::Exec::linear_max). One span a task, a block of rows at a time.
 pub(super) fn linear_max(
-    arena: &Arena,
+    context: &Context,
     input: &Buffer,
     linear: &Linear,
     cu_seqlens: &[u32],
     spans: &[Span],
 ) -> Result<Buffer, Error> {
-    let (in_cols, out_cols) = (linear.packed.rows(), linear.packed.cols());
+    let packed = &linear.packed;
+    let (in_cols, cols) = (packed.in_features, packed.out_features);
     check_len("dense input", input.cols(), in_cols)?;
-    let mut output = arena.take(spans.len(), out_cols);
-    output.par_chunks_mut(out_cols).zip(spans).try_for_each_init(
-        Vec::new,
-        |block, (row, span)| {
-            let states = input.span(cu_seqlens, *span)?;
-            row.fill(f32::NEG_INFINITY);
-            for rows in states.chunks(BLOCK_ROWS * in_cols) {
-                block.resize(rows.len() / in_cols * out_cols, 0.0);
-                linear.product(rows, block)?;
-                for values in block.chunks_exact(out_cols) {
-                    row.iter_mut().zip(values).for_each(|(max, &x)| *max = max.max(x));
-                }
+    let mut room = None;
+    let operand = input.operand(context.isa, &context.arena, packed.format(), &mut room)?;
+    let product = Multiply::new(packed, operand, input.rows(), None);
+    let mut output = Buffer::take(&context.arena, spans.len(), cols, Format::F32);
+    let block = rows_of(OUTPUT_BYTES, cols);
+    output.rows_mut().for_each_block(1, &|rows: Rows<'_>| {
+        let tokens = spans[rows.first].rows(cu_seqlens)?;
+        check_len("rows of the last span", input.rows().min(tokens.end), tokens.end)?;
+        let mut values = context.arena.take(block.min(tokens.len()) * cols);
+        let largest = rows.f32.unwrap_or_default();
+        largest.fill(f32::NEG_INFINITY);
+        for first in tokens.clone().step_by(block) {
+            let rows = first..tokens.end.min(first + block);
+            let values = &mut values[..rows.len() * cols];
+            product.rows(rows).run(context, values);
+            for row in values.chunks_exact(cols) {
+                largest.iter_mut().zip(row).for_each(|(max, &x)| *max = max.max(x));
             }
-            Ok::<_, Error>(())
-        },
-    )?;
+        }
+        Ok(())
+    })?;
     Ok(output)
 }
 
-impl Linear {
-    /// `rows x weight^T + bias`.
-    fn product(&self, rows: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        let in_cols = self.packed.rows();
-        let view = NdTensorView::from_data([rows.len() / in_cols, in_cols], rows);
-        let bias = self.bias.as_deref().map(BiasVector::Row);
-        let (a, b) = (GemmInputA::Unpacked(view), GemmInputB::Packed(&self.packed));
-        // Choosing the kernel again costs two loads of cached processor features.
-        GemmExecutor::new()
-            .gemm(out, a, b, GemmOptions { bias, ..GemmOptions::default() })
-            .map_err(Error::Product)
+/// Rows of `cols` words that fit into `bytes`, at least some.
+fn rows_of(bytes: usize, cols: usize) -> usize {
+    (bytes / (4 * cols.max(1))).max(16)
+}
+
+/// `activation(rows x weights^T + bias)`, for a range of rows and of panels of weights.
+#[derive(Clone)]
+struct Multiply<'a> {
+    packed: &'a Packed,
+    input: Operand<'a>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    activation: Option<Activation>,
+}
+
+/// Where the products of `rows.start` and the first column go, `[.., out_features]`. Tasks write
+/// different rows or columns.
+#[derive(Clone, Copy)]
+struct Output(*mut f32);
+
+// SAFETY: tasks write different elements.
+unsafe impl Send for Output {}
+// SAFETY: as above.
+unsafe impl Sync for Output {}
+
+impl<'a> Multiply<'a> {
+    fn new(
+        packed: &'a Packed,
+        input: Operand<'a>,
+        rows: usize,
+        activation: Option<Activation>,
+    ) -> Self {
+        Self { packed, input, rows: 0..rows, panels: 0..packed.panels(), activation }
+    }
+
+    /// The same of some rows.
+    fn rows(&self, rows: Range<usize>) -> Self {
+        Self { rows, ..self.clone() }
+    }
+
+    /// Writes `[rows, out_features]` to `output`.
+    fn run(self, context: &Context, output: &mut [f32]) {
+        assert_eq!(output.len(), self.rows.len() * self.packed.out_features, "rows of products");
+        assert!(self.rows.end * self.input.stride <= self.input.words.len(), "rows of input");
+        assert!(self.input.stride >= self.packed.format().words(self.packed.in_features));
+        assert!(self.panels.end <= self.packed.panels(), "panels of weights");
+        let threads = rayon::current_num_threads();
+        self.split(context, Output(output.as_mut_ptr()), threads);
+    }
+
+    /// Halves the rows, or else the panels, for `ways` threads.
+    fn split(self, context: &Context, output: Output, ways: usize) {
+        let block = rows_of(INPUT_BYTES, self.input.stride);
+        let width = self.panels.len() * self.packed.panel_words();
+        if ways > 1 && self.rows.len() * width >= MIN_SPLIT_WORDS {
+            let (rows, panels) = (self.rows.clone(), self.panels.clone());
+            let (left, right, skipped) = if rows.len() > block || panels.len() < 2 {
+                let half = rows.start + (rows.len() / 2).max(1);
+                let right = Self { rows: half..rows.end, ..self.clone() };
+                (Self { rows: rows.start..half, ..self }, right, half - rows.start)
+            } else {
+                let half = panels.start + panels.len() / 2;
+                let right = Self { panels: half..panels.end, ..self.clone() };
+                (Self { panels: panels.start..half, ..self }, right, 0)
+            };
+            // SAFETY: no further than the rows that `output` has.
+            let rest = Output(unsafe { output.0.add(skipped * left.packed.out_features) });
+            rayon::join(
+                || left.split(context, output, ways / 2),
+                || right.split(context, rest, ways - ways / 2),
+            );
+            return;
+        }
+        for first in self.rows.clone().step_by(block) {
+            let rows = first..self.rows.end.min(first + block);
+            let skipped = (first - self.rows.start) * self.packed.out_features;
+            // SAFETY: no further than the rows that `output` has.
+            let output = Output(unsafe { output.0.add(skipped) });
+            context.isa.run(Block { multiply: self.rows(rows), output });
+        }
     }
 }
 
-fn activate(activation: Activation, values: &mut [f32]) {
-    match activation {
-        Activation::Gelu => Gelu {}.map_mut(values),
-        Activation::GeluTanh => ApproxGelu {}.map_mut(values),
-        Activation::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
-        Activation::Silu => Silu {}.map_mut(values),
-        Activation::Tanh => Tanh {}.map_mut(values),
+/// Products that one thread computes in one go.
+struct Block<'a> {
+    multiply: Multiply<'a>,
+    output: Output,
+}
+
+impl Op for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        match self.multiply.packed.words {
+            Words::F32 => self.tiles::<S, F32Words>(simd),
+            Words::WideBf16 => self.tiles::<S, WideBf16Words>(simd),
+            Words::Bf16 => self.tiles::<S, Bf16Words>(simd),
+            Words::I8 => self.tiles::<S, I8Words>(simd),
+        }
+    }
+}
+
+impl Block<'_> {
+    /// Panel by panel, and all tiles of rows for each: a panel stays in the first-level cache.
+    #[inline(always)]
+    fn tiles<S: Simd, P: Product<S>>(&self, simd: S) {
+        let Multiply { packed, input, rows, panels, activation } = &self.multiply;
+        let (width, out) = (2 * S::LANES, packed.out_features);
+        debug_assert_eq!(width, packed.width);
+        // Tiles of like heights, as a low one keeps the units waiting.
+        let tiles = rows.len().div_ceil(P::ROWS);
+        for panel in panels.clone() {
+            let columns = panel * width..out.min((panel + 1) * width);
+            let weights = packed.panel(panel).as_ptr();
+            for tile in 0..tiles {
+                let first = rows.len() * tile / tiles;
+                let count = rows.len() * (tile + 1) / tiles - first;
+                let row = rows.start + first;
+                // SAFETY: `run` has checked rows, panels and output against their lengths.
+                unsafe {
+                    let a = input.words.as_ptr().add(row * input.stride);
+                    let to = self.output.0.add(first * out + columns.start);
+                    let scales = &input.scales[row.min(input.scales.len())..];
+                    with_rows!(count, ROWS => {
+                        let depth = packed.in_features;
+                        let sums = P::accumulate::<ROWS>(simd, a, input.stride, weights, depth);
+                        let tile = Tile { to, stride: out, columns: columns.clone() };
+                        tile.store::<S, P, ROWS>(simd, packed, scales, &sums);
+                    });
+                    if let Some(activation) = *activation {
+                        let tile = Tile { to, stride: out, columns: columns.clone() };
+                        tile.activate(simd, activation, count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A tile of the output: its columns, and where its first row's are.
+struct Tile {
+    to: *mut f32,
+    stride: usize,
+    columns: Range<usize>,
+}
+
+impl Tile {
+    /// Stores sums as f32, with the bias.
+    ///
+    /// # Safety
+    /// The tile's rows and columns are writable.
+    #[inline(always)]
+    unsafe fn store<S: Simd, P: Product<S>, const ROWS: usize>(
+        &self,
+        simd: S,
+        packed: &Packed,
+        row_scales: &[f32],
+        sums: &[[P::Sum; 2]; ROWS],
+    ) {
+        let start = self.columns.start;
+        // SAFETY: all three are as long as the panels are wide.
+        let [bias, scale] = [&packed.bias, &packed.scales]
+            .map(|values| [0, S::LANES].map(|at| simd.load_head(&values[start + at..])));
+        let offset = [0, S::LANES].map(|at| unsafe {
+            simd.load_i32(packed.offsets[start + at..][..S::LANES].as_ptr())
+        });
+        for (row, sums) in sums.iter().enumerate() {
+            let mut values = bias;
+            for half in 0..2 {
+                let scale = if P::IS_SCALED {
+                    simd.mul(simd.splat(row_scales[row]), scale[half])
+                } else {
+                    scale[half]
+                };
+                values[half] = P::value(simd, sums[half], scale, offset[half], bias[half]);
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = self.to.add(row * self.stride);
+                if self.columns.len() == 2 * S::LANES {
+                    simd.store(to, values[0]);
+                    simd.store(to.add(S::LANES), values[1]);
+                } else {
+                    let mut whole = [0.0; 2 * MAX_LANES];
+                    simd.store(whole.as_mut_ptr(), values[0]);
+                    simd.store(whole.as_mut_ptr().add(S::LANES), values[1]);
+                    to.copy_from_nonoverlapping(whole.as_ptr(), self.columns.len());
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The tile's rows and columns are writable and written.
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(&self, simd: S, activation: Activation, rows: usize) {
+        for row in 0..rows {
+            // SAFETY: the caller's promise.
+            let values = unsafe {
+                let to = self.to.add(row * self.stride);
+                std::slice::from_raw_parts_mut(to, self.columns.len())
+            };
+            for values in values.chunks_mut(S::LANES) {
+                simd.store_head(values, activate(simd, activation, simd.load_head(values)));
+            }
+        }
+    }
+}
+
+/// From a layer's whole f32 outputs to what is kept of them: gated, narrowed, or both.
+struct Compress<'a, 'b> {
+    /// `[rows, out_features]`.
+    whole: &'a mut [f32],
+    epilogue: Epilogue,
+    rows: Rows<'b>,
+}
+
+impl Op for Compress<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { whole, epilogue, mut rows } = self;
+        let (cols, wide) = (rows.cols, whole.len() / rows.rows.max(1));
+        for (index, row) in whole.chunks_exact_mut(wide.max(1)).enumerate() {
+            let (kept, up) = row.split_at_mut(cols);
+            if let Epilogue::Gate(activation) = epilogue {
+                for (x, up) in kept.chunks_mut(S::LANES).zip(up.chunks(S::LANES)) {
+                    let activated = activate(simd, activation, simd.load_head(x));
+                    simd.store_head(x, simd.mul(activated, simd.load_head(up)));
+                }
+            }
+            if let Some(f32) = &mut rows.f32 {
+                f32[index * cols..(index + 1) * cols].copy_from_slice(kept);
+            }
+            if let Some(narrow) = &mut rows.narrow {
+                narrow.write_row(simd, index, kept);
+            }
+        }
     }
 }

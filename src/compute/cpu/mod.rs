@@ -1,41 +1,71 @@
-//! The fast form of [`Exec`] on a CPU, in f32.
+//! The fast form of [`Exec`] on a CPU, in f32, bf16 or int8.
 //!
-//! Weights are packed once into the layout of the matrix product's micro-kernel; vector code is
-//! chosen at run time for the processor (`rten-gemm`, `rten-simd`). Invariant: every output row is
-//! computed in an order that depends on its own sequence alone, so a text's vector has the same
-//! bits in any batch and on any number of threads.
+//! Weights are packed once into the layout of the micro-kernel; vector code is written once and
+//! compiled for every instruction set, of which [`Isa`] names the one that runs. Invariant: every
+//! output row is computed in an order that depends on its own sequence alone, so a text's vector
+//! has the same bits in any batch and on any number of threads.
 
 mod arena;
 mod attention;
+mod buffer;
 mod linear;
+mod math;
+mod narrow;
 mod norm;
+mod packed;
 mod pool;
 mod rotary;
+mod simd;
+mod tile;
 
-use rten_gemm::GemmExecutor;
-
-use self::arena::{Arena, Buffer};
+use self::arena::Arena;
 use self::attention::Bias;
+use self::buffer::Buffer;
 use self::linear::Linear;
+use self::narrow::Format;
 use self::norm::{Norm, Tables};
+use self::packed::Words;
 use self::rotary::Rotary;
+pub use self::simd::Isa;
 use super::exec::{Error, Exec, check_len};
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, RotaryWeights,
-    Span, TableWeights, Tokens,
+    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
+    RotaryWeights, Span, TableWeights, Tokens,
 };
 
 /// The CPU form. Runs on the ambient rayon pool.
 #[derive(Default)]
 pub struct CpuExec {
+    context: Context,
+}
+
+/// What every operation needs to know.
+#[derive(Default)]
+struct Context {
+    isa: Isa,
+    /// Of dense layers in working precision, and what they read.
+    dtype: Dtype,
     arena: Arena,
 }
 
+impl Context {
+    /// How dense layers in working precision read rows.
+    fn format(&self) -> Format {
+        Words::of(self.isa, self.dtype).format()
+    }
+}
+
 impl CpuExec {
-    /// Chooses the kernels for this processor.
+    /// In f32, with the fastest kernels that this processor has.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// In `dtype`, with the kernels of `isa`.
+    #[must_use]
+    pub fn with(isa: Isa, dtype: Dtype) -> Self {
+        Self { context: Context { isa, dtype, arena: Arena::default() } }
     }
 }
 
@@ -48,15 +78,20 @@ impl Exec for CpuExec {
     type Tables = Tables;
 
     fn describe(&self) -> String {
-        format!(
-            "cpu, f32, {} threads, {}",
-            rayon::current_num_threads(),
-            GemmExecutor::<f32>::new().kernel_name()
-        )
+        let Context { isa, dtype, .. } = &self.context;
+        format!("cpu, {dtype}, {} threads, {isa}", rayon::current_num_threads())
     }
 
-    fn load_linear(&self, parts: &[DenseWeights<'_>]) -> Result<Linear, Error> {
-        Linear::pack(parts)
+    fn load_linear(
+        &self,
+        parts: &[DenseWeights<'_>],
+        precision: Precision,
+    ) -> Result<Linear, Error> {
+        let dtype = match precision {
+            Precision::Working => self.context.dtype,
+            Precision::Full => Dtype::F32,
+        };
+        Linear::pack(self.context.isa, dtype, parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
@@ -81,11 +116,11 @@ impl Exec for CpuExec {
         norm: Option<&Norm>,
         tokens: Tokens<'_>,
     ) -> Result<Buffer, Error> {
-        norm::embed_norm(&self.arena, tables, norm, tokens)
+        norm::embed_norm(&self.context, tables, norm, tokens)
     }
 
     fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
-        linear::linear(&self.arena, input, linear, epilogue)
+        linear::linear(&self.context, input, linear, epilogue)
     }
 
     fn rotary(
@@ -96,7 +131,7 @@ impl Exec for CpuExec {
         norms: Option<&[Norm; 2]>,
         rotary: &Rotary,
     ) -> Result<Buffer, Error> {
-        rotary::rotary(qkv, positions, attention, norms, rotary)
+        rotary::rotary(&self.context, qkv, positions, attention, norms, rotary)
     }
 
     fn attention(
@@ -106,19 +141,19 @@ impl Exec for CpuExec {
         attention: &Attention,
         bias: Option<&Bias>,
     ) -> Result<Buffer, Error> {
-        attention::attention(&self.arena, qkv, cu_seqlens, attention, bias)
+        attention::attention(&self.context, qkv, cu_seqlens, attention, bias)
     }
 
     fn norm(&self, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        norm::norm(&self.arena, x, norm)
+        norm::norm(&self.context, x, norm)
     }
 
     fn add_norm(&self, x: Buffer, residual: &mut Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        norm::add_norm(x, residual, norm)
+        norm::add_norm(&self.context, &x, residual, norm)
     }
 
     fn residual_norm(&self, x: Buffer, residual: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        norm::residual_norm(x, residual, norm)
+        norm::residual_norm(&self.context, x, residual, norm)
     }
 
     fn pool(
@@ -128,7 +163,7 @@ impl Exec for CpuExec {
         spans: &[Span],
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
-        pool::pool(&self.arena, hidden, cu_seqlens, spans, pooling)
+        pool::pool(&self.context, hidden, cu_seqlens, spans, pooling)
     }
 
     fn linear_max(
@@ -138,21 +173,22 @@ impl Exec for CpuExec {
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Buffer, Error> {
-        linear::linear_max(&self.arena, input, linear, cu_seqlens, spans)
+        linear::linear_max(&self.context, input, linear, cu_seqlens, spans)
     }
 
     fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
-        pool::finish(&rows, finish)
+        pool::finish(&self.context, &rows, finish)
     }
 
     fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
         check_len("rows from the host", data.len() % cols.max(1), 0)?;
-        let mut buffer = self.arena.take(data.len() / cols.max(1), cols);
-        buffer.copy_from_slice(data);
+        let rows = data.len() / cols.max(1);
+        let mut buffer = Buffer::take(&self.context.arena, rows, cols, Format::F32);
+        buffer.rows_mut().f32.unwrap_or_default().copy_from_slice(data);
         Ok(buffer)
     }
 
     fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-        Ok(pool::gram(rows, width))
+        pool::gram(&self.context, rows, width)
     }
 }

@@ -1,11 +1,11 @@
 //! Rotary position embedding, with the norm of query and key heads that precedes it.
 
-use rayon::prelude::*;
-
 use super::super::exec::{Error, check_len};
 use super::super::operands::{Attention, RotaryWeights};
-use super::arena::Buffer;
+use super::Context;
+use super::buffer::{Buffer, Rows};
 use super::norm::Norm;
+use super::simd::{Op, Simd};
 
 /// Rows of a task: enough work to be worth handing to another thread.
 const BLOCK_ROWS: usize = 16;
@@ -36,39 +36,63 @@ impl Rotary {
 
 /// See [`Exec::rotary`](super::Exec::rotary).
 pub(super) fn rotary(
+    context: &Context,
     mut qkv: Buffer,
     positions: &[u32],
     attention: &Attention,
     norms: Option<&[Norm; 2]>,
     rotary: &Rotary,
 ) -> Result<Buffer, Error> {
-    let Attention { heads, kv_heads, head_dim, .. } = *attention;
     check_len("rotary input", qkv.cols(), attention.qkv_dim())?;
     check_len("positions", positions.len(), qkv.rows())?;
-    check_len("rotary pairs", rotary.pairs, head_dim / 2)?;
+    check_len("rotary pairs", rotary.pairs, attention.head_dim / 2)?;
     for norm in norms.into_iter().flatten() {
-        norm.check_columns(head_dim)?;
+        norm.check_columns(attention.head_dim)?;
     }
-    let cols = qkv.cols();
-    qkv.par_chunks_mut(cols).zip(positions).with_min_len(BLOCK_ROWS).try_for_each(
-        |(row, &position)| {
-            let (cosines, sines) = rotary.at(position)?;
-            let rotated = &mut row[..(heads + kv_heads) * head_dim];
-            for (index, head) in rotated.chunks_exact_mut(head_dim).enumerate() {
-                if let Some(norms) = norms {
-                    norms[usize::from(index >= heads)].apply(head);
-                }
-                rotate(head, cosines, sines);
-            }
-            Ok::<_, Error>(())
-        },
-    )?;
+    qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
+        context.isa.run(Rotate { rows, positions, attention, norms, rotary })
+    })?;
     Ok(qkv)
 }
 
-fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+/// Rotates the heads of a block of rows.
+struct Rotate<'a, 'b> {
+    rows: Rows<'b>,
+    positions: &'a [u32],
+    attention: &'a Attention,
+    norms: Option<&'a [Norm; 2]>,
+    rotary: &'a Rotary,
+}
+
+impl Op for Rotate<'_, '_> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) -> Result<(), Error> {
+        let Attention { heads, kv_heads, head_dim, .. } = *self.attention;
+        for index in 0..self.rows.rows {
+            let (cos, sin) = self.rotary.at(self.positions[self.rows.first + index])?;
+            let rotated = &mut self.rows.row(index)[..(heads + kv_heads) * head_dim];
+            for (index, head) in rotated.chunks_exact_mut(head_dim).enumerate() {
+                if let Some(norms) = self.norms {
+                    norms[usize::from(index >= heads)].apply(simd, head);
+                }
+                rotate(simd, head, cos, sin);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn rotate<S: Simd>(simd: S, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (first, second) = head.split_at_mut(cos.len());
-    for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    let pairs = first.chunks_mut(S::LANES).zip(second.chunks_mut(S::LANES));
+    let angles = cos.chunks(S::LANES).zip(sin.chunks(S::LANES));
+    for ((a, b), (cos, sin)) in pairs.zip(angles) {
+        let [x, y] = [simd.load_head(a), simd.load_head(b)];
+        let [cos, sin] = [simd.load_head(cos), simd.load_head(sin)];
+        simd.store_head(a, simd.sub(simd.mul(x, cos), simd.mul(y, sin)));
+        simd.store_head(b, simd.mul_add(y, cos, simd.mul(x, sin)));
     }
 }

@@ -5,7 +5,7 @@ use super::super::weights::Checkpoint;
 use super::Loader;
 use super::families::Family;
 use super::load::{bias_of, weight_of};
-use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Span};
+use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Precision, Span};
 
 /// The heads that models of a family may have.
 #[derive(Clone, Copy)]
@@ -67,7 +67,8 @@ impl<E: Exec> Head<E> {
         layers: &[HeadLayer],
         labels: usize,
     ) -> Result<Self, Error> {
-        let loader = Loader { exec, checkpoint, norms: &family.spec.norm };
+        let norms = &family.spec.norm;
+        let loader = Loader { exec, checkpoint, norms, precision: Precision::Full };
         let hidden = family.spec.hidden;
         let own = family.spec.feed_forward.activation;
         let layers = layers.iter().map(|layer| match *layer {
@@ -125,7 +126,7 @@ impl<E: Exec> MaskedLm<E> {
         let bias = checkpoint.tensor(&name, &[spec.vocabulary])?;
         let in_features = spec.hidden;
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
-        Ok(Self { transform, decoder: exec.load_linear(&[weights])? })
+        Ok(Self { transform, decoder: exec.load_linear(&[weights], Precision::Full)? })
     }
 
     /// The largest logit of every vocabulary entry over each span: `[spans, vocabulary]`.

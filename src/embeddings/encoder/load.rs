@@ -7,7 +7,7 @@ use super::names::Names;
 use super::spec::{DistanceBias, EncoderSpec, Gate, NormPlacement, NormSpec, Positions};
 use super::{Encoder, Layer, Norms};
 use crate::compute::{
-    Attention, BiasWeights, DenseWeights, Exec, NormWeights, RotaryWeights, TableWeights,
+    Attention, BiasWeights, DenseWeights, Exec, NormWeights, Precision, RotaryWeights, TableWeights,
 };
 
 impl<E: Exec> Encoder<E> {
@@ -18,7 +18,8 @@ impl<E: Exec> Encoder<E> {
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Self, Error> {
         let Family { spec, names, .. } = family;
-        let loader = Loader { exec, checkpoint, norms: &spec.norm };
+        let precision = Precision::Working;
+        let loader = Loader { exec, checkpoint, norms: &spec.norm, precision };
         let mut kinds: Vec<super::Rotary> = Vec::new();
         for rotary in spec.layers.iter().filter_map(|layer| layer.rotary) {
             if !kinds.contains(&rotary) {
@@ -62,6 +63,8 @@ pub(super) struct Loader<'a, E: Exec> {
     pub(super) exec: &'a E,
     pub(super) checkpoint: &'a Checkpoint<'a>,
     pub(super) norms: &'a NormSpec,
+    /// Of dense layers.
+    pub(super) precision: Precision,
 }
 
 impl<E: Exec> Loader<'_, E> {
@@ -130,7 +133,7 @@ impl<E: Exec> Loader<'_, E> {
             bias: bias.as_ref().map(|bias| &bias[half * width..][..width]),
             in_features: spec.hidden,
         });
-        Ok(self.exec.load_linear(&parts)?)
+        Ok(self.exec.load_linear(&parts, self.precision)?)
     }
 
     fn norms(&self, spec: &EncoderSpec, names: &Names, index: usize) -> Result<Norms<E>, Error> {
@@ -215,7 +218,7 @@ impl<E: Exec> Loader<'_, E> {
                 in_features: input,
             })
             .collect();
-        Ok(self.exec.load_linear(&parts)?)
+        Ok(self.exec.load_linear(&parts, self.precision)?)
     }
 
     pub(super) fn norm(&self, name: &str, columns: usize) -> Result<E::Norm, Error> {

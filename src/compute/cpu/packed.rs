@@ -1,0 +1,178 @@
+//! Weights in the layout of the micro-kernel, packed once when a model is loaded.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::super::exec::{Error, check_len};
+use super::super::operands::{DenseWeights, Dtype};
+use super::arena::Lines;
+use super::narrow::{Format, ZERO_POINT};
+use super::simd::Isa;
+
+/// The largest inner size whose sums of bytes cannot leave i32.
+const MAX_I8_FEATURES: usize = i32::MAX as usize / (255 * 128);
+
+/// How the words of weights and rows multiply: the micro-kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// f32 with f32.
+    F32,
+    /// bf16 weights with f32 rows.
+    WideBf16,
+    /// bf16 with bf16.
+    Bf16,
+    /// i8 weights with u8 rows.
+    I8,
+}
+
+impl Words {
+    /// The fastest of a dtype's on this processor.
+    pub(super) fn of(isa: Isa, dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::Bf16 if isa.has_bf16_products() => Self::Bf16,
+            Dtype::Bf16 => Self::WideBf16,
+            Dtype::Int8 => Self::I8,
+        }
+    }
+
+    /// How these weights read rows.
+    pub(super) fn format(self) -> Format {
+        match self {
+            Self::F32 | Self::WideBf16 => Format::F32,
+            Self::Bf16 => Format::Bf16,
+            Self::I8 => Format::U8,
+        }
+    }
+
+    /// Weights of a word.
+    fn values(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::WideBf16 | Self::Bf16 => 2,
+            Self::I8 => 4,
+        }
+    }
+}
+
+/// Weights `[out, in]` as panels of two vectors of columns: `[panel][word][column]`.
+pub(super) struct Packed {
+    pub(super) words: Words,
+    pub(super) in_features: usize,
+    pub(super) out_features: usize,
+    /// Columns of a panel.
+    pub(super) width: usize,
+    lines: Lines,
+    /// `[panels * width]`, zeros where the layer has none.
+    pub(super) bias: Vec<f32>,
+    /// `[panels * width]`: what a byte of the column's weights stands for.
+    pub(super) scales: Vec<f32>,
+    /// `[panels * width]`, i32: to be added to sums of bytes, as rows are stored off by
+    /// [`ZERO_POINT`].
+    pub(super) offsets: Vec<u32>,
+}
+
+impl Packed {
+    pub(super) fn new(isa: Isa, dtype: Dtype, parts: &[DenseWeights<'_>]) -> Result<Self, Error> {
+        let in_features = parts.first().map_or(0, |part| part.in_features);
+        let words = Words::of(isa, dtype);
+        if words == Words::I8 && in_features > MAX_I8_FEATURES {
+            let limit = MAX_I8_FEATURES + 1;
+            return Err(Error::Index { what: "int8 input features", index: in_features, limit });
+        }
+        let mut bias = Vec::new();
+        let mut rows: Vec<&[f32]> = Vec::new();
+        for part in parts {
+            let out = part.weight.len().checked_div(in_features).unwrap_or(0);
+            check_len("dense input", part.in_features, in_features)?;
+            check_len("dense weight", part.weight.len(), out * in_features)?;
+            rows.extend(part.weight.chunks_exact(in_features.max(1)));
+            if let Some(values) = part.bias {
+                check_len("dense bias", values.len(), out)?;
+                bias.extend_from_slice(values);
+            }
+            bias.resize(rows.len(), 0.0);
+        }
+        let (out_features, width) = (rows.len(), 2 * isa.lanes());
+        let padded = out_features.next_multiple_of(width);
+        bias.resize(padded, 0.0);
+        let mut packed = Self {
+            words,
+            in_features,
+            out_features,
+            width,
+            lines: Lines::zeroed(padded * in_features.div_ceil(words.values())),
+            bias,
+            scales: vec![1.0; padded],
+            offsets: vec![0; padded],
+        };
+        packed.fill(&rows);
+        Ok(packed)
+    }
+
+    fn fill(&mut self, rows: &[&[f32]]) {
+        let (words, width, panel_words) = (self.words, self.width, self.panel_words().max(1));
+        let panels = self.lines.words_mut().par_chunks_mut(panel_words);
+        let scales = self.scales.par_chunks_mut(width);
+        let offsets = self.offsets.par_chunks_mut(width);
+        let panels = panels.zip(rows.par_chunks(width)).zip(scales.zip(offsets));
+        panels.for_each(|((panel, rows), (scales, offsets))| {
+            for (column, row) in rows.iter().enumerate() {
+                let to = panel[column..].iter_mut().step_by(width);
+                match words {
+                    Words::F32 => to.zip(*row).for_each(|(to, x)| *to = x.to_bits()),
+                    Words::WideBf16 | Words::Bf16 => {
+                        to.zip(row.chunks(2)).for_each(|(to, pair)| *to = bf16_word(pair));
+                    }
+                    Words::I8 => {
+                        let largest = row.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+                        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+                        let mut sum = 0;
+                        to.zip(row.chunks(4)).for_each(|(to, quad)| {
+                            let bytes = i8_word(quad, inverse);
+                            sum += bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+                            *to = u32::from_le_bytes(bytes.map(|byte| byte as u8));
+                        });
+                        scales[column] = largest / 127.0;
+                        offsets[column] = (-ZERO_POINT * sum) as u32;
+                    }
+                }
+            }
+        });
+    }
+
+    /// How these weights read rows.
+    pub(super) fn format(&self) -> Format {
+        self.words.format()
+    }
+
+    pub(super) fn panels(&self) -> usize {
+        self.out_features.div_ceil(self.width)
+    }
+
+    /// Words of a panel.
+    pub(super) fn panel_words(&self) -> usize {
+        self.width * self.in_features.div_ceil(self.words.values())
+    }
+
+    pub(super) fn panel(&self, index: usize) -> &[u32] {
+        &self.lines.words()[index * self.panel_words()..][..self.panel_words()]
+    }
+}
+
+/// Up to two values, zeros where there are fewer.
+fn bf16_word(pair: &[f32]) -> u32 {
+    let half = |index: usize| {
+        let x = pair.get(index).copied().unwrap_or(0.0);
+        u32::from(bf16::from_f32(x).to_bits())
+    };
+    half(0) | half(1) << 16
+}
+
+/// Up to four values over the column's scale, zeros where there are fewer.
+fn i8_word(quad: &[f32], inverse: f32) -> [i8; 4] {
+    std::array::from_fn(|index| {
+        let x = quad.get(index).copied().unwrap_or(0.0);
+        (x * inverse).round_ties_even() as i8
+    })
+}

@@ -1,0 +1,244 @@
+//! AVX2 with FMA: eight lanes; with and without the instruction for i8 products (AVX-VNNI).
+
+use std::arch::x86_64::*;
+
+use super::{Op, Simd, dot_bf16_widened};
+
+/// The proof is [`Isa`](super::Isa): only `run` and its siblings make one.
+#[derive(Clone, Copy)]
+struct Avx2<const VNNI: bool>(());
+
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run<O: Op>(op: O) -> O::Output {
+    op.eval(Avx2::<false>(()))
+}
+
+/// # Safety
+/// The processor has the instructions.
+#[target_feature(enable = "avx2,fma,avxvnni")]
+pub(super) unsafe fn run_vnni<O: Op>(op: O) -> O::Output {
+    op.eval(Avx2::<true>(()))
+}
+
+/// Calls an intrinsic that only reads registers.
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: the value `self` exists only where the processor has the instruction.
+        unsafe { $call }
+    };
+}
+
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
+    type F32 = __m256;
+    type I32 = __m256i;
+
+    const LANES: usize = 8;
+    // 12 sums, two vectors of weights, one broadcast: 15 of 16 registers.
+    const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        intrinsic!(_mm256_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> __m256i {
+        intrinsic!(_mm256_set1_epi32(x))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(self, from: *const u32) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: __m256) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_storeu_ps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, x: __m256i) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // The lowest byte of every lane to the front of each half.
+            let order = _mm256_set1_epi32(0x0c08_0400);
+            let bytes = _mm256_shuffle_epi8(x, order);
+            let halves = _mm_unpacklo_epi32(
+                _mm256_castsi256_si128(bytes),
+                _mm256_extracti128_si256::<1>(bytes),
+            );
+            _mm_storel_epi64(to.cast(), halves);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u16(self, to: *mut u16, x: __m256i) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
+            let packed = _mm_packus_epi32(
+                _mm256_castsi256_si128(low),
+                _mm256_extracti128_si256::<1>(low),
+            );
+            _mm_storeu_si128(to.cast(), packed);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u32) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(at.cast()));
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        intrinsic!(_mm256_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        intrinsic!(_mm256_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn recip(self, x: __m256) -> __m256 {
+        self.div(self.splat(1.0), x)
+    }
+
+    #[inline(always)]
+    fn select_lt(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        intrinsic!(_mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
+    }
+
+    #[inline(always)]
+    fn sum(self, x: __m256) -> f32 {
+        intrinsic!({
+            let halves = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)))
+        })
+    }
+
+    #[inline(always)]
+    fn max_lane(self, x: __m256) -> f32 {
+        intrinsic!({
+            let halves = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let pairs = _mm_max_ps(halves, _mm_movehl_ps(halves, halves));
+            _mm_cvtss_f32(_mm_max_ss(pairs, _mm_movehdup_ps(pairs)))
+        })
+    }
+
+    #[inline(always)]
+    fn to_bits(self, x: __m256) -> __m256i {
+        intrinsic!(_mm256_castps_si256(x))
+    }
+
+    #[inline(always)]
+    fn from_bits(self, x: __m256i) -> __m256 {
+        intrinsic!(_mm256_castsi256_ps(x))
+    }
+
+    #[inline(always)]
+    fn round(self, x: __m256) -> __m256i {
+        intrinsic!(_mm256_cvtps_epi32(x))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, x: __m256i) -> __m256 {
+        intrinsic!(_mm256_cvtepi32_ps(x))
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn and(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_and_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_or_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn shl<const BITS: i32>(self, x: __m256i) -> __m256i {
+        intrinsic!(_mm256_sll_epi32(x, _mm_cvtsi32_si128(BITS)))
+    }
+
+    #[inline(always)]
+    fn shr<const BITS: i32>(self, x: __m256i) -> __m256i {
+        intrinsic!(_mm256_srl_epi32(x, _mm_cvtsi32_si128(BITS)))
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 16], i: __m256i) -> __m256 {
+        intrinsic!({
+            let low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), i);
+            let high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr().add(8)), i);
+            // Bit 3 of the index becomes the sign that the blend looks at.
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i)))
+        })
+    }
+
+    #[inline(always)]
+    fn dot_bf16(self, sum: __m256, a: __m256i, b: __m256i) -> __m256 {
+        dot_bf16_widened(self, sum, a, b)
+    }
+
+    #[inline(always)]
+    fn dot_i8(self, sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        if VNNI {
+            intrinsic!(_mm256_dpbusd_avx_epi32(sum, a, b))
+        } else {
+            // Widened to i16, as sums of two products overflow that; the even bytes, then the odd.
+            intrinsic!({
+                let even = _mm256_and_si256(a, _mm256_set1_epi16(0xff));
+                let odd = _mm256_srli_epi16::<8>(a);
+                let b_even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+                let b_odd = _mm256_srai_epi16::<8>(b);
+                let pairs = _mm256_add_epi32(
+                    _mm256_madd_epi16(even, b_even),
+                    _mm256_madd_epi16(odd, b_odd),
+                );
+                _mm256_add_epi32(sum, pairs)
+            })
+        }
+    }
+}

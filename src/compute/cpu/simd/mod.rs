@@ -1,0 +1,329 @@
+//! Vector code for the processor at hand, chosen once at run time from [`Isa::ALL`].
+//!
+//! An operation is a struct with [`Op::eval`], written once over the trait [`Simd`];
+//! [`Isa::run`] compiles it for every instruction set and calls the chosen one. Invariant: an
+//! [`Isa`] other than the scalar one exists only where the processor was seen to have its
+//! instructions, so that the value is the proof.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use std::fmt;
+
+use self::scalar::Scalar;
+
+/// An operation that is compiled for every instruction set.
+pub(super) trait Op {
+    /// What it gives.
+    type Output;
+
+    /// Runs it. Implementations are `#[inline(always)]`, as a call would lose the instruction set.
+    fn eval<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Lanes of 32 bits and what can be done with them.
+///
+/// `min` and `max` give their second operand where either is NaN.
+pub(super) trait Simd: Copy {
+    /// Lanes of f32.
+    type F32: Copy;
+    /// Lanes of i32, or of 32 bits of whatever else.
+    type I32: Copy;
+
+    /// Values of a vector.
+    const LANES: usize;
+    /// Rows of the largest tile of a matrix product, two vectors wide, that fits the registers.
+    const TILE_ROWS: usize;
+
+    fn splat(self, x: f32) -> Self::F32;
+    fn splat_i32(self, x: i32) -> Self::I32;
+    /// # Safety
+    /// `LANES` values are readable at `from`.
+    unsafe fn load(self, from: *const f32) -> Self::F32;
+    /// # Safety
+    /// `LANES` words are readable at `from`.
+    unsafe fn load_i32(self, from: *const u32) -> Self::I32;
+    /// # Safety
+    /// `LANES` values are writable at `to`.
+    unsafe fn store(self, to: *mut f32, x: Self::F32);
+    /// # Safety
+    /// `LANES` bytes are writable at `to`.
+    unsafe fn store_u8(self, to: *mut u8, x: Self::I32);
+    /// # Safety
+    /// `LANES` halves are writable at `to`.
+    unsafe fn store_u16(self, to: *mut u16, x: Self::I32);
+    /// Brings the line at `at` into the caches; any address will do.
+    fn prefetch(self, at: *const u32);
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `1 / x` within 2 ULP for positive normal `x`; 0 where the result would be subnormal.
+    fn recip(self, x: Self::F32) -> Self::F32;
+    /// `yes` where `a < b`, else `no`.
+    fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// The sum of the lanes, in an order of its own.
+    fn sum(self, x: Self::F32) -> f32;
+    /// The largest lane.
+    fn max_lane(self, x: Self::F32) -> f32;
+
+    fn to_bits(self, x: Self::F32) -> Self::I32;
+    fn from_bits(self, x: Self::I32) -> Self::F32;
+    /// To the nearest integer, ties to even; `x` is within i32.
+    fn round(self, x: Self::F32) -> Self::I32;
+    fn to_f32(self, x: Self::I32) -> Self::F32;
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn and(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn or(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn shl<const BITS: i32>(self, x: Self::I32) -> Self::I32;
+    /// Shifts zeros in.
+    fn shr<const BITS: i32>(self, x: Self::I32) -> Self::I32;
+    /// `table[i]` of every lane's `i` in `0..16`.
+    fn lookup(self, table: &[f32; 16], i: Self::I32) -> Self::F32;
+
+    /// `sum + a[0] b[0] + a[1] b[1]` of every lane's pairs of bf16, in f32.
+    fn dot_bf16(self, sum: Self::F32, a: Self::I32, b: Self::I32) -> Self::F32;
+    /// `sum` plus the products of every lane's four u8 in `a` and i8 in `b`: exact.
+    fn dot_i8(self, sum: Self::I32, a: Self::I32, b: Self::I32) -> Self::I32;
+
+    /// The first values of `from`, zeros where there are fewer than `LANES`.
+    #[inline(always)]
+    fn load_head(self, from: &[f32]) -> Self::F32 {
+        self.load_head_or(from, 0.0)
+    }
+
+    /// The first values of `from`, `fill` where there are fewer than `LANES`.
+    #[inline(always)]
+    fn load_head_or(self, from: &[f32], fill: f32) -> Self::F32 {
+        if from.len() >= Self::LANES {
+            // SAFETY: as many values are there.
+            return unsafe { self.load(from.as_ptr()) };
+        }
+        let mut values = [fill; MAX_LANES];
+        values[..from.len()].copy_from_slice(from);
+        // SAFETY: no vector is longer than the array.
+        unsafe { self.load(values.as_ptr()) }
+    }
+
+    /// Stores as many values as `to` takes.
+    #[inline(always)]
+    fn store_head(self, to: &mut [f32], x: Self::F32) {
+        if to.len() >= Self::LANES {
+            // SAFETY: as many values fit.
+            return unsafe { self.store(to.as_mut_ptr(), x) };
+        }
+        let mut values = [0.0; MAX_LANES];
+        // SAFETY: no vector is longer than the array.
+        unsafe { self.store(values.as_mut_ptr(), x) };
+        to.copy_from_slice(&values[..to.len()]);
+    }
+}
+
+/// Values of the longest vector.
+pub(super) const MAX_LANES: usize = 16;
+
+/// [`Simd::dot_bf16`] without an instruction for it: the halves of each word, widened.
+#[inline(always)]
+fn dot_bf16_widened<S: Simd>(simd: S, sum: S::F32, a: S::I32, b: S::I32) -> S::F32 {
+    let high = simd.splat_i32(0xffff_0000_u32 as i32);
+    let [a0, b0] = [simd.from_bits(simd.shl::<16>(a)), simd.from_bits(simd.shl::<16>(b))];
+    let [a1, b1] = [simd.from_bits(simd.and(a, high)), simd.from_bits(simd.and(b, high))];
+    simd.mul_add(a1, b1, simd.mul_add(a0, b0, sum))
+}
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Isa(Level);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+}
+
+impl Level {
+    #[cfg(target_arch = "x86_64")]
+    const ALL: &[Self] = &[
+        Self::Scalar,
+        Self::Avx2,
+        Self::Avx2Vnni,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    const ALL: &[Self] = &[Self::Scalar];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => "avx2-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "avx512-bf16",
+        }
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => {
+                Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
+            }
+        }
+    }
+}
+
+impl Isa {
+    /// The instruction sets that this processor has, the best last.
+    pub fn available() -> impl DoubleEndedIterator<Item = Self> {
+        Level::ALL.iter().copied().filter(|level| level.is_available()).map(Self)
+    }
+
+    /// The fastest that this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        let fast = |isa: &Self| !isa.has_bf16_products() || !is_intel();
+        Self::available().rfind(fast).unwrap_or(Self(Level::Scalar))
+    }
+
+    /// The one called `name`, if this processor has it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::available().find(|isa| isa.name() == name)
+    }
+
+    /// The names of all, whether this processor has them or not.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Level::ALL.iter().map(|level| level.name())
+    }
+
+    /// Its name, such as `avx512-vnni`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Whether products of bf16 run at least as fast as those of f32.
+    #[must_use]
+    pub fn has_bf16_products(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Level::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
+    /// Whether products of bytes run faster than those of f32.
+    #[must_use]
+    pub fn has_i8_products(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return matches!(self.0, Level::Avx2Vnni | Level::Avx512Vnni | Level::Avx512Bf16);
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
+    /// Values of a vector.
+    pub(super) fn lanes(self) -> usize {
+        struct Lanes;
+        impl Op for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn eval<S: Simd>(self, _: S) -> usize {
+                S::LANES
+            }
+        }
+        self.run(Lanes)
+    }
+
+    /// Runs `op` with these instructions.
+    #[inline]
+    pub(super) fn run<O: Op>(self, op: O) -> O::Output {
+        // SAFETY: an `Isa` is made only where the processor has its instructions.
+        unsafe {
+            match self.0 {
+                Level::Scalar => op.eval(Scalar),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => avx2::run(op),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2Vnni => avx2::run_vnni(op),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => avx512::run(op),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512Vnni => avx512::run_vnni(op),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512Bf16 => avx512::run_bf16(op),
+            }
+        }
+    }
+}
+
+/// Whether this is a processor of Intel's, whose AVX-512 multiplies bf16 at half the rate of f32
+/// (seen on Emerald Rapids: 95 to 200 GFLOP/s; Zen 5 has twice the rate of f32).
+#[cfg(target_arch = "x86_64")]
+fn is_intel() -> bool {
+    let id = std::arch::x86_64::__cpuid(0);
+    [id.ebx, id.edx, id.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel"
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_intel() -> bool {
+    false
+}
+
+impl Default for Isa {
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
