@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::progress::PullProgress;
 use crate::Error;
-use crate::config::{Config, Device, Dtype, Flag, Layers, hub_options};
-use crate::embeddings::{self, Engine, Hub, Model, Pulled, Store};
+use crate::config::{Config, Device, Flag, Layers, hub_options};
+use crate::embeddings::{self, DtypeChoice, Engine, Hub, Model, Pulled, Store};
 use crate::results::Destination;
 use crate::telemetry;
 
@@ -70,8 +70,8 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "auto|cpu", hide_possible_values = true)]
     device: Option<Device>,
     /// Working precision.
-    #[arg(long, value_name = "f32", hide_possible_values = true)]
-    dtype: Option<Dtype>,
+    #[arg(long, value_name = "auto|f32|bf16|int8", hide_possible_values = true)]
+    dtype: Option<DtypeChoice>,
     /// Form of the operations: fast, or candle's plain tensors.
     #[arg(long, value_name = "native|candle", hide_possible_values = true)]
     engine: Option<Engine>,

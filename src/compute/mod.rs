@@ -6,6 +6,7 @@
 
 mod candle;
 #[expect(unsafe_code, reason = "vector instructions, and tiles written by pointer")]
+#[expect(clippy::inline_always, reason = "a call would lose the instruction set of `Isa::run`")]
 mod cpu;
 mod exec;
 mod operands;

@@ -20,7 +20,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub use self::hub::hub_options;
 pub use self::settings::{
-    ComputeSettings, Config, Device, Dtype, EmbedSettings, HubSettings, LogFormat, LogSettings,
+    ComputeSettings, Config, Device, EmbedSettings, HubSettings, LogFormat, LogSettings,
     ModelSettings, ServerSettings,
 };
 

@@ -7,7 +7,8 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkSpec;
-use crate::embeddings::{Engine, Kind, ModelOptions, Truncate};
+use crate::compute::Isa;
+use crate::embeddings::{DtypeChoice, Engine, Kind, ModelOptions, Truncate};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -79,9 +80,12 @@ pub struct ComputeSettings {
     /// Where the model runs.
     #[garde(skip)]
     pub device: Device,
-    /// Working precision.
+    /// Working precision; the registry's, or else f32, where `None`.
     #[garde(skip)]
-    pub dtype: Dtype,
+    pub dtype: Option<DtypeChoice>,
+    /// Instruction set of the kernels, or `auto`.
+    #[garde(custom(check_isa))]
+    pub isa: String,
     /// Which form of the operations.
     #[garde(skip)]
     pub engine: Engine,
@@ -93,6 +97,23 @@ pub struct ComputeSettings {
     pub max_batch_tokens: usize,
 }
 
+/// The instruction set that is chosen by what the processor has.
+const AUTO: &str = "auto";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of garde")]
+fn check_isa(name: &str, (): &()) -> garde::Result {
+    if name == AUTO || Isa::by_name(name).is_some() {
+        return Ok(());
+    }
+    let what = if Isa::names().any(|known| known == name) {
+        "is not what this processor has"
+    } else {
+        "is no instruction set"
+    };
+    let available: Vec<&str> = Isa::available().map(Isa::name).collect();
+    Err(garde::Error::new(format!("`{name}` {what}: {AUTO}, {}", available.join(", "))))
+}
+
 /// Where a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -101,14 +122,6 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
-}
-
-/// Working precision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit floating point: exact.
-    F32,
 }
 
 /// Section `embed`.
@@ -175,6 +188,8 @@ impl Config {
             registry: self.model.registry.clone(),
             revision: self.model.revision.clone(),
             engine: self.compute.engine,
+            dtype: self.compute.dtype,
+            isa: Isa::by_name(&self.compute.isa).unwrap_or_default(),
             max_batch_tokens: self.compute.max_batch_tokens,
             kind: self.model.kind,
         }

@@ -30,7 +30,7 @@ pub use hub::{
     Entry, Hub, HubError, HubOptions, Located, Place, Pulled, Repository, Store, Token, Verdict,
 };
 pub use job::{Forward, Job, Output};
-pub use model::{Engine, Model, ModelOptions};
+pub use model::{DtypeChoice, Engine, Model, ModelOptions};
 pub use modules::Kind;
 pub use registry::{ModelSpec, Registry};
 pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};

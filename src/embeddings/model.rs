@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -15,7 +16,12 @@ use super::modules::{HeadKind, Kind, Modules, read_modules};
 use super::network::Network;
 use super::prompts::Prompts;
 use super::tokenize::{Limits, Prompt, Tokenizer};
-use crate::compute::{CandleExec, CpuExec, Exec, Finish, Span};
+use crate::compute::{CandleExec, CpuExec, Dtype, Exec, Finish, Isa, Span};
+
+/// Tokens of a forward pass that keep a thread's kernels busy, and that leave its activations in
+/// the caches.
+const MIN_BATCH_TOKENS: usize = 128;
+const MAX_BATCH_TOKENS: usize = 512;
 
 /// Which form of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -26,6 +32,33 @@ pub enum Engine {
     Native,
     /// Plain candle tensors: the oracle.
     Candle,
+}
+
+/// Which dtype dense layers run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DtypeChoice {
+    /// bf16 where the processor has fast products of it, else f32.
+    Auto,
+    /// 32-bit floating point: exact.
+    F32,
+    /// bf16 weights.
+    Bf16,
+    /// 8-bit weights and activations.
+    Int8,
+}
+
+impl DtypeChoice {
+    /// What is chosen with the instructions of `isa`.
+    #[must_use]
+    pub fn resolve(self, isa: Isa) -> Dtype {
+        match self {
+            Self::Auto if isa.has_bf16_products() => Dtype::Bf16,
+            Self::Auto | Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::Bf16,
+            Self::Int8 => Dtype::Int8,
+        }
+    }
 }
 
 /// How a model is loaded.
@@ -41,6 +74,10 @@ pub struct ModelOptions {
     pub revision: Option<String>,
     /// Which form of the operations runs.
     pub engine: Engine,
+    /// What dense layers run in; the registry's, or else f32, where `None`. Candle's form is f32.
+    pub dtype: Option<DtypeChoice>,
+    /// Instruction set of the fast form.
+    pub isa: Isa,
     /// Tokens of one forward pass; a longer sequence runs alone.
     pub max_batch_tokens: usize,
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
@@ -57,6 +94,8 @@ impl Default for ModelOptions {
             registry: None,
             revision: None,
             engine: Engine::Native,
+            dtype: None,
+            isa: Isa::detect(),
             max_batch_tokens: 2_048,
             kind: None,
         }
@@ -105,7 +144,9 @@ impl Model {
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
         let network = match options.engine {
             Engine::Native => {
-                Form::Cpu(Box::new(Network::load(CpuExec::new(), &folder, &family, &modules)?))
+                let dtype = options.dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa);
+                let exec = CpuExec::with(options.isa, dtype);
+                Form::Cpu(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }
             Engine::Candle => {
                 let exec = CandleExec::new(candle_core::Device::Cpu);
@@ -298,37 +339,61 @@ impl Model {
     ) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
         jobs.iter().try_for_each(|job| self.check_output(job.output))?;
         let work = Work::new(jobs)?;
+        let batches = plan_batches(&work.lengths, self.batch_tokens(&work.lengths));
+        let run = |batch: &Vec<usize>| self.run_batch(network, jobs, &work, batch);
+        let rows: Vec<Vec<(Read, Vec<f32>)>> = if rayon::current_num_threads() == 1 {
+            batches.iter().map(run).collect::<Result<_, _>>()?
+        } else {
+            // Within the pool, so that what each batch splits further is not handed over again.
+            rayon::scope(|_| batches.par_iter().map(run).collect::<Result<_, _>>())?
+        };
         let mut results: Vec<Vec<f32>> =
             jobs.iter().map(|job| vec![0.0; job.spans.len() * self.columns(job.output)]).collect();
-        for batch in plan_batches(&work.lengths, self.max_batch_tokens) {
-            let (packed, mut reads) = work.gather(jobs, &batch);
-            let hidden = network.hidden(&packed)?;
-            while let Some(first) = reads.first() {
-                let output = jobs[first.job].output;
-                let (now, later) =
-                    reads.into_iter().partition(|read| jobs[read.job].output == output);
-                reads = later;
-                let now: Vec<Read> = now;
-                let spans: Vec<Span> = now.iter().map(|read| read.span).collect();
-                let cu_seqlens = &packed.cu_seqlens;
-                let rows = match output {
-                    Output::Embeddings { .. } | Output::Scores => {
-                        let finish = self.finish(self.columns(output));
-                        network.pooled(&hidden, cu_seqlens, &spans, finish)?
-                    }
-                    Output::States => network.states(&hidden, cu_seqlens, &spans)?,
-                    Output::MaxLogits => network.max_logits(&hidden, cu_seqlens, &spans)?,
-                };
-                let columns = self.columns(output);
-                for (read, row) in now.iter().zip(rows.chunks_exact(columns)) {
-                    results[read.job][read.row * columns..][..columns].copy_from_slice(row);
-                }
-            }
+        for (read, row) in rows.iter().flatten() {
+            results[read.job][read.row * row.len()..][..row.len()].copy_from_slice(row);
         }
         let finite = |rows: Vec<f32>| {
             if rows.iter().all(|x| x.is_finite()) { Ok(rows) } else { Err(Error::OutputNotFinite) }
         };
         Ok(results.into_iter().map(finite).collect())
+    }
+
+    /// Tokens of a batch: enough for the kernels, few enough for the caches, a share for each thread.
+    fn batch_tokens(&self, lengths: &[usize]) -> usize {
+        let share = lengths.iter().sum::<usize>().div_ceil(rayon::current_num_threads());
+        share.clamp(MIN_BATCH_TOKENS, MAX_BATCH_TOKENS).min(self.max_batch_tokens)
+    }
+
+    /// Runs sequences of `jobs` together: what each of them is read for.
+    fn run_batch<E: Exec>(
+        &self,
+        network: &Network<E>,
+        jobs: &[&Job],
+        work: &Work,
+        batch: &[usize],
+    ) -> Result<Vec<(Read, Vec<f32>)>, Error> {
+        let (packed, mut reads) = work.gather(jobs, batch);
+        let hidden = network.hidden(&packed)?;
+        let mut results = Vec::with_capacity(reads.len());
+        while let Some(first) = reads.first() {
+            let output = jobs[first.job].output;
+            let (now, later) = reads.into_iter().partition(|read| jobs[read.job].output == output);
+            reads = later;
+            let now: Vec<Read> = now;
+            let spans: Vec<Span> = now.iter().map(|read| read.span).collect();
+            let cu_seqlens = &packed.cu_seqlens;
+            let columns = self.columns(output);
+            let rows = match output {
+                Output::Embeddings { .. } | Output::Scores => {
+                    network.pooled(&hidden, cu_seqlens, &spans, self.finish(columns))?
+                }
+                Output::States => network.states(&hidden, cu_seqlens, &spans)?,
+                Output::MaxLogits => network.max_logits(&hidden, cu_seqlens, &spans)?,
+            };
+            let rows = rows.chunks_exact(columns).map(<[f32]>::to_vec);
+            results.extend(now.into_iter().zip(rows));
+        }
+        Ok(results)
     }
 
     fn columns(&self, output: Output) -> usize {

@@ -1,5 +1,6 @@
 //! Checkpoints: safetensors, memory-mapped, checked and widened to f32 while they are packed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -118,8 +119,9 @@ pub(super) struct Checkpoint<'a> {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// The tensor `name` as f32 row-major; it must have `shape` and hold finite values only.
-    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+    /// The tensor `name` as f32 row-major, the file's own bytes where they are that; it must have
+    /// `shape` and hold finite values only.
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'a, [f32]>, Error> {
         let Some((part, view)) = self.find(name) else {
             let path = self.parts.first().map(|part| part.path.clone()).unwrap_or_default();
             return Err(Error::Malformed { path, problem: format!("tensor `{name}` is missing") });
@@ -156,18 +158,27 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-impl Part<'_> {
-    fn widen(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
+impl<'a> Part<'a> {
+    fn widen(&self, name: &str, view: &TensorView<'a>) -> Result<Cow<'a, [f32]>, Error> {
         let data = view.data();
-        let (pairs, quads) = (data.as_chunks::<2>().0.iter(), data.as_chunks::<4>().0.iter());
-        match view.dtype() {
-            Dtype::F32 => Ok(quads.map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-            Dtype::F16 => Ok(pairs.map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()),
-            Dtype::BF16 => Ok(pairs.map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect()),
-            other => Err(self.malformed(format!(
-                "tensor `{name}` has dtype {other:?}, supported: F32, F16, BF16"
-            ))),
+        if view.dtype() == Dtype::F32
+            && cfg!(target_endian = "little")
+            && let Ok(values) = bytemuck::try_cast_slice(data)
+        {
+            return Ok(Cow::Borrowed(values));
         }
+        let (pairs, quads) = (data.as_chunks::<2>().0.iter(), data.as_chunks::<4>().0.iter());
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => quads.map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Dtype::F16 => pairs.map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+            Dtype::BF16 => pairs.map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
+            other => {
+                let problem =
+                    format!("tensor `{name}` has dtype {other:?}, supported: F32, F16, BF16");
+                return Err(self.malformed(problem));
+            }
+        };
+        Ok(Cow::Owned(values))
     }
 
     fn malformed(&self, problem: String) -> Error {

@@ -1,8 +1,8 @@
 //! The operations that only some families need, for both forms, against loops in f64.
 
 use chunkflow::compute::{
-    Attention, BiasWeights, DenseWeights, Exec, Mask, NormKind, NormWeights, Precision, RotaryWeights, Span,
-    TableWeights, Tokens,
+    Attention, BiasWeights, DenseWeights, Exec, Mask, NormKind, NormWeights, Precision,
+    RotaryWeights, Span, TableWeights, Tokens,
 };
 
 use crate::exec::{

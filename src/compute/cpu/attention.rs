@@ -1,7 +1,7 @@
 //! Variable-length attention over packed sequences, per block of queries and head.
 //!
 //! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
-//! in FlashAttention, arXiv 2205.14135), so that scores never leave the cache and memory is linear
+//! in `FlashAttention`, arXiv 2205.14135), so that scores never leave the cache and memory is linear
 //! in the sequence. Blocks are counted from the sequence's start: results do not depend on the
 //! batch.
 
@@ -11,7 +11,7 @@ use super::super::exec::{Error, check_len};
 use super::super::operands::{Attention, BiasWeights};
 use super::Context;
 use super::arena::Block;
-use super::buffer::{Buffer, Rows};
+use super::buffer::{Buffer, Rows, join};
 use super::math::exp;
 use super::simd::{Op, Simd};
 use super::tile::{F32Words, Product, with_rows};
@@ -118,9 +118,8 @@ impl Layer<'_> {
             }
             ends => {
                 let middle = ends / 2;
-                let (left, right) =
-                    rows.split_at((cu_seqlens[middle] - cu_seqlens[0]) as usize);
-                let (left, right) = rayon::join(
+                let (left, right) = rows.split_at((cu_seqlens[middle] - cu_seqlens[0]) as usize);
+                let (left, right) = join(
                     || self.sequences(&cu_seqlens[..=middle], left),
                     || self.sequences(&cu_seqlens[middle..], right),
                 );
@@ -133,17 +132,17 @@ impl Layer<'_> {
     fn queries(&self, sequence: Range<usize>, mut rows: Rows<'_>) {
         let (cols, in_cols) = (rows.cols, self.attention.qkv_dim());
         let first_query = rows.first - sequence.start;
-        let mut room = rows.f32.is_none().then(|| self.context.arena.take(rows.rows * cols));
+        let mut room = rows.f32.is_none().then(|| self.context.arena.take(rows.len * cols));
         let output = match &mut room {
             Some(room) => &mut room[..],
             None => rows.f32.as_deref_mut().unwrap_or_default(),
         };
         let isa = self.context.isa;
         let scratch = &mut Scratch::take(self.context, self.attention.head_dim);
-        for head in 0..self.attention.heads {
+        for index in 0..self.attention.heads {
             let qkv = &self.qkv[sequence.start * in_cols..sequence.end * in_cols];
             let Self { attention, bias, .. } = *self;
-            isa.run(Head { qkv, attention, bias, head, first_query, scratch, output });
+            isa.run(Head { qkv, attention, bias, index, first_query, scratch, output });
         }
         if let Some(narrow) = &mut rows.narrow {
             narrow.write(isa, output, cols);
@@ -184,7 +183,7 @@ struct Head<'a> {
     qkv: &'a [f32],
     attention: &'a Attention,
     bias: Option<&'a Bias>,
-    head: usize,
+    index: usize,
     first_query: usize,
     scratch: &'a mut Scratch,
     /// The block's rows of the output, `[queries, heads * head_dim]`.
@@ -226,7 +225,7 @@ impl Head<'_> {
     fn pack<S: Simd>(&mut self, simd: S, block: Range<usize>) {
         let Attention { heads, kv_heads, head_dim, .. } = *self.attention;
         let (cols, width) = (self.attention.qkv_dim(), 2 * S::LANES);
-        let kv_head = self.attention.kv_head(self.head);
+        let kv_head = self.attention.kv_head(self.index);
         let key_column = (heads + kv_head) * head_dim;
         let value_column = (heads + kv_heads + kv_head) * head_dim;
         let scratch = &mut *self.scratch;
@@ -260,7 +259,7 @@ impl Head<'_> {
         let (cols, width) = (self.attention.qkv_dim(), 2 * S::LANES);
         let row = self.first_query + first;
         let queries = &self.qkv[row * cols..(row + ROWS) * cols];
-        let queries = queries[self.head * head_dim..].as_ptr().cast::<u32>();
+        let queries = queries[self.index * head_dim..].as_ptr().cast::<u32>();
         let Scratch { keys: packed, scores, .. } = &mut *self.scratch;
         for (index, panel) in packed.words().chunks_exact(width * head_dim).enumerate() {
             if index * width >= keys {
@@ -309,8 +308,10 @@ impl Head<'_> {
             }
             let mut scale = scale;
             if let Some(bias) = self.bias {
-                scores.iter_mut().for_each(|score| *score *= scale);
-                bias.add(self.head, place, block.start, &mut scores[..to]);
+                for score in scores.iter_mut() {
+                    *score *= scale;
+                }
+                bias.add(self.index, place, block.start, &mut scores[..to]);
                 scores[..from].fill(f32::NEG_INFINITY);
                 scale = 1.0;
             }
@@ -330,7 +331,7 @@ impl Head<'_> {
             sums[query] = sums[query] * before + simd.sum(sum);
             largest[query] = highest;
             if before < 1.0 && block.start > first_key {
-                let columns = query * heads * head_dim + self.head * head_dim;
+                let columns = query * heads * head_dim + self.index * head_dim;
                 for x in &mut self.output[columns..columns + head_dim] {
                     *x *= before;
                 }
@@ -361,14 +362,11 @@ impl Head<'_> {
                 F32Words::accumulate::<ROWS>(simd, scores, BLOCK_KEYS, panel, block.len())
             };
             for (row, sums) in sums.into_iter().enumerate() {
-                let start = (first + row) * cols + self.head * head_dim;
+                let start = (first + row) * cols + self.index * head_dim;
                 let to = &mut self.output[start + dims.start..start + dims.end];
                 for (to, sum) in to.chunks_mut(S::LANES).zip(sums) {
-                    let before = if block.start == first_key {
-                        simd.splat(0.0)
-                    } else {
-                        simd.load_head(to)
-                    };
+                    let before =
+                        if block.start == first_key { simd.splat(0.0) } else { simd.load_head(to) };
                     simd.store_head(to, simd.add(before, sum));
                 }
             }
@@ -380,7 +378,7 @@ impl Head<'_> {
     fn divide<S: Simd>(&mut self, simd: S, queries: usize) {
         let Attention { heads, head_dim, .. } = *self.attention;
         for query in 0..queries {
-            let start = (query * heads + self.head) * head_dim;
+            let start = (query * heads + self.index) * head_dim;
             let factor = simd.splat(1.0 / self.scratch.sums[query]);
             for x in self.output[start..start + head_dim].chunks_mut(S::LANES) {
                 simd.store_head(x, simd.mul(simd.load_head(x), factor));

@@ -73,7 +73,7 @@ impl Buffer {
     pub(super) fn rows_mut(&mut self) -> Rows<'_> {
         Rows {
             first: 0,
-            rows: self.rows,
+            len: self.rows,
             cols: self.cols,
             f32: self.f32.as_deref_mut(),
             narrow: self.narrow.as_mut().map(Narrow::rows_mut),
@@ -133,26 +133,35 @@ impl Narrow {
     }
 }
 
+/// Both, in parallel where the pool has threads for it: one of a single thread would only hand
+/// them over.
+pub(super) fn join<A: Send, B: Send>(
+    a: impl FnOnce() -> A + Send,
+    b: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if rayon::current_num_threads() == 1 { (a(), b()) } else { rayon::join(a, b) }
+}
+
 /// Rows of a buffer to write, from row `first` on.
 pub(super) struct Rows<'a> {
     pub(super) first: usize,
-    pub(super) rows: usize,
+    pub(super) len: usize,
     pub(super) cols: usize,
     /// `[rows, cols]`; none where the buffer has only narrow rows.
     pub(super) f32: Option<&'a mut [f32]>,
     pub(super) narrow: Option<NarrowRows<'a>>,
 }
 
-impl<'a> Rows<'a> {
+impl Rows<'_> {
     /// The first `rows` and the rest.
     pub(super) fn split_at(self, rows: usize) -> (Self, Self) {
         let Self { first, cols, .. } = self;
         let (f32, f32_rest) = self.f32.map(|f32| f32.split_at_mut(rows * cols)).unzip();
         let (narrow, narrow_rest) = self.narrow.map(|narrow| narrow.split_at(rows, cols)).unzip();
-        let rest = self.rows - rows;
+        let rest = self.len - rows;
         (
-            Self { first, rows, cols, f32, narrow },
-            Self { first: first + rows, rows: rest, cols, f32: f32_rest, narrow: narrow_rest },
+            Self { first, len: rows, cols, f32, narrow },
+            Self { first: first + rows, len: rest, cols, f32: f32_rest, narrow: narrow_rest },
         )
     }
 
@@ -176,13 +185,13 @@ impl<'a> Rows<'a> {
     where
         W: Fn(Rows<'_>) -> Result<(), Error> + Sync,
     {
-        let blocks = self.rows.div_ceil(block);
+        let blocks = self.len.div_ceil(block);
         if blocks <= 1 {
-            return if self.rows == 0 { Ok(()) } else { work(self) };
+            return if self.len == 0 { Ok(()) } else { work(self) };
         }
         let (left, right) = self.split_at(blocks / 2 * block);
         let (left, right) =
-            rayon::join(|| left.for_each_block(block, work), || right.for_each_block(block, work));
+            join(|| left.for_each_block(block, work), || right.for_each_block(block, work));
         left.and(right)
     }
 }
@@ -201,7 +210,7 @@ mod tests {
             buffer.rows_mut().f32.unwrap().fill(0.0);
             let work = |rows: super::Rows<'_>| {
                 let narrow = rows.narrow.unwrap();
-                assert_eq!((narrow.words.len(), narrow.scales.len()), (rows.rows, rows.rows));
+                assert_eq!((narrow.words.len(), narrow.scales.len()), (rows.len, rows.len));
                 for (index, row) in rows.f32.unwrap().chunks_exact_mut(3).enumerate() {
                     row[0] += (rows.first + index) as f32 + 1.0;
                 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::exec::{Error, check_len};
 use super::super::operands::{Activation, DenseWeights, Dtype, Epilogue, Span};
 use super::Context;
-use super::buffer::{Buffer, Operand, Rows};
+use super::buffer::{Buffer, Operand, Rows, join};
 use super::math::activate;
 use super::narrow::Format;
 use super::packed::{Packed, Words};
@@ -25,11 +25,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub(super) fn pack(
-        isa: Isa,
-        dtype: Dtype,
-        parts: &[DenseWeights<'_>],
-    ) -> Result<Self, Error> {
+    pub(super) fn pack(isa: Isa, dtype: Dtype, parts: &[DenseWeights<'_>]) -> Result<Self, Error> {
         Ok(Self { packed: Packed::new(isa, dtype, parts)? })
     }
 }
@@ -63,8 +59,8 @@ pub(super) fn linear(
     let mut output = Buffer::take_only(&context.arena, rows, cols, format);
     let block = rows_of(OUTPUT_BYTES, packed.out_features);
     output.rows_mut().for_each_block(block, &|rows: Rows<'_>| {
-        let mut whole = context.arena.take(rows.rows * packed.out_features);
-        product.rows(rows.first..rows.first + rows.rows).run(context, &mut whole);
+        let mut whole = context.arena.take(rows.len * packed.out_features);
+        product.rows(rows.first..rows.first + rows.len).run(context, &mut whole);
         context.isa.run(Compress { whole: &mut whole, epilogue, rows });
         Ok(())
     })?;
@@ -173,7 +169,7 @@ impl<'a> Multiply<'a> {
             };
             // SAFETY: no further than the rows that `output` has.
             let rest = Output(unsafe { output.0.add(skipped * left.packed.out_features) });
-            rayon::join(
+            join(
                 || left.split(context, output, ways / 2),
                 || right.split(context, rest, ways - ways / 2),
             );
@@ -267,11 +263,12 @@ impl Tile {
         sums: &[[P::Sum; 2]; ROWS],
     ) {
         let start = self.columns.start;
-        // SAFETY: all three are as long as the panels are wide.
         let [bias, scale] = [&packed.bias, &packed.scales]
             .map(|values| [0, S::LANES].map(|at| simd.load_head(&values[start + at..])));
-        let offset = [0, S::LANES].map(|at| unsafe {
-            simd.load_i32(packed.offsets[start + at..][..S::LANES].as_ptr())
+        let offset = [0, S::LANES].map(|at| {
+            let offsets = &packed.offsets[start + at..][..S::LANES];
+            // SAFETY: as many as a vector has lanes.
+            unsafe { simd.load_i32(offsets.as_ptr()) }
         });
         for (row, sums) in sums.iter().enumerate() {
             let mut values = bias;
@@ -330,7 +327,7 @@ impl Op for Compress<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { whole, epilogue, mut rows } = self;
-        let (cols, wide) = (rows.cols, whole.len() / rows.rows.max(1));
+        let (cols, wide) = (rows.cols, whole.len() / rows.len.max(1));
         for (index, row) in whole.chunks_exact_mut(wide.max(1)).enumerate() {
             let (kept, up) = row.split_at_mut(cols);
             if let Epilogue::Gate(activation) = epilogue {

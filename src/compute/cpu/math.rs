@@ -26,7 +26,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     }
     let e_to_r = simd.add(simd.mul_add(simd.mul(r, r), sum, r), constant(1.0));
     let power = simd.shl::<23>(simd.add_i32(exponent, simd.splat_i32(127)));
-    let result = simd.mul(e_to_r, simd.from_bits(power));
+    let result = simd.mul(e_to_r, simd.as_f32(power));
     simd.select_lt(x, constant(LOWEST), constant(0.0), result)
 }
 
@@ -45,8 +45,8 @@ pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::F32) -> S
 /// `x * Phi(x)`, within `1.2e-7 * |x|`.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, normal: &Normal, x: S::F32) -> S::F32 {
-    let sign = simd.and(simd.to_bits(x), simd.splat_i32(i32::MIN));
-    let magnitude = simd.from_bits(simd.and(simd.to_bits(x), simd.splat_i32(i32::MAX)));
+    let sign = simd.and(simd.as_i32(x), simd.splat_i32(i32::MIN));
+    let magnitude = simd.as_f32(simd.and(simd.as_i32(x), simd.splat_i32(i32::MAX)));
     let (scale, half) = (simd.splat(Normal::PIECES_PER_UNIT), simd.splat(-0.5));
     let place = simd.mul_add(magnitude, scale, half);
     let place = simd.min(simd.splat(Normal::LAST_PLACE), place);
@@ -57,7 +57,7 @@ pub(super) fn gelu<S: Simd>(simd: S, normal: &Normal, x: S::F32) -> S::F32 {
     for coefficients in rest {
         sum = simd.mul_add(sum, t, simd.lookup(coefficients, piece));
     }
-    let signed = simd.from_bits(simd.or(simd.to_bits(sum), sign));
+    let signed = simd.as_f32(simd.or(simd.as_i32(sum), sign));
     simd.mul(x, simd.add(signed, simd.splat(0.5)))
 }
 
@@ -66,11 +66,7 @@ pub(super) fn gelu<S: Simd>(simd: S, normal: &Normal, x: S::F32) -> S::F32 {
 fn gelu_tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // (1 + tanh u) / 2 is 1 / (1 + e^(-2u)).
     let factor = -2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
-    let cubic = simd.mul_add(
-        simd.mul(x, x),
-        simd.splat(0.044_715 * factor),
-        simd.splat(factor),
-    );
+    let cubic = simd.mul_add(simd.mul(x, x), simd.splat(0.044_715 * factor), simd.splat(factor));
     let e = exp(simd, simd.mul(x, cubic));
     simd.mul(x, simd.recip(simd.add(simd.splat(1.0), e)))
 }
@@ -85,14 +81,14 @@ fn silu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// Hyperbolic tangent within 3 ULP.
 #[inline(always)]
 fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let sign = simd.and(simd.to_bits(x), simd.splat_i32(i32::MIN));
-    let magnitude = simd.from_bits(simd.and(simd.to_bits(x), simd.splat_i32(i32::MAX)));
+    let sign = simd.and(simd.as_i32(x), simd.splat_i32(i32::MIN));
+    let magnitude = simd.as_f32(simd.and(simd.as_i32(x), simd.splat_i32(i32::MAX)));
     let e = exp(simd, simd.add(magnitude, magnitude));
     let quotient = simd.div(simd.splat(-2.0), simd.add(e, simd.splat(1.0)));
-    let large = simd.from_bits(simd.or(simd.to_bits(simd.add(quotient, simd.splat(1.0))), sign));
+    let large = simd.as_f32(simd.or(simd.as_i32(simd.add(quotient, simd.splat(1.0))), sign));
     let square = simd.mul(x, x);
     let mut sum = simd.splat(-5.704_988_7e-3);
-    for coefficient in [2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82] {
+    for coefficient in [2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8] {
         sum = simd.mul_add(sum, square, simd.splat(coefficient));
     }
     let small = simd.mul_add(simd.mul(sum, square), x, x);
@@ -103,8 +99,11 @@ fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// sixteen pieces of polynomials of degree five, as a vector looks sixteen values up at once.
 pub(super) struct Normal {
     /// `[degree 5 down to 0][piece]`, in `t` from -1/2 to 1/2 across a piece.
-    coefficients: [[f32; 16]; 6],
+    coefficients: [[f32; PIECES]; 6],
 }
+
+/// As many as a vector looks up at once.
+const PIECES: usize = 16;
 
 static NORMAL: LazyLock<Normal> = LazyLock::new(Normal::new);
 
@@ -114,19 +113,17 @@ impl Normal {
 
     /// Interpolates at Chebyshev's nodes, which comes within 2e-8.
     fn new() -> Self {
-        let mut coefficients = [[0.0; 16]; 6];
-        for piece in 0..16 {
+        let polynomials: [[f64; 6]; PIECES] = std::array::from_fn(|piece| {
             let nodes: [f64; 6] = std::array::from_fn(|i| {
                 0.5 * ((2 * i + 1) as f64 * std::f64::consts::PI / 12.0).cos()
             });
-            let value = |t: f64| {
-                half_normal((piece as f64 + 0.5 + t) / f64::from(Self::PIECES_PER_UNIT))
-            };
-            let polynomial = interpolate(nodes, nodes.map(value));
-            for (degree, coefficient) in polynomial.into_iter().enumerate() {
-                coefficients[5 - degree][piece] = coefficient as f32;
-            }
-        }
+            let value =
+                |t: f64| half_normal((piece as f64 + 0.5 + t) / f64::from(Self::PIECES_PER_UNIT));
+            interpolate(nodes, nodes.map(value))
+        });
+        let coefficient = |degree: usize, piece: usize| polynomials[piece][degree] as f32;
+        let coefficients =
+            std::array::from_fn(|place| std::array::from_fn(|piece| coefficient(5 - place, piece)));
         Self { coefficients }
     }
 }
@@ -147,8 +144,7 @@ fn half_normal(x: f64) -> f64 {
 fn interpolate(nodes: [f64; 6], mut differences: [f64; 6]) -> [f64; 6] {
     for order in 1..6 {
         for i in (order..6).rev() {
-            differences[i] =
-                (differences[i] - differences[i - 1]) / (nodes[i] - nodes[i - order]);
+            differences[i] = (differences[i] - differences[i - 1]) / (nodes[i] - nodes[i - order]);
         }
     }
     let mut polynomial = [0.0; 6];

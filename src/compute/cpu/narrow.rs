@@ -108,16 +108,16 @@ fn write_bf16<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) {
 /// The upper half of the nearest bf16, ties to even, in the lower half of every lane.
 #[inline(always)]
 fn bf16<S: Simd>(simd: S, x: S::F32) -> S::I32 {
-    let bits = simd.to_bits(x);
+    let bits = simd.as_i32(x);
     let odd = simd.and(simd.shr::<16>(bits), simd.splat_i32(1));
     let rounded = simd.add_i32(bits, simd.add_i32(odd, simd.splat_i32(0x7fff)));
     // Rounding would make infinity of a NaN whose payload is low; its quiet bit is set instead.
-    let magnitude = simd.from_bits(simd.and(bits, simd.splat_i32(i32::MAX)));
+    let magnitude = simd.as_f32(simd.and(bits, simd.splat_i32(i32::MAX)));
     let quiet = simd.or(bits, simd.splat_i32(0x40_0000));
     let at_most = simd.splat(f32::INFINITY);
-    let finite = simd.select_lt(magnitude, at_most, simd.from_bits(rounded), simd.from_bits(quiet));
+    let finite = simd.select_lt(magnitude, at_most, simd.as_f32(rounded), simd.as_f32(quiet));
     let infinite = simd.select_lt(simd.splat(f32::MAX), magnitude, x, finite);
-    simd.shr::<16>(simd.to_bits(infinite))
+    simd.shr::<16>(simd.as_i32(infinite))
 }
 
 /// Writes the bytes of a row and gives its scale; NaN where a value is not finite, so that it
@@ -129,7 +129,7 @@ fn write_u8<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) -> f32 {
     let mut checked = simd.splat(0.0);
     for x in row.chunks(S::LANES) {
         let x = simd.load_head(x);
-        largest = simd.max(simd.from_bits(simd.and(simd.to_bits(x), mask)), largest);
+        largest = simd.max(simd.as_f32(simd.and(simd.as_i32(x), mask)), largest);
         // 0 * x is NaN for NaN and infinities alone.
         checked = simd.mul_add(x, simd.splat(0.0), checked);
     }

@@ -155,7 +155,7 @@ impl Op for Embed<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) -> Result<(), Error> {
         let Self { tables, norm, tokens, mut rows } = self;
-        for index in 0..rows.rows {
+        for index in 0..rows.len {
             let [word, token_type, position] = tables.rows(tokens, rows.first + index)?;
             let row = rows.row(index);
             row.copy_from_slice(word);
@@ -239,7 +239,7 @@ impl Op for Apply<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) -> Result<(), Error> {
         let Self { sum, norm, mut rows } = self;
-        for index in 0..rows.rows {
+        for index in 0..rows.len {
             let start = (rows.first + index) * rows.cols;
             let other = start..start + rows.cols;
             let row = rows.row(index);
@@ -267,7 +267,7 @@ impl Op for Accumulate<'_, '_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { addend, rows } = self;
         let start = rows.first * rows.cols;
-        add(simd, rows.f32.unwrap_or_default(), &addend[start..start + rows.rows * rows.cols]);
+        add(simd, rows.f32.unwrap_or_default(), &addend[start..start + rows.len * rows.cols]);
     }
 }
 

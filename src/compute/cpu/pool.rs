@@ -66,8 +66,7 @@ pub(super) fn finish(context: &Context, rows: &Buffer, finish: Finish) -> Result
     let mut output = Vec::with_capacity(rows.rows() * dims);
     for row in rows.f32()?.chunks_exact(rows.cols()) {
         let kept = &row[..dims];
-        let norm =
-            if normalize { context.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
+        let norm = if normalize { context.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
         output.extend(kept.iter().map(|x| x / norm.max(MIN_NORM)));
     }
     Ok(output)

@@ -70,7 +70,7 @@ impl Op for Rotate<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) -> Result<(), Error> {
         let Attention { heads, kv_heads, head_dim, .. } = *self.attention;
-        for index in 0..self.rows.rows {
+        for index in 0..self.rows.len {
             let (cos, sin) = self.rotary.at(self.positions[self.rows.first + index])?;
             let rotated = &mut self.rows.row(index)[..(heads + kv_heads) * head_dim];
             for (index, head) in rotated.chunks_exact_mut(head_dim).enumerate() {

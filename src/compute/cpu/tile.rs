@@ -30,13 +30,7 @@ pub(super) trait Product<S: Simd> {
     ) -> [[Self::Sum; 2]; ROWS];
 
     /// What a sum stands for, plus `bias`: `(sum + offset) * scale` where there is a scale.
-    fn value(
-        simd: S,
-        sum: Self::Sum,
-        scale: S::F32,
-        offset: S::I32,
-        bias: S::F32,
-    ) -> S::F32;
+    fn value(simd: S, sum: Self::Sum, scale: S::F32, offset: S::I32, bias: S::F32) -> S::F32;
 }
 
 /// A word is an f32.
@@ -80,7 +74,7 @@ impl<S: Simd> Product<S> for F32Words {
         panel: *const u32,
         depth: usize,
     ) -> [[S::F32; 2]; ROWS] {
-        let dot = |sum, a, b| simd.mul_add(simd.from_bits(a), simd.from_bits(b), sum);
+        let dot = |sum, a, b| simd.mul_add(simd.as_f32(a), simd.as_f32(b), sum);
         accumulate!(simd, simd.splat(0.0), dot, a, stride, panel, depth)
     }
 
@@ -153,11 +147,10 @@ impl<S: Simd> Product<S> for WideBf16Words {
                 let b = panel.add(term / 2 * 2 * S::LANES);
                 let [first, second] = [simd.load_i32(b), simd.load_i32(b.add(S::LANES))];
                 let widen = |x| if term % 2 == 0 { simd.shl::<16>(x) } else { simd.and(x, high) };
-                let (first, second) =
-                    (simd.from_bits(widen(first)), simd.from_bits(widen(second)));
+                let (first, second) = (simd.as_f32(widen(first)), simd.as_f32(widen(second)));
                 prefetch(simd, b);
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = simd.from_bits(simd.splat_i32(*a.add(row * stride + term) as i32));
+                    let x = simd.as_f32(simd.splat_i32(*a.add(row * stride + term) as i32));
                     sums[0] = simd.mul_add(x, first, sums[0]);
                     sums[1] = simd.mul_add(x, second, sums[1]);
                 }

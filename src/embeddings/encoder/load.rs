@@ -153,7 +153,7 @@ impl<E: Exec> Loader<'_, E> {
         let hidden = spec.hidden;
         let mut word = self.checkpoint.tensor(names.word, &[spec.vocabulary, hidden])?;
         if spec.embedding.scale.to_bits() != 1.0_f32.to_bits() {
-            for x in &mut word {
+            for x in word.to_mut() {
                 *x *= spec.embedding.scale;
             }
         }
@@ -224,8 +224,8 @@ impl<E: Exec> Loader<'_, E> {
     pub(super) fn norm(&self, name: &str, columns: usize) -> Result<E::Norm, Error> {
         let NormSpec { kind, eps, bias, offset, .. } = *self.norms;
         let mut weight = self.checkpoint.tensor(&weight_of(name), &[columns])?;
-        for x in &mut weight {
-            *x += offset;
+        if offset != 0.0 {
+            weight.to_mut().iter_mut().for_each(|x| *x += offset);
         }
         let bias = bias.then(|| self.checkpoint.tensor(&bias_of(name), &[columns])).transpose()?;
         let weights = NormWeights { kind, weight: &weight, bias: bias.as_deref(), eps };

@@ -1,5 +1,6 @@
 //! AVX2 with FMA: eight lanes; with and without the instruction for i8 products (AVX-VNNI).
 
+#[expect(clippy::wildcard_imports, reason = "the names of sixty intrinsics say nothing here")]
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, dot_bf16_widened};
@@ -86,10 +87,8 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         // SAFETY: the caller's promise.
         unsafe {
             let low = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
-            let packed = _mm_packus_epi32(
-                _mm256_castsi256_si128(low),
-                _mm256_extracti128_si256::<1>(low),
-            );
+            let packed =
+                _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256::<1>(low));
             _mm_storeu_si128(to.cast(), packed);
         }
     }
@@ -163,12 +162,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    fn to_bits(self, x: __m256) -> __m256i {
+    fn as_i32(self, x: __m256) -> __m256i {
         intrinsic!(_mm256_castps_si256(x))
     }
 
     #[inline(always)]
-    fn from_bits(self, x: __m256i) -> __m256 {
+    fn as_f32(self, x: __m256i) -> __m256 {
         intrinsic!(_mm256_castsi256_ps(x))
     }
 

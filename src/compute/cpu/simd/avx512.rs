@@ -1,5 +1,6 @@
 //! AVX-512: sixteen lanes; with and without the instructions for i8 (VNNI) and bf16 products.
 
+#[expect(clippy::wildcard_imports, reason = "the names of sixty intrinsics say nothing here")]
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, dot_bf16_widened};
@@ -151,12 +152,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
-    fn to_bits(self, x: __m512) -> __m512i {
+    fn as_i32(self, x: __m512) -> __m512i {
         intrinsic!(_mm512_castps_si512(x))
     }
 
     #[inline(always)]
-    fn from_bits(self, x: __m512i) -> __m512 {
+    fn as_f32(self, x: __m512i) -> __m512 {
         intrinsic!(_mm512_castsi512_ps(x))
     }
 
@@ -204,7 +205,10 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     fn dot_bf16(self, sum: __m512, a: __m512i, b: __m512i) -> __m512 {
         if BF16 {
             // SAFETY: as above; the types are the same 64 bytes.
-            unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute(a), std::mem::transmute(b)) }
+            unsafe {
+                let [a, b] = [a, b].map(|x| std::mem::transmute::<__m512i, __m512bh>(x));
+                _mm512_dpbf16_ps(sum, a, b)
+            }
         } else {
             dot_bf16_widened(self, sum, a, b)
         }

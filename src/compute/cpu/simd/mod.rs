@@ -75,8 +75,8 @@ pub(super) trait Simd: Copy {
     /// The largest lane.
     fn max_lane(self, x: Self::F32) -> f32;
 
-    fn to_bits(self, x: Self::F32) -> Self::I32;
-    fn from_bits(self, x: Self::I32) -> Self::F32;
+    fn as_i32(self, x: Self::F32) -> Self::I32;
+    fn as_f32(self, x: Self::I32) -> Self::F32;
     /// To the nearest integer, ties to even; `x` is within i32.
     fn round(self, x: Self::F32) -> Self::I32;
     fn to_f32(self, x: Self::I32) -> Self::F32;
@@ -134,8 +134,8 @@ pub(super) const MAX_LANES: usize = 16;
 #[inline(always)]
 fn dot_bf16_widened<S: Simd>(simd: S, sum: S::F32, a: S::I32, b: S::I32) -> S::F32 {
     let high = simd.splat_i32(0xffff_0000_u32 as i32);
-    let [a0, b0] = [simd.from_bits(simd.shl::<16>(a)), simd.from_bits(simd.shl::<16>(b))];
-    let [a1, b1] = [simd.from_bits(simd.and(a, high)), simd.from_bits(simd.and(b, high))];
+    let [a0, b0] = [simd.as_f32(simd.shl::<16>(a)), simd.as_f32(simd.shl::<16>(b))];
+    let [a1, b1] = [simd.as_f32(simd.and(a, high)), simd.as_f32(simd.and(b, high))];
     simd.mul_add(a1, b1, simd.mul_add(a0, b0, sum))
 }
 

@@ -123,12 +123,12 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn to_bits(self, x: F) -> I {
+    fn as_i32(self, x: F) -> I {
         x.map(|x| x.to_bits() as i32)
     }
 
     #[inline(always)]
-    fn from_bits(self, x: I) -> F {
+    fn as_f32(self, x: I) -> F {
         x.map(|x| f32::from_bits(x as u32))
     }
 
