@@ -98,6 +98,7 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         E::Tokenizer(_)
         | E::UnknownPrompt { .. }
         | E::PromptTooLong { .. }
+        | E::TokenBeyondTable { .. }
         | E::Dimensions { .. }
         | E::WrongKind { .. }
         | E::Labels { .. } => ErrorKind::Input,

@@ -35,6 +35,11 @@ impl ConfigFile {
         self.get(field).is_some()
     }
 
+    /// Whether `field` is there and null.
+    pub(super) fn is_null(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(Value::is_null)
+    }
+
     pub(super) fn unsupported(&self, field: &'static str, supported: &str) -> Error {
         let value = self.get(field).map_or("missing".to_owned(), Value::to_string);
         let (path, supported) = (self.path.clone(), supported.to_owned());

@@ -95,6 +95,16 @@ pub enum Error {
     /// The tokenizer refused its file or a text.
     #[error("tokenizer failed: {0}")]
     Tokenizer(String),
+    /// A text with a token that the model has no vector for.
+    #[error("the text holds `{token}`, token {id}, but the model has vectors for {limit} tokens")]
+    TokenBeyondTable {
+        /// The token.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the word table.
+        limit: usize,
+    },
     /// A prompt that the model does not define.
     #[error("unknown prompt `{name}`, this model has: {known}")]
     UnknownPrompt {

@@ -135,6 +135,7 @@ impl Model {
         let mut family = read_family(&config)?;
         let kind = options.kind.or(known.map(|spec| spec.kind));
         let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
+        family.heads.check(&config, modules.head)?;
         modules.fill(&folder, known)?;
         let limits = Limits::read(&folder, &family.spec, known)?;
         // Tables of positions need not reach beyond the longest sequence.

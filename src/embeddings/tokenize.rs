@@ -93,6 +93,8 @@ pub struct Tokenizer {
     prefix: Vec<u32>,
     suffix: Vec<u32>,
     max_tokens: usize,
+    /// Rows of the model's word table.
+    vocabulary: usize,
 }
 
 /// What the files beside `tokenizer.json` say of texts.
@@ -184,8 +186,10 @@ impl Tokenizer {
                 "has {entries} entries, config.json's vocab_size is {vocabulary}"
             )));
         }
-        let tokenizer = Self::parse(bytes, limits, malformed)?;
-        let largest = tokenizer.inner.get_vocab(true).into_values().max();
+        let tokenizer = Self::parse(bytes, vocabulary, limits, malformed)?;
+        // Added tokens may lie beyond the word table, as those of images do: they are refused
+        // where a text has them.
+        let largest = tokenizer.inner.get_vocab(false).into_values().max();
         match largest.filter(|&id| id as usize >= vocabulary) {
             None => Ok(tokenizer),
             Some(largest) => Err(malformed(format!(
@@ -196,6 +200,7 @@ impl Tokenizer {
 
     fn parse(
         bytes: Vec<u8>,
+        vocabulary: usize,
         limits: &Limits,
         malformed: impl Fn(String) -> Error,
     ) -> Result<Self, Error> {
@@ -220,7 +225,13 @@ impl Tokenizer {
         if prefix.len() + suffix.len() >= max_tokens {
             return Err(malformed(format!("special tokens fill all {max_tokens} tokens")));
         }
-        Ok(Self { inner, prefix, suffix, max_tokens })
+        let tokenizer = Self { inner, prefix, suffix, max_tokens, vocabulary };
+        let special = tokenizer.prefix.iter().chain(&tokenizer.suffix);
+        special
+            .copied()
+            .try_for_each(|id| tokenizer.check(id))
+            .map_err(|error| malformed(format!("special tokens cannot be used: {error}")))?;
+        Ok(tokenizer)
     }
 
     /// The longest sequence, special tokens included.
@@ -247,6 +258,7 @@ impl Tokenizer {
     /// When the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, Error> {
         let encoding = self.inner.encode(text, false).map_err(tokenizer_error)?;
+        self.check_all(encoding.get_ids())?;
         let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
         Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
     }
@@ -336,6 +348,7 @@ impl Tokenizer {
             pairs.par_iter().map(encode).collect::<Result<_, _>>().map_err(tokenizer_error)?;
         let mut texts = PackedTexts::default();
         for (seq, (pair, truncated)) in (0..).zip(encoded) {
+            self.check_all(pair.get_ids())?;
             let last = types.saturating_sub(1) as u32;
             let type_ids = pair.get_type_ids().iter().map(|&type_id| type_id.min(last));
             texts.packed.push_segments(pair.get_ids().iter().copied().zip(type_ids));
@@ -347,7 +360,21 @@ impl Tokenizer {
 
     fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
         let encoding = self.inner.encode_fast(text, false).map_err(tokenizer_error)?;
+        self.check_all(encoding.get_ids())?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    fn check_all(&self, ids: &[u32]) -> Result<(), Error> {
+        ids.iter().try_for_each(|&id| self.check(id))
+    }
+
+    /// Refuses a token that the model's word table has no row for.
+    fn check(&self, id: u32) -> Result<(), Error> {
+        if (id as usize) < self.vocabulary {
+            return Ok(());
+        }
+        let token = self.inner.id_to_token(id).unwrap_or_default();
+        Err(Error::TokenBeyondTable { token, id, limit: self.vocabulary })
     }
 }
 

@@ -1,6 +1,8 @@
 //! What stands on an encoder for other outputs than its own states: classifiers and masked-LM.
 
 use super::super::Error;
+use super::super::config_file::ConfigFile;
+use super::super::modules::HeadKind;
 use super::super::weights::Checkpoint;
 use super::Loader;
 use super::families::Family;
@@ -16,10 +18,27 @@ pub(in super::super) struct Heads {
     pub(super) masked_lm: &'static [HeadLayer],
     /// Names that the decoder may have. Its weights are the word table's where it has no own.
     pub(super) decoder: &'static [&'static str],
+    /// Refuses a config whose heads are other than these.
+    pub(super) check: fn(&ConfigFile) -> Result<(), Error>,
 }
 
 impl Heads {
-    pub(super) const NONE: Self = Self { classifier: &[], masked_lm: &[], decoder: &[] };
+    pub(super) const NONE: Self =
+        Self { classifier: &[], masked_lm: &[], decoder: &[], check: |_| Ok(()) };
+
+    /// Refuses a head that the family does not have.
+    pub(in super::super) fn check(&self, config: &ConfigFile, head: HeadKind) -> Result<(), Error> {
+        let layers = match head {
+            HeadKind::Dense => return Ok(()),
+            HeadKind::Classifier { .. } => self.classifier,
+            HeadKind::MaskedLm { .. } => self.masked_lm,
+        };
+        if layers.is_empty() {
+            let supported = "an encoder: this model_type has no such head here";
+            return Err(config.unsupported("architectures", supported));
+        }
+        (self.check)(config)
+    }
 }
 
 /// A layer of a head.

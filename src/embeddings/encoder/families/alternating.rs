@@ -1,8 +1,8 @@
 //! Layers that alternate between the whole text and a window, in the older and the newer keys.
 
-use serde_json::json;
-
-use super::super::spec::{Rotary, RotaryScaling};
+use super::super::spec::{LayerSpec, Rotary};
+use super::rotary;
+use crate::compute::Mask;
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
 
@@ -38,17 +38,30 @@ pub(super) fn rotaries(
     config: &ConfigFile,
     bases: [(&'static str, f32); 2],
 ) -> Result<[Rotary; 2], Error> {
-    let parameters = config.object("rope_parameters")?;
-    let read = |kind: &'static str, (key, default): (&'static str, f32)| {
-        let own = parameters.as_ref().map(|all| all.object(kind)).transpose()?.flatten();
-        let base = match own {
-            Some(own) => {
-                own.require("rope_type", &[json!("default")])?;
-                own.float_or("rope_theta", default)?
-            }
-            None => config.float_or(key, default)?,
-        };
-        Ok::<_, Error>(Rotary { base, scaling: RotaryScaling::None })
+    let [(global, global_default), (local, local_default)] = bases;
+    let Some(parameters) = config.object("rope_parameters")? else {
+        let base = config.float_or(global, global_default)?;
+        // An explicit null means that windows turn as the whole text does.
+        let local_default = if config.is_null(local) { base } else { local_default };
+        return Ok([base, config.float_or(local, local_default)?].map(rotary::plain));
     };
-    Ok([read("full_attention", bases[0])?, read("sliding_attention", bases[1])?])
+    let read = |kind, default| match parameters.object(kind)? {
+        Some(own) => rotary::read_parameters(&own, default),
+        None => {
+            let supported = "an object with full_attention and sliding_attention";
+            Err(config.unsupported("rope_parameters", supported))
+        }
+    };
+    Ok([read("full_attention", global_default)?, read("sliding_attention", local_default)?])
+}
+
+/// Layers of these kinds: the whole text, or keys at most `radius` positions away.
+pub(super) fn layers(kinds: Vec<bool>, rotaries: [Rotary; 2], radius: usize) -> Vec<LayerSpec> {
+    let [global, local] = rotaries;
+    let layer = |is_global| {
+        let (mask, rotary) =
+            if is_global { (Mask::Full, global) } else { (Mask::Local { radius }, local) };
+        LayerSpec { mask, rotary: Some(rotary) }
+    };
+    kinds.into_iter().map(layer).collect()
 }

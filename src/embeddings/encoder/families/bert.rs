@@ -45,6 +45,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "cls.predictions.transform.LayerNorm" },
     ],
     decoder: &["cls.predictions.decoder", "cls.predictions"],
+    check: |_| Ok(()),
 };
 
 /// What families call the same fields.

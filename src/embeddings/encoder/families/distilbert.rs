@@ -32,6 +32,7 @@ const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "vocab_layer_norm" },
     ],
     decoder: &["vocab_projector"],
+    check: |_| Ok(()),
 };
 
 const KEYS: Keys = Keys {

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::super::heads::Heads;
 use super::super::names::Names;
-use super::super::spec::{LayerSpec, NormPlacement};
+use super::super::spec::NormPlacement;
 use super::{Family, alternating, qwen3};
-use crate::compute::{Activation, Mask};
+use crate::compute::Activation;
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
 
@@ -33,16 +33,11 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     spec.norm.placement = NormPlacement::Sandwich;
 
     let pattern = config.size_or("_sliding_window_pattern", 6)?;
-    let local = Mask::Local { radius: config.size_or("sliding_window", 4_096)? / 2 };
+    let radius = config.size_or("sliding_window", 4_096)? / 2;
     let bases = [("rope_theta", 1_000_000.0), ("rope_local_base_freq", 10_000.0)];
-    let [global_rotary, local_rotary] = alternating::rotaries(config, bases)?;
+    let rotaries = alternating::rotaries(config, bases)?;
     let kinds =
         alternating::layer_kinds(config, "num_hidden_layers", |layer| (layer + 1) % pattern == 0)?;
-    let layer = |is_global| {
-        let (mask, rotary) =
-            if is_global { (Mask::Full, global_rotary) } else { (local, local_rotary) };
-        LayerSpec { mask, rotary: Some(rotary) }
-    };
-    spec.layers = kinds.into_iter().map(layer).collect();
+    spec.layers = alternating::layers(kinds, rotaries, radius);
     Ok(Family { spec, names: NAMES, heads: Heads::NONE })
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::names::Names;
 use super::super::spec::{Gate, LayerSpec, Positions, Rotary, RotaryScaling};
-use super::{Family, bert};
+use super::{Family, bert, rotary};
 use crate::compute::Mask;
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
@@ -39,9 +39,7 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
 
 fn read_rotary(config: &ConfigFile) -> Result<Rotary, Error> {
     if let Some(parameters) = config.object("rope_parameters")? {
-        parameters.require("rope_type", &[json!("default")])?;
-        let base = parameters.float_or("rope_theta", 160_000.0)?;
-        return Ok(Rotary { base, scaling: RotaryScaling::None });
+        return rotary::read_parameters(&parameters, 160_000.0);
     }
     let scaling = match config.object("rope_scaling")? {
         Some(scaling) => {

@@ -11,6 +11,7 @@ mod mpnet;
 mod nomic;
 mod qwen3;
 mod roberta;
+mod rotary;
 
 use super::heads::Heads;
 use super::names::Names;

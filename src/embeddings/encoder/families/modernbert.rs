@@ -10,7 +10,7 @@ use super::super::spec::{
     NormPlacement, NormSpec, Positions,
 };
 use super::{Family, alternating, bert};
-use crate::compute::{Activation, Mask, NormKind};
+use crate::compute::{Activation, NormKind};
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
 
@@ -42,12 +42,13 @@ const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "head.norm" },
     ],
     decoder: &["decoder"],
+    check: |config| {
+        config.require("classifier_activation", &[json!("gelu")])?;
+        config.require("classifier_bias", &[json!(false)])
+    },
 };
 
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
-    // Those of the heads below.
-    config.require("classifier_activation", &[json!("gelu")])?;
-    config.require("classifier_bias", &[json!(false)])?;
     let hidden = config.size("hidden_size")?;
     let heads = config.size("num_attention_heads")?;
     let head_dim = config.head_dim("num_attention_heads", hidden, heads)?;
@@ -94,14 +95,9 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
 
 fn read_layers(config: &ConfigFile) -> Result<Vec<LayerSpec>, Error> {
     let every = config.size_or("global_attn_every_n_layers", 3)?;
-    let local = Mask::Local { radius: config.size_or("local_attention", 128)? / 2 };
+    let radius = config.size_or("local_attention", 128)? / 2;
     let bases = [("global_rope_theta", 160_000.0), ("local_rope_theta", 10_000.0)];
-    let [global_rotary, local_rotary] = alternating::rotaries(config, bases)?;
-    let layers = alternating::layer_kinds(config, "num_hidden_layers", |layer| layer % every == 0)?;
-    let layer = |is_global| {
-        let (mask, rotary) =
-            if is_global { (Mask::Full, global_rotary) } else { (local, local_rotary) };
-        LayerSpec { mask, rotary: Some(rotary) }
-    };
-    Ok(layers.into_iter().map(layer).collect())
+    let rotaries = alternating::rotaries(config, bases)?;
+    let kinds = alternating::layer_kinds(config, "num_hidden_layers", |layer| layer % every == 0)?;
+    Ok(alternating::layers(kinds, rotaries, radius))
 }

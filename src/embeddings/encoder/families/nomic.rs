@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use super::super::names::Names;
-use super::super::spec::{Gate, LayerSpec, Positions, Rotary, RotaryScaling};
-use super::Family;
+use super::super::spec::{Gate, LayerSpec, Positions};
 use super::bert::{self, Keys};
+use super::{Family, rotary};
 use crate::compute::{Activation, Mask};
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
@@ -32,7 +32,7 @@ const KEYS: Keys = Keys {
     layers: "n_layer",
     intermediate: "n_inner",
     positions: "n_positions",
-    // Refused above unless it is the gate that this family always has.
+    // Under `activation_function`, which `require_own_form` holds to the family's gate.
     activation: "hidden_act",
     eps: "layer_norm_epsilon",
 };
@@ -41,12 +41,11 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     let own = config.has("n_embd");
     if own {
         require_own_form(config)?;
+    } else {
+        config.require("hidden_act", &[json!("silu"), json!("swish")])?;
     }
     let mut spec = bert::read_spec(config, if own { &KEYS } else { &bert::KEYS })?;
-    let base = match config.object("rope_parameters")? {
-        Some(parameters) => parameters.float_or("rope_theta", 1_000.0)?,
-        None => config.float_or("rotary_emb_base", 1_000.0)?,
-    };
+    let rotary = Some(rotary::read(config, "rotary_emb_base", 1_000.0)?);
     spec.embedding.positions = Positions::None;
     spec.attention.qkv_bias = false;
     spec.attention.output_bias = false;
@@ -54,7 +53,6 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     spec.feed_forward.gate = Gate::ActivatedFirst;
     spec.feed_forward.up_bias = false;
     spec.feed_forward.down_bias = false;
-    let rotary = Some(Rotary { base, scaling: RotaryScaling::None });
     let layers = spec.layers.len();
     spec.layers = vec![LayerSpec { mask: Mask::Full, rotary }; layers];
     Ok(Family { spec, names: NAMES, heads: bert::HEADS })
@@ -65,6 +63,7 @@ fn require_own_form(config: &ConfigFile) -> Result<(), Error> {
     config.require("activation_function", &[json!("swiglu"), json!("silu")])?;
     config.require("rotary_emb_fraction", &[json!(1.0), json!(1)])?;
     config.require("rotary_scaling_factor", &[])?;
+    config.require("rotary_emb_scale_base", &[])?;
     config.require("num_experts", &[json!(0)])?;
     for field in [
         "qkv_proj_bias",

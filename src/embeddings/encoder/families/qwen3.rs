@@ -7,9 +7,9 @@ use super::super::heads::Heads;
 use super::super::names::Names;
 use super::super::spec::{
     AttentionSpec, DistanceBias, EmbeddingSpec, EncoderSpec, FeedForwardSpec, Gate, LayerSpec,
-    NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
+    NormPlacement, NormSpec, Positions,
 };
-use super::{Family, bert};
+use super::{Family, bert, rotary};
 use crate::compute::{Activation, Mask, NormKind};
 use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
@@ -35,15 +35,12 @@ pub(super) const NAMES: Names = Names {
 
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     config.require("use_sliding_window", &[json!(false)])?;
-    let base = match config.object("rope_parameters")? {
-        Some(parameters) => {
-            parameters.require("rope_type", &[json!("default")])?;
-            parameters.float_or("rope_theta", 1_000_000.0)?
-        }
-        None => config.float_or("rope_theta", 1_000_000.0)?,
-    };
-    config.require("rope_scaling", &[])?;
-    let rotary = Some(Rotary { base, scaling: RotaryScaling::None });
+    config.require("is_causal", &[json!(true)])?;
+    config.require("use_bidirectional_attention", &[json!(false)])?;
+    if config.list("layer_types").iter().any(|kind| *kind != "full_attention") {
+        return Err(config.unsupported("layer_types", "full_attention for every layer"));
+    }
+    let rotary = Some(rotary::read(config, "rope_theta", 1_000_000.0)?);
     let layers = config.layers("num_hidden_layers")?;
     let mut spec = read_decoder(config)?;
     spec.layers = vec![LayerSpec { mask: Mask::Causal, rotary }; layers];

@@ -27,6 +27,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "lm_head.layer_norm" },
     ],
     decoder: &["lm_head.decoder", "lm_head"],
+    check: |_| Ok(()),
 };
 
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
