@@ -15,6 +15,8 @@ use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 /// Texts embedded at a time, and their bytes: what is held in memory.
 const BLOCK_TEXTS: usize = 1_024;
 const BLOCK_BYTES: usize = 2 << 20;
+/// The same where every token has a row: about 16,000 of them.
+const TOKENS_BLOCK_BYTES: usize = 64 << 10;
 
 /// Embed texts: a text per line, JSON lines, or Parquet.
 #[derive(Debug, Args)]
@@ -96,13 +98,17 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     };
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
     let mut run = Run { model: &model, options, sink, progress, rows: 0, truncated: 0 };
+    let block_bytes = match &run.sink {
+        Output::Tokens(_) => TOKENS_BLOCK_BYTES,
+        Output::Dense(_) | Output::Sparse(_) => BLOCK_BYTES,
+    };
     let mut block = Vec::new();
     let mut bytes = 0;
     for document in documents {
         let document = document?;
         bytes += document.text.len();
         block.push(document);
-        if block.len() == BLOCK_TEXTS || bytes >= BLOCK_BYTES {
+        if block.len() == BLOCK_TEXTS || bytes >= block_bytes {
             run.embed(&block)?;
             block.clear();
             bytes = 0;

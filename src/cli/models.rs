@@ -193,6 +193,10 @@ fn verify(
                 Verdict::Matches => "ok".to_owned(),
                 Verdict::Recorded => "recorded".to_owned(),
                 Verdict::Unknown => "no digest to compare with".to_owned(),
+                Verdict::Missing => {
+                    passed = false;
+                    "MISSING, though its digest is known".to_owned()
+                }
                 Verdict::Differs { expected, actual } => {
                     passed = false;
                     format!("DIFFERS: sha256 is {actual}, expected {expected}")

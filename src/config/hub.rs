@@ -69,7 +69,8 @@ fn token() -> Option<Token> {
     }
     let named = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].into_iter().find_map(variable);
     named.as_deref().and_then(Token::new).or_else(|| {
-        let path = variable("HF_TOKEN_PATH").map(|path| expand(&path));
+        let path = ["HF_TOKEN_FILE", "HF_TOKEN_PATH"].into_iter().find_map(variable);
+        let path = path.map(|path| expand(&path));
         let path = path.or_else(|| Some(home()?.join("token")))?;
         Token::new(&std::fs::read_to_string(path).ok()?)
     })

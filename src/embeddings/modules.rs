@@ -1,6 +1,9 @@
 //! What follows the transformer, read as sentence-transformers reads it: `modules.json` with its
 //! Pooling, Dense and Normalize parts, or the head that `config.json` names.
 
+use std::fs;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -8,7 +11,7 @@ use super::config_file::ConfigFile;
 use super::folder::Folder;
 use super::prompts;
 use super::registry::ModelSpec;
-use super::weights::in_directory;
+use super::weights::{self, in_directory};
 use crate::compute::{Activation, Epilogue, Pooling};
 
 /// The modules, in order.
@@ -114,6 +117,41 @@ impl Modules {
     }
 }
 
+/// The files that the modules in `folder` need, as far as `modules.json` can be read.
+pub(super) fn files_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read(folder.join(FILE)).ok();
+    let entries = entries.and_then(|bytes| serde_json::from_slice::<Vec<Entry>>(&bytes).ok());
+    let mut files = Vec::new();
+    for entry in entries.unwrap_or_default() {
+        let kind = entry.kind.rsplit('.').next().unwrap_or_default();
+        if matches!(kind, "Pooling" | "SpladePooling" | "Dense") {
+            files.push(in_directory(&entry.path, "config.json"));
+        }
+        let weights = [weights::FILES, weights::PICKLES].concat();
+        let weights = weights.iter().map(|file| in_directory(&entry.path, file));
+        if kind == "Dense" && !weights.clone().any(|file| folder.join(file).is_file()) {
+            files.extend(weights.take(1));
+        }
+    }
+    files
+}
+
+/// Whether the model in `folder` is a classifier, which needs no `modules.json`.
+pub(super) fn is_classifier(folder: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(default)]
+        architectures: Vec<String>,
+    }
+    let bytes = fs::read(folder.join("config.json")).ok();
+    let config = bytes.and_then(|bytes| serde_json::from_slice::<Config>(&bytes).ok());
+    config.is_some_and(|config| classifies(config.architectures.iter().map(String::as_str)))
+}
+
+fn classifies<'a>(mut architectures: impl Iterator<Item = &'a str>) -> bool {
+    architectures.any(|name| name.ends_with("ForSequenceClassification"))
+}
+
 /// Reads `modules.json`. A folder without one is a classifier where its `config.json` says so, and
 /// otherwise a plain transformer with mean pooling, which is what sentence-transformers makes of
 /// it; `wanted` can ask for its masked-LM head instead.
@@ -123,8 +161,7 @@ pub(super) fn read_modules(
     hidden: usize,
     wanted: Option<Kind>,
 ) -> Result<Modules, Error> {
-    let architectures = config.list("architectures");
-    let classifies = architectures.iter().any(|name| name.ends_with("ForSequenceClassification"));
+    let classifies = classifies(config.list("architectures").into_iter());
     match folder.optional_json::<Vec<Entry>>(FILE)? {
         Some(entries) if entries.len() == 1 && classifies => {
             read_classifier(config, read_settings(folder)?.as_ref())

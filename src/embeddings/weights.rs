@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use half::{bf16, f16};
@@ -34,6 +35,14 @@ impl Index {
     pub(super) fn files(self) -> BTreeSet<String> {
         self.weight_map.into_values().collect()
     }
+}
+
+/// The parts that an index in `folder` names; none where it has no index.
+pub(super) fn parts_in(folder: &Path) -> BTreeSet<String> {
+    let [whole, index] = FILES.map(|file| folder.join(file));
+    let bytes = if whole.is_file() { None } else { fs::read(index).ok() };
+    let index = bytes.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
+    index.map(Index::files).unwrap_or_default()
 }
 
 /// Opens the weights in `directory` of the model and hands their tensors to `load`; the mapping

@@ -1,6 +1,8 @@
 //! The engine against its oracles: golden vectors, plain loops, and the promises of its design.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// No layer allocates.
+mod allocations;
 /// Chunks partition their text and keep their limit.
 mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
@@ -12,6 +14,8 @@ mod exec;
 mod exec_families;
 /// Every family equals its reference.
 mod families;
+/// What a config may say, and what it may not.
+mod family_configs;
 /// Every format holds the same texts and the same bits.
 mod formats;
 /// Other outputs than one vector a text.
@@ -23,10 +27,14 @@ mod hub;
 mod hub_server;
 /// A vector has the same bits in any company and on any number of threads.
 mod invariance;
+/// Every kernel that this processor can run, in every dtype.
+mod kernels;
 /// Memory does not follow the size of the input.
 mod memory;
 /// A wrong model is a clear error, never a panic.
 mod model_files;
+/// A process that may not connect.
+mod no_network;
 /// Tokens and vectors are those of sentence-transformers.
 mod parity;
 /// The binary under test, and what a run of it left.

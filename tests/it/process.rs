@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support;
+use crate::{no_network, support};
 
 /// No command of these tests takes nearly as long; one that does hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
@@ -138,6 +138,20 @@ impl Place {
         let mut command = self.command(args);
         command.envs(variables.iter().map(|(name, value)| (*name, value)));
         Ran::of(command.write_stdin(stdin).output().unwrap())
+    }
+
+    /// The same, ended by the system at the first `connect`, to whatever address.
+    pub(crate) fn run_without_network(
+        &self,
+        args: &[&str],
+        stdin: &[u8],
+        variables: &[(&str, String)],
+    ) -> Ran {
+        let mut command = self.program(binary(), args);
+        command.envs(variables.iter().map(|(name, value)| (*name, value)));
+        no_network::apply(&mut command);
+        let mut command = assert_cmd::Command::from_std(command);
+        Ran::of(command.timeout(DEADLINE).write_stdin(stdin).output().unwrap())
     }
 
     /// Runs a subcommand with the tiny model.

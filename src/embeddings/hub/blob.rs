@@ -75,10 +75,14 @@ impl Blob {
             self.download(client, &partial, progress)?;
         }
         let candidate = if path.is_file() { &path } else { &partial };
-        let sha256 = self.verify(candidate, expected).inspect_err(|_| {
+        let sha256 = self.verify(candidate).inspect_err(|_| {
             // What is not the published file is of no use, neither to us nor to others.
             let _ = fs::remove_file(candidate);
         })?;
+        if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+            // The hub vouches for it, so it stays for others.
+            return Err(self.differs(expected, &sha256));
+        }
         if candidate == &partial {
             fs::rename(&partial, &path).map_err(|source| write_error(&path, source))?;
         }
@@ -163,8 +167,8 @@ impl Blob {
         unavailable(&self.url, &format!("sent {what} than the {} bytes it announced", self.size))
     }
 
-    /// The file's SHA-256, after it is seen to be what the hub's id and `expected` stand for.
-    fn verify(&self, path: &Path, expected: Option<&str>) -> Result<String, Error> {
+    /// The file's SHA-256, after it is seen to be what the hub's id stands for.
+    fn verify(&self, path: &Path) -> Result<String, Error> {
         let (sha256, git) =
             self.hash(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let published = if is_hexadecimal(&self.etag, 64) {
@@ -175,17 +179,15 @@ impl Blob {
         } else {
             None
         };
-        let known = expected.map(|expected| (expected, &sha256));
-        for (expected, actual) in published.into_iter().chain(known) {
-            if expected != actual {
-                return Err(Error::Digest {
-                    path: PathBuf::from(&self.url),
-                    expected: expected.to_owned(),
-                    actual: actual.clone(),
-                });
-            }
+        match published.filter(|(expected, actual)| expected != actual) {
+            Some((expected, actual)) => Err(self.differs(expected, actual)),
+            None => Ok(sha256),
         }
-        Ok(sha256)
+    }
+
+    fn differs(&self, expected: &str, actual: &str) -> Error {
+        let (expected, actual) = (expected.to_owned(), actual.to_owned());
+        Error::Digest { path: PathBuf::from(&self.url), expected, actual }
     }
 
     /// SHA-256, and git's id of the same bytes as a blob.

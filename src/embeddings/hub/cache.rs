@@ -39,6 +39,11 @@ impl CachedRepository {
         self.root.join("snapshots").join(commit)
     }
 
+    /// Whether another library has found that the repository has no such file.
+    pub(super) fn is_absent(&self, commit: &str, file: &str) -> bool {
+        self.root.join(".no_exist").join(commit).join(file).is_file()
+    }
+
     pub(super) fn lock_file(&self) -> PathBuf {
         self.root.join(LOCK_FILE)
     }

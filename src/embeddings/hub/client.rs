@@ -1,4 +1,7 @@
 //! Requests to a hub: attempts, redirects followed by hand, the token for the endpoint alone.
+//!
+//! Not by the crate `hf-hub`, which follows redirects by itself, sends the token along, and names a
+//! file before its digest is known; its cache layout is what [`super::cache`] reads and writes.
 
 use std::io;
 use std::thread;
@@ -73,8 +76,7 @@ impl Client {
             return Err(refuse("may not hold a user and password"));
         }
         let proxy = proxy(options)?;
-        // A proxy resolves names itself, and which ones it serves is the operator's choice.
-        let proxied = proxy.is_some();
+        let resolver = PublicResolver::beside(proxy.as_ref().map(Proxy::host));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -87,11 +89,7 @@ impl Client {
             .build();
         let connector = DefaultConnector::default;
         let trusted = Agent::with_parts(config.clone(), connector(), DefaultResolver::default());
-        let public = if proxied {
-            trusted.clone()
-        } else {
-            Agent::with_parts(config, connector(), PublicResolver::default())
-        };
+        let public = Agent::with_parts(config, connector(), resolver);
         Ok(Self {
             endpoint,
             token: options.token.clone(),
@@ -111,7 +109,7 @@ impl Client {
         self.attempt(|| {
             let response = self.ask(url, Ask::From(0))?;
             let reader = response.into_body().into_with_config().limit(MAX_LISTING_BYTES).reader();
-            serde_json::from_reader(reader).map_err(|error| {
+            serde_json::from_reader(io::BufReader::new(reader)).map_err(|error| {
                 let cut = error.is_io() || error.is_eof();
                 let error = unavailable(url, &format!("answered with no such listing: {error}"));
                 if cut { Failure::Again(error, None) } else { Failure::Final(error) }

@@ -11,10 +11,19 @@ use ureq::unversioned::transport::NextTimeout;
 use super::HubError;
 
 /// Resolves names to public addresses alone, at the moment of connecting, so that a name cannot
-/// change its meaning in between.
+/// change its meaning in between. A proxy may stand anywhere; what is reached without it, because
+/// `NO_PROXY` says so, may not.
 #[derive(Debug, Default)]
 pub(super) struct PublicResolver {
     inner: DefaultResolver,
+    /// The proxy's host.
+    proxy: Option<String>,
+}
+
+impl PublicResolver {
+    pub(super) fn beside(proxy: Option<&str>) -> Self {
+        Self { inner: DefaultResolver::default(), proxy: proxy.map(str::to_owned) }
+    }
 }
 
 impl Resolver for PublicResolver {
@@ -25,6 +34,9 @@ impl Resolver for PublicResolver {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let all = self.inner.resolve(uri, config, timeout)?;
+        if uri.host().is_some() && uri.host() == self.proxy.as_deref() {
+            return Ok(all);
+        }
         let mut public = self.empty();
         for address in all.iter().filter(|address| is_public(address.ip())) {
             public.push(*address);

@@ -17,6 +17,9 @@ use crate::embeddings::weights;
 /// Under what the lock of a plain folder keeps its digests: it has no commit.
 const NO_COMMIT: &str = "folder";
 
+/// Folders within folders of a model that are looked into.
+const MAX_DEPTH: usize = 4;
+
 /// Where a model's files stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,6 +56,8 @@ pub enum Verdict {
     Recorded,
     /// There is none to expect, and nowhere to record this one.
     Unknown,
+    /// The file is gone, though its digest is known.
+    Missing,
     /// The digest is another one.
     Differs {
         /// As recorded or published.
@@ -81,11 +86,10 @@ impl Located {
         repository: &Repository,
         spec: Option<ModelSpec>,
         path: PathBuf,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let lock_file = cache::lock_file_in(&path);
-        // A lock that cannot be read is reported where its digests are used.
-        let locked = Lock::read(&lock_file).unwrap_or_default().digests(NO_COMMIT);
-        Self {
+        let locked = Lock::read(&lock_file)?.digests(NO_COMMIT);
+        Ok(Self {
             name: display_name(repository, spec.as_ref()),
             place: Place::Models,
             sha256: published(spec.as_ref(), locked),
@@ -93,7 +97,7 @@ impl Located {
             path,
             lock: Some((lock_file, NO_COMMIT.to_owned())),
             boundary: None,
-        }
+        })
     }
 
     pub(super) fn in_cache(
@@ -128,7 +132,17 @@ impl Located {
         self.place
     }
 
+    /// The files, refused where one is gone that was published or seen before: without it the
+    /// model would run and give other vectors.
     pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
+        if let Some(file) = self.sha256.keys().find(|file| !self.path.join(file).exists()) {
+            let problem = "is gone, though its digest is known".to_owned();
+            return Err(Error::Malformed { path: self.path.join(file), problem });
+        }
+        self.open()
+    }
+
+    fn open(&self) -> Result<Folder, Error> {
         let mut folder = Folder::new(self.path.clone(), self.sha256.clone());
         if self.lock.is_some() {
             folder = folder.recording();
@@ -160,8 +174,10 @@ impl Located {
     /// # Errors
     /// When a file cannot be read.
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
-        let folder = self.folder()?;
+        let folder = self.open()?;
         let mut verdicts = Vec::new();
+        let gone = self.sha256.keys().filter(|file| !self.path.join(file).exists());
+        verdicts.extend(gone.map(|file| (file.clone(), Verdict::Missing)));
         for file in self.files() {
             let verdict = match folder.map(&file).and_then(|map| folder.verify(&file, &map)) {
                 Ok(()) if self.lock.is_none() => Verdict::Unknown,
@@ -211,7 +227,7 @@ fn collect(root: &Path, below: &str, files: &mut Vec<String>) {
         }
         let file = weights::in_directory(below, &name);
         let path = root.join(&file);
-        if path.is_dir() && below.is_empty() {
+        if path.is_dir() && below.matches('/').count() < MAX_DEPTH {
             collect(root, &file, files);
         } else if path.is_file() {
             files.push(file);

@@ -2,12 +2,13 @@
 //! SHA-256 of files that neither the registry nor the hub vouches for.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::repository::is_commit;
 use crate::embeddings::Error;
 
 /// The contents of `chunkflow.lock`.
@@ -34,6 +35,11 @@ impl Lock {
             .map_err(|error| Error::Malformed { path: path.to_owned(), problem: error.to_string() })
     }
 
+    /// The commit that a branch or tag is locked to.
+    pub(super) fn commit(&self, revision: &str) -> Option<&str> {
+        self.revisions.get(revision).map(String::as_str).filter(|commit| is_commit(commit))
+    }
+
     /// The digests of a commit.
     pub(super) fn digests(&self, commit: &str) -> BTreeMap<String, String> {
         self.files.get(commit).cloned().unwrap_or_default()
@@ -41,6 +47,7 @@ impl Lock {
 
     /// Adds to the lock on disk what it does not have, replacing it whole.
     pub(super) fn add(path: &Path, more: &Self) -> Result<(), Error> {
+        let _held = hold(path.parent().unwrap_or(Path::new(".")));
         let mut lock = Self::read(path)?;
         for (revision, commit) in &more.revisions {
             lock.revisions.insert(revision.clone(), commit.clone());
@@ -55,6 +62,13 @@ impl Lock {
         let written = text.and_then(|text| replace(path, &text));
         written.map_err(|source| super::HubError::Write { path: path.to_owned(), source }.into())
     }
+}
+
+/// Holds off other processes that would add to a lock in `folder`, until the handle is dropped. A
+/// file system without such locks has none.
+fn hold(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok().map(|()| folder)
 }
 
 /// Writes a file so that a reader sees the old contents or the new, never a part.

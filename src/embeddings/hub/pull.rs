@@ -76,8 +76,8 @@ impl Hub {
         let offline = || HubError::Offline { repository: repository.to_string() };
         let client = self.client.as_ref().ok_or_else(offline)?;
         let lock = Lock::read(&cached.lock_file())?;
-        let locked = lock.revisions.get(repository.revision()).filter(|_| !update);
-        let revision = locked.map_or(repository.revision(), String::as_str);
+        let locked = lock.commit(repository.revision()).filter(|_| !update);
+        let revision = locked.unwrap_or(repository.revision());
         let path = format!("/api/models/{}/revision/{}", repository.id(), escape(revision));
         let listing: Listing = client.json(&client.url(&path))?;
         let commit = checked_commit(client, &path, revision, listing.sha)?;

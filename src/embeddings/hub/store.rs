@@ -11,8 +11,8 @@ use super::lock::Lock;
 use super::repository::is_id;
 use super::{HubError, Located, Place, Repository};
 use crate::embeddings::registry::{ModelSpec, Registry};
-use crate::embeddings::weights;
 use crate::embeddings::{Error, ModelOptions};
+use crate::embeddings::{modules, weights};
 
 /// The places where models stand, and the names they are known by.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Store {
             // A plain folder says of no revision that it holds it.
             let path = self.models_dir.join(wanted[0].id());
             match missing_file(&path) {
-                None => return Ok(Located::in_models(&wanted[0], spec.cloned(), path)),
+                None => return Located::in_models(&wanted[0], spec.cloned(), path),
                 Some(file) => looked.push(path.join(file)),
             }
             // What another library has pulled serves, though the registry names a commit.
@@ -126,14 +126,25 @@ impl Store {
     ) -> Result<Option<Located>, Error> {
         let Some(cached) = self.cached(repository) else { return Ok(None) };
         let lock = Lock::read(&cached.lock_file())?;
-        let commit = lock.revisions.get(repository.revision()).cloned();
+        let commit = lock.commit(repository.revision()).map(str::to_owned);
         let Some(commit) = commit.or_else(|| cached.commit(repository.revision())) else {
             looked.push(cached.root.join("refs").join(repository.revision()));
             return Ok(None);
         };
-        if let Some(file) = missing_file(&cached.snapshot(&commit)) {
-            looked.push(cached.snapshot(&commit).join(file));
+        let snapshot = cached.snapshot(&commit);
+        // What another library has pulled may lack what it does not read.
+        let whole = lock.files.contains_key(&commit) || cached.is_absent(&commit, modules::FILE);
+        let missing = missing_file(&snapshot).or_else(|| {
+            let needed = !whole && !snapshot.join(modules::FILE).is_file();
+            (needed && !modules::is_classifier(&snapshot)).then(|| modules::FILE.to_owned())
+        });
+        if let Some(file) = missing {
+            looked.push(snapshot.join(file));
             return Ok(None);
+        }
+        if spec.is_some_and(|spec| !spec.is_pinned_at(repository.revision())) {
+            let model = repository.id();
+            tracing::warn!(model, commit, "not the registry's revision, what is here serves");
         }
         Ok(Some(Located::in_cache(repository, spec.cloned(), &cached, &lock, &commit)))
     }
@@ -200,11 +211,17 @@ fn folders_in(models_dir: &Path) -> Vec<String> {
     ids.filter(|id| is_id(id)).collect()
 }
 
-/// The first file without which no model runs.
-fn missing_file(folder: &Path) -> Option<&'static str> {
+/// The first file without which the model does not run: of those that every model needs, then of
+/// those that its index of weights and its modules name.
+fn missing_file(folder: &Path) -> Option<String> {
     let absent = |file: &&str| !folder.join(file).is_file();
-    ["config.json", "tokenizer.json"].into_iter().find(absent).or_else(|| {
+    let basic = ["config.json", "tokenizer.json"].into_iter().find(absent).or_else(|| {
         let none = weights::FILES.iter().chain(&weights::PICKLES).all(absent);
         none.then_some(weights::FILES[0])
-    })
+    });
+    let named = || {
+        let parts = weights::parts_in(folder).into_iter().chain(modules::files_in(folder));
+        parts.into_iter().find(|file| !folder.join(file).is_file())
+    };
+    basic.map(str::to_owned).or_else(named)
 }
