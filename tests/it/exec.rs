@@ -3,20 +3,22 @@
 //! Sizes are mostly no multiples of a vector's lanes or a block's rows. Tolerances are relative to
 //! the largest value of the expected result, unless a test says otherwise.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use chunkflow::compute::{
-    Activation, Attention, CpuExec, DenseWeights, Epilogue, Error, Exec, Finish, Mask, NormKind,
-    NormWeights, Pooling, Precision, Span, TableWeights, Tokens,
+    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Error, Exec, Finish, Isa, Mask,
+    NormKind, NormWeights, Pooling, Precision, Span, TableWeights, Tokens,
 };
 
 use crate::support::naive;
 use crate::support::random_model::SplitMix64;
 use crate::support::{bits, max_difference, max_value, widen};
 
-/// One test for each operation and form.
+/// One test for each operation and form, the fast one with every instruction set.
 macro_rules! on_both_forms {
     ($($operation:ident),+ $(,)?) => {
         mod cpu {
-            $(#[test] fn $operation() { super::$operation(&chunkflow::compute::CpuExec::new()); })+
+            $(#[test] fn $operation() { crate::exec::on_every_isa(super::$operation); })+
         }
         mod candle {
             $(#[test] fn $operation() {
@@ -27,6 +29,19 @@ macro_rules! on_both_forms {
     };
 }
 pub(crate) use on_both_forms;
+
+/// Runs `test` in f32 with every instruction set that this processor has, and names the one that
+/// fails.
+pub(crate) fn on_every_isa(test: impl Fn(&CpuExec)) {
+    for isa in Isa::available() {
+        let exec = CpuExec::with(isa, Dtype::F32);
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| test(&exec))) {
+            let message = cause.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| cause.downcast_ref::<&str>().copied());
+            panic!("with {isa}: {}", message.unwrap_or("no message"));
+        }
+    }
+}
 
 on_both_forms!(
     linear_is_the_product_plus_bias_through_the_epilogue,
@@ -47,7 +62,7 @@ on_both_forms!(
     dimensions_beyond_the_columns_are_refused,
 );
 
-const ACTIVATIONS: [Activation; 5] =
+pub(crate) const ACTIVATIONS: [Activation; 5] =
     [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh];
 
 pub(crate) fn random(seed: u64, len: usize, scale: f32) -> Vec<f32> {
@@ -76,21 +91,16 @@ pub(crate) fn check(what: &str, actual: &[f32], expected: &[f64], tolerance: f64
 
 /// The epilogue of rows of `columns`.
 fn apply(epilogue: Epilogue, values: Vec<f64>, columns: usize) -> Vec<f64> {
-    let function = |activation| match activation {
-        Activation::Gelu => naive::gelu,
-        Activation::GeluTanh => naive::gelu_tanh,
-        Activation::Relu => |x: f64| x.max(0.0),
-        Activation::Silu => |x: f64| x / (1.0 + (-x).exp()),
-        Activation::Tanh => f64::tanh,
-    };
     match epilogue {
         Epilogue::None => values,
-        Epilogue::Activate(activation) => values.into_iter().map(function(activation)).collect(),
+        Epilogue::Activate(activation) => {
+            values.into_iter().map(naive::activation(activation)).collect()
+        }
         Epilogue::Gate(activation) => values
             .chunks_exact(columns)
             .flat_map(|row| {
                 let (gate, up) = row.split_at(columns / 2);
-                gate.iter().zip(up).map(|(&x, up)| function(activation)(x) * up)
+                gate.iter().zip(up).map(|(&x, up)| naive::activation(activation)(x) * up)
             })
             .collect(),
     }
@@ -485,6 +495,7 @@ fn dimensions_beyond_the_columns_are_refused<E: Exec>(exec: &E) {
 }
 
 /// Runs `operation` on all rows and on some of them: the rows they share must have the same bits.
+#[track_caller]
 fn check_rows_alone(rows: &[f32], cols: usize, operation: impl Fn(&[f32]) -> Vec<f32>) {
     let n = rows.len() / cols;
     let together = operation(rows);
@@ -499,33 +510,54 @@ fn check_rows_alone(rows: &[f32], cols: usize, operation: impl Fn(&[f32]) -> Vec
     }
 }
 
-/// The promise behind batch invariance, which only the fast form gives.
+/// The promise behind batch invariance, which only the fast form gives: with every instruction set
+/// in every dtype.
 #[test]
 fn no_row_of_the_cpu_form_depends_on_its_neighbours() {
-    let exec = CpuExec::new();
-    for (cols, out) in [(33, 5), (384, 384), (1_536, 40), (64, 1)] {
-        let (weight, bias) = (random(17, out * cols, 0.1), random(18, out, 1.0));
-        let dense = DenseWeights { weight: &weight, bias: Some(&bias), in_features: cols };
-        let linear = exec.load_linear(&[dense], Precision::Working).unwrap();
-        let activate = ACTIVATIONS.map(Epilogue::Activate);
-        for epilogue in [&[Epilogue::None], &activate[..]].concat() {
-            check_rows_alone(&random(19, 200 * cols, 1.0), cols, |rows| {
+    for isa in Isa::available() {
+        for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8] {
+            check_linear_alone(&CpuExec::with(isa, dtype));
+        }
+        check_norm_alone(&CpuExec::with(isa, Dtype::F32));
+    }
+}
+
+fn check_linear_alone(exec: &CpuExec) {
+    let none = [Epilogue::None];
+    let all = [ACTIVATIONS.map(Epilogue::Activate), ACTIVATIONS.map(Epilogue::Gate)].concat();
+    let few = [Epilogue::None, all[0], all[8]];
+    let sizes = [(33, 6, &all[..]), (384, 384, &none), (1_536, 40, &none), (64, 1, &none)];
+    for (cols, out, epilogues) in sizes.into_iter().chain([(97, 70, &few[..])]) {
+        let (weight, bias) = (random(17, out * cols, 0.1), random(18, out.max(4), 1.0));
+        let load = |weight: &[f32], bias, in_features| {
+            let dense = DenseWeights { weight, bias: Some(bias), in_features };
+            exec.load_linear(&[dense], Precision::Working).unwrap()
+        };
+        let linear = load(&weight, &bias[..out], cols);
+        let rows = random(19, 200 * cols, 1.0);
+        for &epilogue in epilogues {
+            let columns = if matches!(epilogue, Epilogue::Gate(_)) { out / 2 } else { out };
+            // Activations may be held in a format that only a dense layer reads.
+            let next = load(&weight[..4 * columns], &bias[..4], columns);
+            check_rows_alone(&rows, cols, |rows| {
                 let rows = exec.upload(rows, cols).unwrap();
-                host(&exec, exec.linear(&rows, &linear, epilogue).unwrap(), out)
+                let output = exec.linear(&rows, &linear, epilogue).unwrap();
+                if epilogue == Epilogue::None {
+                    return host(exec, output, out);
+                }
+                host(exec, exec.linear(&output, &next, Epilogue::None).unwrap(), 4)
             });
         }
-        if out % 2 == 0 {
-            check_rows_alone(&random(19, 200 * cols, 1.0), cols, |rows| {
-                let rows = exec.upload(rows, cols).unwrap();
-                let gate = Epilogue::Gate(Activation::Silu);
-                host(&exec, exec.linear(&rows, &linear, gate).unwrap(), out / 2)
-            });
-        }
+    }
+}
+
+fn check_norm_alone(exec: &CpuExec) {
+    for cols in [33, 384] {
         let (weight, bias) = norm_weights(20, cols);
-        let norm = load_norm(&exec, &weight, &bias);
+        let norm = load_norm(exec, &weight, &bias);
         check_rows_alone(&random(21, 200 * cols, 1.0), cols, |rows| {
             let (x, y) = (exec.upload(rows, cols).unwrap(), exec.upload(rows, cols).unwrap());
-            host(&exec, exec.residual_norm(x, &y, &norm).unwrap(), cols)
+            host(exec, exec.residual_norm(x, &y, &norm).unwrap(), cols)
         });
     }
 }

@@ -8,8 +8,7 @@ use safetensors::SafeTensors;
 
 use crate::support::{self, ONE_BATCH, bits, golden, max_difference, max_value};
 
-/// The largest difference of a component of a unit vector from the f64 reference, and of a token's
-/// state relative to the largest.
+/// The largest difference of a component of a unit vector from the f64 reference.
 const TOLERANCE: f64 = 5e-6;
 /// Of single states, before a mean evens rounding out: JinaBERT's tiny model is so badly conditioned
 /// that candle's own form is off by 4e-6.

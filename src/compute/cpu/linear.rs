@@ -94,7 +94,10 @@ pub(super) fn linear_max(
             let values = &mut values[..rows.len() * cols];
             product.rows(rows).run(context, values);
             for row in values.chunks_exact(cols) {
-                largest.iter_mut().zip(row).for_each(|(max, &x)| *max = max.max(x));
+                for (max, &x) in largest.iter_mut().zip(row) {
+                    // Unlike `f32::max`, keeps NaN.
+                    *max = if x > *max || x.is_nan() { x } else { *max };
+                }
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The operations as their formulas read, in f64, one loop a sum. Shares no code with the forms.
 
-use chunkflow::compute::{Attention, Mask, Pooling};
+use chunkflow::compute::{Activation, Attention, Mask, Pooling};
 
 /// `[rows, cols]` times the transpose of `[outputs, cols]`, plus `bias`: `[rows, outputs]`.
 pub(crate) fn linear(input: &[f32], weight: &[f32], bias: Option<&[f32]>, cols: usize) -> Vec<f64> {
@@ -118,6 +118,38 @@ pub(crate) fn gram(rows: &[f32], cols: usize, width: usize) -> Vec<f64> {
         .flat_map(|i| (0..width).map(move |d| (i, d)))
         .map(|(i, d)| product(i, d))
         .collect()
+}
+
+/// Values as whole multiples, `-127..=127`, of one scale.
+pub(crate) struct Quantised {
+    pub(crate) levels: Vec<i64>,
+    pub(crate) scale: f64,
+}
+
+/// Symmetric quantisation to 8 bits: the scale is the largest magnitude over 127, and levels are
+/// the nearest, ties to even. The quotient is a product in f32 by contract.
+pub(crate) fn quantise(values: &[f32]) -> Quantised {
+    let largest = values.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    let levels = values.iter().map(|x| (x * inverse).round_ties_even() as i64).collect();
+    Quantised { levels, scale: f64::from(largest) / 127.0 }
+}
+
+/// One output of a dense layer of 8 bits without its bias: an exact sum, then its scales.
+pub(crate) fn dot_i8(row: &Quantised, column: &Quantised) -> f64 {
+    let products = row.levels.iter().zip(&column.levels).map(|(x, y)| x * y);
+    products.sum::<i64>() as f64 * (row.scale * column.scale)
+}
+
+/// The function of an activation.
+pub(crate) fn activation(activation: Activation) -> fn(f64) -> f64 {
+    match activation {
+        Activation::Gelu => gelu,
+        Activation::GeluTanh => gelu_tanh,
+        Activation::Relu => |x| x.max(0.0),
+        Activation::Silu => |x| x / (1.0 + (-x).exp()),
+        Activation::Tanh => f64::tanh,
+    }
 }
 
 /// `x * Phi(x)`, `Phi` the normal distribution function.

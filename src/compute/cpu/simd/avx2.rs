@@ -1,6 +1,10 @@
 //! AVX2 with FMA: eight lanes; with and without the instruction for i8 products (AVX-VNNI).
 
-#[expect(clippy::wildcard_imports, reason = "the names of sixty intrinsics say nothing here")]
+// Clippy itself says nothing of it in tests.
+#[cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "the names of sixty intrinsics say nothing here")
+)]
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, dot_bf16_widened};

@@ -66,7 +66,7 @@ pub(super) trait Simd: Copy {
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// `1 / x` within 2 ULP for positive normal `x`; 0 where the result would be subnormal.
+    /// `1 / x` within 2 ULP for positive normal `x`; where that is subnormal, it or 0.
     fn recip(self, x: Self::F32) -> Self::F32;
     /// `yes` where `a < b`, else `no`.
     fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
