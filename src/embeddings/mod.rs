@@ -8,6 +8,7 @@ mod embed;
 mod encoder;
 mod error;
 mod folder;
+mod forward;
 mod hub;
 mod job;
 mod model;

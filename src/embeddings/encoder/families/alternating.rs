@@ -45,12 +45,12 @@ pub(super) fn rotaries(
         let local_default = if config.is_null(local) { base } else { local_default };
         return Ok([base, config.float_or(local, local_default)?].map(rotary::plain));
     };
-    let read = |kind, default| match parameters.object(kind)? {
-        Some(own) => rotary::read_parameters(&own, default),
-        None => {
+    let read = |kind, default| {
+        let Some(own) = parameters.object(kind)? else {
             let supported = "an object with full_attention and sliding_attention";
-            Err(config.unsupported("rope_parameters", supported))
-        }
+            return Err(config.unsupported("rope_parameters", supported));
+        };
+        rotary::read_parameters(&own, default)
     };
     Ok([read("full_attention", global_default)?, read("sliding_attention", local_default)?])
 }

@@ -8,13 +8,11 @@ use crate::embeddings::config_file::ConfigFile;
 
 /// From `rope_parameters`, or from the older key `base`; any scaling is refused.
 pub(super) fn read(config: &ConfigFile, base: &'static str, default: f32) -> Result<Rotary, Error> {
-    match config.object("rope_parameters")? {
-        Some(parameters) => read_parameters(&parameters, default),
-        None => {
-            config.require("rope_scaling", &[])?;
-            Ok(plain(config.float_or(base, default)?))
-        }
+    if let Some(parameters) = config.object("rope_parameters")? {
+        return read_parameters(&parameters, default);
     }
+    config.require("rope_scaling", &[])?;
+    Ok(plain(config.float_or(base, default)?))
 }
 
 /// From the newer keys.
