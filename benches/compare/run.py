@@ -1,201 +1,202 @@
 #!/usr/bin/env python3
-"""Compare chunkflow with candle-transformers on one load, in one run, on one core.
+"""Compare chunkflow with its peers on the loads W1 to W4, in one run, on the same cores.
 
-The programs take turns, one process each per round, so that a change of the machine's speed meets
-both. The claim rests on the ratio inside a round; the absolute figures move with the machine.
-Prints a Markdown table on stdout; exits 1 if a program fails or both did not embed the same tokens.
+The programs take turns, load by load and round by round, so that a change of the machine's speed
+meets all of them. The claim rests on the ratio inside a round; absolute figures move with the
+machine. Prints Markdown on stdout; exits 1 if a program fails. Runs in the peers' environment; see
+requirements.txt.
 
-    run.py --model MODEL --input w1.jsonl --chunkflow BINARY --candle BINARY --out compare.json
+    run.py --data scifact --model MODEL --chunkflow BINARY --work target/peers --out compare.json
 """
 
 import argparse
-import hashlib
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-CANDLE_LOCK = Path(__file__).parent / "candle" / "Cargo.lock"
-# candle and rayon read these, and one thread is what the claim is about.
-ONE_THREAD = {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
-# Below this, the pinned core did other work meanwhile and wall-clock figures are too low. Rounds
-# like that can flatter either program, as the two run for different times.
-QUIET_CPU_SHARE = 0.95
-TOKEN_TOLERANCE = 0.005
+import numpy as np
+
+import report
+from programs import Candle, Chunkflow, Peer, ProgramFailed, Setting
+
+HERE = Path(__file__).parent
+DTYPES = ("f32", "bf16", "int8")
+# ONNX Runtime's fused graphs lost to the plain ones on every load of two machines.
+PEERS = (
+    "torch-f32", "ort-f32", "openvino-f32", "ct2-f32", "torch-bf16", "openvino-bf16",
+    "ort-int8", "ct2-int8", "openvino-int8", "openvino-int8-bf16",
+)
+LOADS = {"minilm": ("W1", "W2", "W3", "W4"), "bert-base": ("W1-quarter",)}
+REFERENCE = "torch-f32"
+COLD_STARTS = 10
+# Threads of a peer may spin this long after its turn.
+PAUSE_S = 0.3
+TRIES = 3
+
+Program = Peer | Chunkflow | Candle
 
 
-class ProgramFailed(Exception):
-    """A program ended badly or printed no report."""
-
-
-def commands(args: argparse.Namespace) -> dict[str, list[str]]:
-    load = ["--model", args.model, "--input", args.input, "--field", "text"]
-    return {
-        "chunkflow": [args.chunkflow, "bench", *load, "--threads", "1", "--json"],
-        "candle": [args.candle, *load, "--batch", "32", "--repeat", str(args.passes), "--json"],
-    }
-
-
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def measure(name: str, command: list[str], cpu: int) -> dict:
-    """Run one process pinned to `cpu`; its report, and what share of the core it had."""
-    pinned = ["taskset", "-c", str(cpu), *command]
-    environment = os.environ | ONE_THREAD
-    used, started = cpu_seconds(), time.perf_counter()
-    try:
-        done = subprocess.run(pinned, env=environment, stdout=subprocess.PIPE, text=True)
-    except OSError as error:
-        raise ProgramFailed(f"{name}: {error}") from error
-    wall = time.perf_counter() - started
+def script(name: str, *arguments: str | Path) -> None:
+    """Runs a script beside this one."""
+    done = subprocess.run([sys.executable, HERE / name, *arguments], stdout=subprocess.DEVNULL)
     if done.returncode != 0:
         raise ProgramFailed(f"{name} exited with {done.returncode}")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Loads, the random model and what the peers read, below the work folder."""
+    loads = args.work / "loads"
+    tokenizer = args.model / "tokenizer.json"
+    script("make_loads.py", "--data", args.data, "--tokenizer", tokenizer, "--out", loads)
+    if "bert-base" in args.models:
+        script("make_bert_base.py", "--like", args.model, "--out", model_folder(args, "bert-base"))
+    for name in args.models:
+        print(f"preparing {name} for the peers", file=sys.stderr)
+        script(
+            "prepare.py", "--model", model_folder(args, name),
+            "--calibration", loads / "calibration.jsonl", "--out", args.work / f"{name}-prepared",
+        )
+
+
+def model_folder(args: argparse.Namespace, name: str) -> Path:
+    return args.model if name == "minilm" else args.work / name
+
+
+def start(args: argparse.Namespace, setting: Setting) -> list[Program]:
+    logs = args.work / "logs"
+    logs.mkdir(exist_ok=True)
+    programs: list[Program] = [Chunkflow(args.chunkflow, dtype, setting) for dtype in args.dtypes]
+    if args.candle:
+        programs.append(Candle(args.candle, setting))
+    wanted = [peer for peer in args.peers if peer.split("-")[1] in args.dtypes or peer == REFERENCE]
+    return programs + [Peer(peer, setting, logs / f"{peer}.txt") for peer in wanted]
+
+
+def turn(program: Program, load: str, cores: int) -> dict | None:
+    """A program's figures, taken again if it did not have its core; the speed plays no part."""
+    for _ in range(TRIES):
+        time.sleep(PAUSE_S)
+        figures = program.measure(load)
+        if figures is None or cores > 1 or figures["cpu_share"] >= report.QUIET_CPU_SHARE:
+            break
+    return figures
+
+
+def measure(programs: list[Program], loads: list[str], rounds: int, about: dict) -> list[dict]:
+    """A record for each program, load and round."""
+    records = []
+    for round_ in range(1, rounds + 1):
+        for load in loads:
+            for program in programs:
+                figures = turn(program, load, about["cores"])
+                if figures is None:
+                    continue
+                where = about | {"load": load, "program": program.name, "round": round_}
+                records.append(figures | where)
+                print(report.progress(records[-1]), file=sys.stderr)
+    return records
+
+
+def agreement(programs: list[Program], folder: Path) -> dict[str, dict[str, float]]:
+    """Cosines of W1's vectors to the reference's, by program."""
+    vectors = {}
+    for program in programs:
+        if not isinstance(program, Candle):
+            path = folder / f"{program.name}.npy"
+            program.vectors(path)
+            vectors[program.name] = np.load(path)
+    if REFERENCE not in vectors:
+        return {}
+    cosines = {name: (rows * vectors[REFERENCE]).sum(1) for name, rows in vectors.items()}
+    return {name: {"mean": float(c.mean()), "min": float(c.min())} for name, c in cosines.items()}
+
+
+def cold_starts(programs: list[Program]) -> dict[str, float]:
+    """Median milliseconds from start to first vector, the weights being in the page cache."""
+    ours = [program for program in programs if isinstance(program, Chunkflow)]
+    return {p.name: median(p.cold_start_ms() for _ in range(COLD_STARTS)) for p in ours}
+
+
+def compare(args: argparse.Namespace, name: str, cores: int) -> dict:
+    """Everything of one model on so many cores."""
+    setting = Setting(
+        model_folder(args, name).resolve(), (args.work / f"{name}-prepared").resolve(),
+        (args.work / "loads").resolve(), tuple(range(args.cpu, args.cpu + cores)),
+    )
+    about = {"model": name, "cores": cores}
+    loads = [load for load in LOADS[name] if load.split("-")[0] in args.loads]
+    programs = start(args, setting)
     try:
-        report = json.loads(done.stdout)
-        report["tokens_per_text"] = report["tokens_per_second"] / report["texts_per_second"]
-        report["peak_rss_mib"] = float(report["peak_rss_mib"])
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise ProgramFailed(f"{name} printed no usable report: {error!r}") from error
-    return report | {"wall_s": wall, "cpu_share": (cpu_seconds() - used) / wall}
+        records = measure(programs, loads, args.rounds, about)
+        small = name == "minilm" and cores == 1
+        cosines = agreement(programs, args.work.resolve() / "logs") if small else {}
+        return {
+            "records": records,
+            "cosines": cosines,
+            "cold_start_ms": [about | cold_starts(programs)] if name == "minilm" else [],
+        }
+    finally:
+        for program in programs:
+            program.close()
 
 
-def run_rounds(programs: dict[str, list[str]], cpu: int, rounds: int) -> list[dict[str, dict]]:
-    results = []
-    for number in range(1, rounds + 1):
-        results.append({name: measure(name, line, cpu) for name, line in programs.items()})
-        speeds = (f"{name} {r['texts_per_second']:.2f}" for name, r in results[-1].items())
-        print(f"round {number} of {rounds}: {', '.join(speeds)} texts/s", file=sys.stderr)
-    return results
+def names(text: str) -> list[str]:
+    return text.split(",")
 
 
-def ratios(rounds: list[dict[str, dict]], speed: Callable[[dict], float]) -> list[float]:
-    return [speed(round_["chunkflow"]) / speed(round_["candle"]) for round_ in rounds]
-
-
-def per_wall_second(report: dict) -> float:
-    return report["texts_per_second"]
-
-
-def per_cpu_second(report: dict) -> float:
-    """What an otherwise idle core would have given, about: the share is that of the process."""
-    return report["texts_per_second"] / report["cpu_share"]
-
-
-def ratio_line(label: str, values: list[float]) -> str:
-    each = ", ".join(f"{value:.2f}" for value in values)
-    span = f"{min(values):.2f}..{max(values):.2f}"
-    return f"chunkflow / candle {label}: median {median(values):.2f}, {span} (by round: {each})"
-
-
-def table(rounds: list[dict[str, dict]]) -> str:
-    lines = [
-        "| program | median texts/s | min..max | peak RSS MiB | least share of the core |",
-        "|---|---|---|---|---|",
-    ]
-    for name in rounds[0]:
-        reports = [round_[name] for round_ in rounds]
-        speeds = [per_wall_second(report) for report in reports]
-        peak = max(report["peak_rss_mib"] for report in reports)
-        share = min(report["cpu_share"] for report in reports)
-        span = f"{min(speeds):.2f}..{max(speeds):.2f}"
-        lines.append(f"| {name} | {median(speeds):.2f} | {span} | {peak:.0f} | {share:.0%} |")
-    return "\n".join([
-        *lines,
-        "",
-        ratio_line("by wall clock", ratios(rounds, per_wall_second)),
-        ratio_line("by processor time", ratios(rounds, per_cpu_second)),
-    ])
-
-
-def disturbed(rounds: list[dict[str, dict]]) -> list[str]:
-    return [
-        f"round {number}: {name} had only {report['cpu_share']:.0%} of its core"
-        for number, round_ in enumerate(rounds, 1)
-        for name, report in round_.items()
-        if report["cpu_share"] < QUIET_CPU_SHARE
-    ]
-
-
-def did_the_same_work(rounds: list[dict[str, dict]]) -> bool:
-    """Whether both counted the same tokens per text: a program that truncates more looks faster."""
-    counts = [report["tokens_per_text"] for round_ in rounds for report in round_.values()]
-    return max(counts) <= min(counts) * (1 + TOKEN_TOLERANCE)
-
-
-def machine() -> dict:
-    """The machine and the candle that the figures belong to."""
-    info = Path("/proc/cpuinfo").read_text()
-    models = (line.split(":", 1)[1].strip() for line in info.splitlines() if "model name" in line)
-    packages = tomllib.loads(CANDLE_LOCK.read_text())["package"]
-    versions = {package["name"]: package["version"] for package in packages}
-    return {
-        "cpu": next(models, platform.machine()),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "candle": versions["candle-transformers"],
-        "gemm": versions["gemm"],
-    }
-
-
-def allocator_settings() -> dict[str, str]:
-    """glibc's settings: candle's speed hangs on them, as it maps fresh memory for each result."""
-    return {k: v for k, v in os.environ.items() if k.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+def counts(text: str) -> list[int]:
+    return [int(count) for count in names(text)]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--input", required=True, help="load made by make_w1.py")
-    parser.add_argument("--chunkflow", required=True, help="chunkflow binary")
-    parser.add_argument("--candle", required=True, help="compare-candle binary")
-    parser.add_argument("--cpu", type=int, default=0, help="core both are pinned to (default 0)")
-    parser.add_argument("--rounds", type=int, default=5, help="processes of each (default 5)")
-    parser.add_argument("--out", type=Path, help="write every figure and the machine as JSON")
-    parser.add_argument("--passes", type=int, default=3, help="candle's per process (default 3)")
+    data = os.environ.get("CHUNKFLOW_DATA")
+    parser.add_argument("--data", type=Path, default=Path(data, "scifact") if data else None,
+                        help="folder of BEIR's SciFact [default: $CHUNKFLOW_DATA/scifact]")
+    parser.add_argument("--model", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--chunkflow", type=Path, required=True, help="chunkflow binary")
+    parser.add_argument("--candle", type=Path, help="compare-candle binary, to measure it too")
+    parser.add_argument("--work", type=Path, default=Path("target/peers"), help="scratch folder")
+    parser.add_argument("--models", type=names, default=list(LOADS), help="minilm, bert-base")
+    parser.add_argument("--loads", type=names, default=list(LOADS["minilm"]), help="W1,...")
+    parser.add_argument("--dtypes", type=names, default=list(DTYPES), help="f32,bf16,int8")
+    parser.add_argument("--peers", type=names, default=list(PEERS), help="see engines.py")
+    parser.add_argument("--cores", type=counts, default=[1, 2], help="how many cores: 1,2")
+    parser.add_argument("--cpu", type=int, default=0, help="the first core (default 0)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--out", type=Path, help="write every figure as JSON")
+    parser.add_argument("--results", type=Path, help="write the Markdown here too")
     args = parser.parse_args()
-    if min(args.rounds, args.passes) < 1:
-        parser.error("--rounds and --passes must be at least 1")
+    if args.data is None:
+        parser.error("give --data or set CHUNKFLOW_DATA")
+    if max(args.cores) > (os.cpu_count() or 1):
+        parser.error(f"this machine has only {os.cpu_count()} cores")
     return args
 
 
 def main() -> int:
     args = arguments()
+    args.work.mkdir(parents=True, exist_ok=True)
+    result = report.about(args.rounds)
     try:
-        rounds = run_rounds(commands(args), args.cpu, args.rounds)
+        prepare(args)
+        for name in args.models:
+            for cores in args.cores:
+                for key, value in compare(args, name, cores).items():
+                    result[key] = result[key] | value if key == "cosines" else result[key] + value
     except ProgramFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    about = machine()
-    print(f"{about['cpu']}, one of {about['cores']} cores, one thread; candle {about['candle']}")
-    print(f"\n{table(rounds)}")
-    noise = disturbed(rounds)
-    if noise:
-        print("\nNot a quiet core: quote the ratio by processor time, or run again.")
-    for line in noise:
-        print(f"warning: {line}", file=sys.stderr)
+    text = report.markdown(result)
+    print(text)
     if args.out:
-        record = {
-            "machine": about,
-            "allocator": allocator_settings(),
-            "input_sha256": hashlib.sha256(Path(args.input).read_bytes()).hexdigest(),
-            "ratios_wall": ratios(rounds, per_wall_second),
-            "ratios_cpu": ratios(rounds, per_cpu_second),
-            "rounds": rounds,
-        }
-        args.out.write_text(json.dumps(record, indent=2) + "\n")
-    if not did_the_same_work(rounds):
-        print("error: the programs did not embed the same number of tokens", file=sys.stderr)
-        return 1
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
+    if args.results:
+        args.results.write_text(text + "\n")
     return 0
 
 

@@ -305,7 +305,7 @@ impl Model {
         }
     }
 
-    /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`Exec::gram`].
+    /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`Exec::gram`](crate::compute::Exec::gram).
     ///
     /// # Errors
     /// Those of the device.

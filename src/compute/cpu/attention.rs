@@ -2,8 +2,8 @@
 //!
 //! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
 //! in `FlashAttention`, arXiv 2205.14135), so that scores never leave the cache and memory is linear
-//! in the sequence. Blocks are counted from the sequence's start: results do not depend on the
-//! batch.
+//! in the sequence. Blocks of keys are counted from the sequence's start, whichever queries meet
+//! them: results do not depend on the batch or on threads.
 
 use std::ops::Range;
 
@@ -12,12 +12,14 @@ use super::super::operands::{Attention, BiasWeights};
 use super::Context;
 use super::arena::Block;
 use super::buffer::{Buffer, Rows, join};
-use super::math::exp;
+use super::math::exp2_weight;
 use super::simd::{Op, Simd};
 use super::tile::{F32Words, Product, with_rows};
 
-/// Queries of a task.
-const BLOCK_QUERIES: usize = 252;
+/// Most queries of a task, for which keys and values are packed once.
+const BLOCK_QUERIES: usize = 512;
+/// Fewest, where a batch has not a sequence for every thread.
+const MIN_BLOCK_QUERIES: usize = 56;
 /// Keys whose scores are in cache at a time; a multiple of every panel's width.
 const BLOCK_KEYS: usize = 256;
 /// The largest tile of queries.
@@ -74,6 +76,37 @@ impl Bias {
     }
 }
 
+/// As many rows of the fused projection as a vector has lanes, or fewer at the end.
+struct Keys<'a> {
+    rows: &'a [f32],
+    cols: usize,
+    /// The first of the key's.
+    column: usize,
+    head_dim: usize,
+}
+
+impl Keys<'_> {
+    /// Writes dimension by dimension the keys' values, two vectors apart.
+    #[inline(always)]
+    fn transpose<S: Simd>(&self, simd: S, to: &mut [f32]) {
+        let Self { rows, cols, column, head_dim } = *self;
+        let count = rows.len() / cols;
+        let whole = if count == S::LANES { head_dim / S::LANES * S::LANES } else { 0 };
+        for dim in (0..whole).step_by(S::LANES) {
+            let (from, to) = (&rows[column + dim..], &mut to[dim * 2 * S::LANES..]);
+            assert!(from.len() >= (S::LANES - 1) * cols + S::LANES, "keys to transpose");
+            assert!(to.len() >= (2 * S::LANES - 1) * S::LANES, "room for keys");
+            // SAFETY: both squares are within their slices.
+            unsafe { simd.transpose(from.as_ptr(), cols, to.as_mut_ptr(), 2 * S::LANES) };
+        }
+        for (index, row) in rows.chunks_exact(cols).enumerate() {
+            for dim in whole..head_dim {
+                to[dim * 2 * S::LANES + index] = row[column + dim];
+            }
+        }
+    }
+}
+
 /// See [`Exec::attention`](super::Exec::attention).
 pub(super) fn attention(
     context: &Context,
@@ -90,7 +123,8 @@ pub(super) fn attention(
     check_len("attention rows", qkv.rows(), tokens)?;
     let cols = attention.heads * attention.head_dim;
     let mut output = Buffer::take_only(&context.arena, tokens, cols, context.format());
-    let layer = Layer { context, qkv: qkv.f32()?, attention, bias };
+    let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
+    let layer = Layer { context, qkv: qkv.f32()?, attention, bias, ways };
     layer.sequences(cu_seqlens, output.rows_mut())?;
     Ok(output)
 }
@@ -101,6 +135,8 @@ struct Layer<'a> {
     qkv: &'a [f32],
     attention: &'a Attention,
     bias: Option<&'a Bias>,
+    /// Tasks that a sequence is worth.
+    ways: usize,
 }
 
 impl Layer<'_> {
@@ -109,9 +145,9 @@ impl Layer<'_> {
         match cu_seqlens.len() {
             0 | 1 => Ok(()),
             2 => {
-                let start = cu_seqlens[0] as usize;
-                let sequence = start..cu_seqlens[1] as usize;
-                rows.for_each_block(BLOCK_QUERIES, &|rows| {
+                let sequence = cu_seqlens[0] as usize..cu_seqlens[1] as usize;
+                let share = sequence.len().div_ceil(self.ways);
+                rows.for_each_block(share.clamp(MIN_BLOCK_QUERIES, BLOCK_QUERIES), &|rows| {
                     self.queries(sequence.clone(), rows);
                     Ok(())
                 })
@@ -199,7 +235,8 @@ impl Op for Head<'_> {
         let len = self.qkv.len() / self.attention.qkv_dim();
         let queries = self.output.len() / (heads * head_dim);
         let last_query = self.first_query + queries - 1;
-        let keys = mask.keys(self.first_query, len).start..mask.keys(last_query, len).end;
+        let start = mask.keys(self.first_query, len).start / BLOCK_KEYS * BLOCK_KEYS;
+        let keys = start..mask.keys(last_query, len).end;
         self.scratch.largest.fill(f32::NEG_INFINITY);
         self.scratch.sums.fill(0.0);
         let tiles = queries.div_ceil(<F32Words as Product<S>>::ROWS);
@@ -234,13 +271,8 @@ impl Head<'_> {
             let panel = (padded / width - 1) * width * head_dim;
             scratch.keys[panel..][..width * head_dim].fill(0.0);
         }
-        let rows = self.qkv[block.start * cols..block.end * cols].chunks_exact(cols);
-        for (index, row) in rows.enumerate() {
-            let key = &row[key_column..key_column + head_dim];
-            let panel = &mut scratch.keys[index / width * width * head_dim..];
-            for (dim, &x) in key.iter().enumerate() {
-                panel[dim * width + index % width] = x;
-            }
+        let rows = &self.qkv[block.start * cols..block.end * cols];
+        for (index, row) in rows.chunks_exact(cols).enumerate() {
             let value = &row[value_column..value_column + head_dim];
             for (panel, dims) in value.chunks(width).enumerate() {
                 let to = &mut scratch.values[(panel * BLOCK_KEYS + index) * width..][..width];
@@ -249,6 +281,11 @@ impl Head<'_> {
                     simd.store_head(to, simd.load_head(from));
                 }
             }
+        }
+        for (square, rows) in rows.chunks(S::LANES * cols).enumerate() {
+            let panel = &mut scratch.keys[square / 2 * width * head_dim..][..width * head_dim];
+            let keys = Keys { rows, cols, column: key_column, head_dim };
+            keys.transpose(simd, &mut panel[square % 2 * S::LANES..]);
         }
     }
 
@@ -315,19 +352,25 @@ impl Head<'_> {
                 scores[..from].fill(f32::NEG_INFINITY);
                 scale = 1.0;
             }
-            let mut max = simd.splat(f32::NEG_INFINITY);
-            for score in scores.chunks_exact(S::LANES) {
-                max = simd.max(max, simd.load_head(score));
+            let mut max = [simd.splat(f32::NEG_INFINITY); 2];
+            for pair in scores.chunks_exact(2 * S::LANES) {
+                let (a, b) = pair.split_at(S::LANES);
+                max = [simd.max(max[0], simd.load_head(a)), simd.max(max[1], simd.load_head(b))];
             }
-            let highest = largest[query].max(simd.max_lane(max) * scale);
-            let (factor, shift) = (simd.splat(scale), simd.splat(-highest));
+            let highest = simd.max_lane(simd.max(max[0], max[1])) * scale;
+            let highest = largest[query].max(highest);
+            // e^(scale * score - highest), by powers of 2.
+            let factor = simd.splat(scale * std::f32::consts::LOG2_E);
+            let shift = simd.splat(-highest * std::f32::consts::LOG2_E);
             let mut sum = simd.splat(0.0);
             for score in scores.chunks_exact_mut(S::LANES) {
-                let x = exp(simd, simd.mul_add(simd.load_head(score), factor, shift));
-                sum = simd.add(sum, x);
-                simd.store_head(score, x);
+                let x = simd.mul_add(simd.load_head(score), factor, shift);
+                let weight = exp2_weight(simd, x);
+                sum = simd.add(sum, weight);
+                simd.store_head(score, weight);
             }
-            let before = (largest[query] - highest).exp();
+            let is_first = largest[query] == f32::NEG_INFINITY;
+            let before = if is_first { 0.0 } else { (largest[query] - highest).exp() };
             sums[query] = sums[query] * before + simd.sum(sum);
             largest[query] = highest;
             if before < 1.0 && block.start > first_key {

@@ -206,6 +206,39 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's promise.
+        let rows: [__m512; 16] =
+            std::array::from_fn(|row| unsafe { _mm512_loadu_ps(from.add(row * stride)) });
+        // SAFETY: registers only, until the rows are stored where the caller promises room.
+        unsafe {
+            let mut fours = rows;
+            for group in 0..4 {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|row| rows[4 * group + row]);
+                let [low, high] = [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)];
+                let [low2, high2] = [_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)];
+                for (half, [x, y]) in [[low, low2], [high, high2]].into_iter().enumerate() {
+                    let [x, y] = [_mm512_castps_pd(x), _mm512_castps_pd(y)];
+                    fours[4 * group + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+                    fours[4 * group + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+                }
+            }
+            // Each holds a column of four rows in every quarter: the quarters are gathered.
+            for column in 0..4 {
+                let [a, b, c, d] = [0, 4, 8, 12].map(|group| fours[group + column]);
+                let even = [(a, b), (c, d)].map(|(x, y)| _mm512_shuffle_f32x4::<0x88>(x, y));
+                let odd = [(a, b), (c, d)].map(|(x, y)| _mm512_shuffle_f32x4::<0xdd>(x, y));
+                for (place, [x, y]) in [(0, even), (4, odd)] {
+                    let low = _mm512_shuffle_f32x4::<0x88>(x, y);
+                    let high = _mm512_shuffle_f32x4::<0xdd>(x, y);
+                    _mm512_storeu_ps(to.add((column + place) * to_stride), low);
+                    _mm512_storeu_ps(to.add((column + place + 8) * to_stride), high);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn dot_bf16(self, sum: __m512, a: __m512i, b: __m512i) -> __m512 {
         if BF16 {
             // SAFETY: as above; the types are the same 64 bytes.

@@ -94,6 +94,23 @@ pub(super) trait Simd: Copy {
     /// `sum` plus the products of every lane's four u8 in `a` and i8 in `b`: exact.
     fn dot_i8(self, sum: Self::I32, a: Self::I32, b: Self::I32) -> Self::I32;
 
+    /// Writes the columns of a square of `LANES` rows, `stride` values apart at `from`, as rows
+    /// `to_stride` values apart at `to`.
+    ///
+    /// # Safety
+    /// The square is readable and its transpose writable.
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        for row in 0..Self::LANES {
+            for column in 0..Self::LANES {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    *to.add(column * to_stride + row) = *from.add(row * stride + column);
+                }
+            }
+        }
+    }
+
     /// The first values of `from`, zeros where there are fewer than `LANES`.
     #[inline(always)]
     fn load_head(self, from: &[f32]) -> Self::F32 {
