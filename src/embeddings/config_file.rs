@@ -142,6 +142,19 @@ impl ConfigFile {
         }
     }
 
+    /// The same, and where it is absent.
+    pub(super) fn require_present(
+        &self,
+        field: &'static str,
+        supported: &[Value],
+    ) -> Result<(), Error> {
+        if self.has(field) {
+            return self.require(field, supported);
+        }
+        let supported = supported.first().map(Value::to_string).unwrap_or_default();
+        Err(self.unsupported(field, &supported))
+    }
+
     /// The nonlinearity under `field`, `default` where there is none.
     pub(super) fn activation(
         &self,

@@ -62,6 +62,10 @@ fn what_would_change_vectors_unseen_is_refused() {
     refuse("nomic-bert", "rotary_emb_scale_base", json!(512));
     refuse("nomic-bert", "activation_function", json!("geglu"));
     refuse("nomic-bert", "prenorm", json!(true));
+    for field in ["qkv_proj_bias", "mlp_fc1_bias", "activation_function", "rotary_emb_fraction"] {
+        refused("nomic-bert", &json!({ field: null }), &[field, "missing"]);
+    }
+    refuse("modernbert", "rope_scaling", json!({"rope_type": "linear"}));
     refuse("nomic-bert", "rotary_emb_interleaved", json!(true));
     refuse("modernbert", "rope_parameters", json!({"rope_theta": 1.0}));
     refuse("embeddinggemma", "attn_logit_softcapping", json!(50.0));

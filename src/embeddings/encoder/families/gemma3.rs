@@ -32,7 +32,8 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     spec.norm.offset = 1.0;
     spec.norm.placement = NormPlacement::Sandwich;
 
-    let pattern = config.size_or("_sliding_window_pattern", 6)?;
+    let pattern = config.size_or("sliding_window_pattern", 6)?;
+    let pattern = config.size_or("_sliding_window_pattern", pattern)?;
     let radius = config.size_or("sliding_window", 4_096)? / 2;
     let bases = [("rope_theta", 1_000_000.0), ("rope_local_base_freq", 10_000.0)];
     let rotaries = alternating::rotaries(config, bases)?;

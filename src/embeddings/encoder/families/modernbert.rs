@@ -95,6 +95,7 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
 
 fn read_layers(config: &ConfigFile) -> Result<Vec<LayerSpec>, Error> {
     let every = config.size_or("global_attn_every_n_layers", 3)?;
+    config.require("rope_scaling", &[])?;
     let radius = config.size_or("local_attention", 128)? / 2;
     let bases = [("global_rope_theta", 160_000.0), ("local_rope_theta", 10_000.0)];
     let rotaries = alternating::rotaries(config, bases)?;

@@ -60,21 +60,16 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
 
 /// Refuses what no published model of this family has.
 fn require_own_form(config: &ConfigFile) -> Result<(), Error> {
-    config.require("activation_function", &[json!("swiglu"), json!("silu")])?;
-    config.require("rotary_emb_fraction", &[json!(1.0), json!(1)])?;
+    // Where these are absent, the model's own code takes another form than the published one.
+    for field in ["qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias"] {
+        config.require_present(field, &[json!(false)])?;
+    }
+    config.require_present("activation_function", &[json!("swiglu")])?;
+    config.require_present("rotary_emb_fraction", &[json!(1.0), json!(1)])?;
     config.require("rotary_scaling_factor", &[])?;
     config.require("rotary_emb_scale_base", &[])?;
     config.require("num_experts", &[json!(0)])?;
-    for field in [
-        "qkv_proj_bias",
-        "mlp_fc1_bias",
-        "mlp_fc2_bias",
-        "prenorm",
-        "use_rms_norm",
-        "rotary_emb_interleaved",
-        "causal",
-        "parallel_block",
-    ] {
+    for field in ["prenorm", "use_rms_norm", "rotary_emb_interleaved", "causal", "parallel_block"] {
         config.require(field, &[json!(false)])?;
     }
     Ok(())
