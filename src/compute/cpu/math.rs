@@ -42,8 +42,8 @@ pub(super) fn exp2_weight<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let t = simd.sub(clamped, simd.to_f32(exponent));
     // The least largest error on [-1/2, 1/2], by Remez's exchange: 1.9e-9 with exact arithmetic.
     let mut sum = simd.splat(1.534_581_2e-4);
-    for coefficient in [1.339_993_1e-3, 9.618_489e-3, 5.550_329e-2, 0.240_226_47, 0.693_147_2, 1.0]
-    {
+    let linear = std::f32::consts::LN_2;
+    for coefficient in [1.339_993_1e-3, 9.618_489e-3, 5.550_329e-2, 0.240_226_47, linear, 1.0] {
         sum = simd.mul_add(sum, t, simd.splat(coefficient));
     }
     let scaled = simd.add_i32(simd.as_i32(sum), simd.shl::<23>(exponent));

@@ -213,21 +213,22 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         // SAFETY: registers only, until the rows are stored where the caller promises room.
         unsafe {
             let mut fours = rows;
-            for group in 0..4 {
-                let [a, b, c, d] = [0, 1, 2, 3].map(|row| rows[4 * group + row]);
-                let [low, high] = [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)];
-                let [low2, high2] = [_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)];
-                for (half, [x, y]) in [[low, low2], [high, high2]].into_iter().enumerate() {
-                    let [x, y] = [_mm512_castps_pd(x), _mm512_castps_pd(y)];
-                    fours[4 * group + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
-                    fours[4 * group + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+            for first in [0, 4, 8, 12] {
+                let low =
+                    [0, 2].map(|row| _mm512_unpacklo_ps(rows[first + row], rows[first + row + 1]));
+                let high =
+                    [0, 2].map(|row| _mm512_unpackhi_ps(rows[first + row], rows[first + row + 1]));
+                for (place, pairs) in [(0, low), (2, high)] {
+                    let [x, y] = pairs.map(|pair| _mm512_castps_pd(pair));
+                    fours[first + place] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+                    fours[first + place + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
                 }
             }
             // Each holds a column of four rows in every quarter: the quarters are gathered.
             for column in 0..4 {
-                let [a, b, c, d] = [0, 4, 8, 12].map(|group| fours[group + column]);
-                let even = [(a, b), (c, d)].map(|(x, y)| _mm512_shuffle_f32x4::<0x88>(x, y));
-                let odd = [(a, b), (c, d)].map(|(x, y)| _mm512_shuffle_f32x4::<0xdd>(x, y));
+                let halves = [0, 8].map(|first| (fours[first + column], fours[first + column + 4]));
+                let even = halves.map(|(x, y)| _mm512_shuffle_f32x4::<0x88>(x, y));
+                let odd = halves.map(|(x, y)| _mm512_shuffle_f32x4::<0xdd>(x, y));
                 for (place, [x, y]) in [(0, even), (4, odd)] {
                     let low = _mm512_shuffle_f32x4::<0x88>(x, y);
                     let high = _mm512_shuffle_f32x4::<0xdd>(x, y);
