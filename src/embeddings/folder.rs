@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -86,27 +87,43 @@ impl Folder {
         if self.exists(file) { self.json(file).map(Some) } else { Ok(None) }
     }
 
-    /// Maps a large file into memory; [`verify`](Self::verify) is still to be called.
+    /// Maps a large file into memory; [`verify_map`](Self::verify_map) is still to be called.
     #[expect(unsafe_code, reason = "memory-mapping the weights")]
-    pub(super) fn map(&self, file: &str) -> Result<memmap2::Mmap, Error> {
+    pub(super) fn map(&self, file: &str) -> Result<Map, Error> {
         let path = self.open(file)?;
         let handle = File::open(&path).map_err(|source| read_error(&path, source))?;
         // SAFETY: the map is read only here, while the weights are packed, and dropped at the end
         // of loading. A file that another process cuts short meanwhile would end this one; model
         // files are replaced by rename, never rewritten in place.
         let map = unsafe { memmap2::Mmap::map(&handle) };
-        map.map_err(|source| read_error(&path, source))
+        map.map(Map).map_err(|source| read_error(&path, source))
     }
 
     /// Checks that `bytes` are the contents that `file` must have, by the digest that was
     /// published, recorded, or given by the hub as the name of the blob behind a link.
     pub(super) fn verify(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.verify_digest(file, || Sha256::digest(bytes).to_vec())
+    }
+
+    /// The same of a mapped file, a piece at a time, so that it does not fill the memory.
+    pub(super) fn verify_map(&self, file: &str, map: &Map) -> Result<(), Error> {
+        self.verify_digest(file, || {
+            let mut digest = Sha256::new();
+            for (index, piece) in map.chunks(PIECE_BYTES).enumerate() {
+                digest.update(piece);
+                map.release(index * PIECE_BYTES..index * PIECE_BYTES + piece.len());
+            }
+            digest.finalize().to_vec()
+        })
+    }
+
+    fn verify_digest(&self, file: &str, digest: impl FnOnce() -> Vec<u8>) -> Result<(), Error> {
         let path = self.path(file);
         let expected = self.sha256.get(file).cloned().or_else(|| blob_digest(&path));
         if expected.is_none() && self.seen.is_none() {
             return Ok(());
         }
-        let actual = hexadecimal(&Sha256::digest(bytes));
+        let actual = hexadecimal(&digest());
         match (expected, &self.seen) {
             (Some(expected), _) if expected != actual => {
                 return Err(Error::Digest { path, expected, actual });
@@ -132,6 +149,35 @@ impl Folder {
             }
         }
         Ok(path)
+    }
+}
+
+/// Bytes of a mapped file that are hashed before their memory is given back.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// A file in memory, read-only.
+pub(super) struct Map(memmap2::Mmap);
+
+impl Map {
+    /// Gives back the memory of bytes that have been read; they can be read again.
+    #[cfg_attr(unix, expect(unsafe_code, reason = "advice on the mapped weights"))]
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "no such advice"))]
+    pub(super) fn release(&self, bytes: Range<usize>) {
+        #[cfg(unix)]
+        {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: nothing is ever written to the map, so that its pages come back from the
+            // file with the same contents. Refused advice costs memory only.
+            let _ = unsafe { self.0.unchecked_advise_range(advice, bytes.start, bytes.len()) };
+        }
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
     }
 }
 

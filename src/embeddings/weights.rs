@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::Error;
-use super::folder::Folder;
+use super::folder::{Folder, Map};
 
 /// What holds weights: one file, or an index of several.
 pub(super) const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
@@ -61,7 +61,7 @@ pub(super) fn with_checkpoint<T>(
     let maps = maps?;
     thread::scope(|scope| {
         let verified =
-            scope.spawn(|| maps.iter().try_for_each(|(map, file)| folder.verify(file, map)));
+            scope.spawn(|| maps.iter().try_for_each(|(map, file)| folder.verify_map(file, map)));
         let parts = maps.iter().map(|(map, file)| Part::read(folder.path(file), map));
         let parts: Result<Vec<_>, Error> = parts.collect();
         let loaded = parts.and_then(|parts| load(&Checkpoint { parts, prefix }));
@@ -96,11 +96,13 @@ pub(super) fn in_directory(directory: &str, name: &str) -> String {
 /// One file of tensors.
 struct Part<'a> {
     path: PathBuf,
+    map: &'a Map,
     tensors: SafeTensors<'a>,
 }
 
 impl<'a> Part<'a> {
-    fn read(path: PathBuf, bytes: &'a [u8]) -> Result<Self, Error> {
+    fn read(path: PathBuf, map: &'a Map) -> Result<Self, Error> {
+        let bytes: &'a [u8] = map;
         let malformed = |problem| Error::Malformed { path: path.clone(), problem };
         // Read before the parser, which would hold a header of up to 100 MB.
         if let Some(header) = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
@@ -116,7 +118,7 @@ impl<'a> Part<'a> {
             let found = tensors.len();
             return Err(malformed(format!("has {found} tensors, limit {MAX_TENSORS}")));
         }
-        Ok(Self { path, tensors })
+        Ok(Self { path, map, tensors })
     }
 }
 
@@ -150,6 +152,13 @@ impl<'a> Checkpoint<'a> {
                 index,
                 value: values[index],
             }),
+        }
+    }
+
+    /// Gives back the memory of what has been read so far.
+    pub(super) fn release(&self) {
+        for part in &self.parts {
+            part.map.release(0..part.map.len());
         }
     }
 

@@ -26,6 +26,8 @@ impl<E: Exec> Encoder<E> {
                 kinds.push(rotary);
             }
         }
+        let tables = loader.tables(spec, names)?;
+        checkpoint.release();
         let layers = spec.layers.iter().enumerate().map(|(index, layer)| {
             let attention = Attention {
                 heads: spec.attention.heads,
@@ -35,7 +37,9 @@ impl<E: Exec> Encoder<E> {
                 mask: layer.mask,
             };
             let rotary = layer.rotary.and_then(|own| kinds.iter().position(|kind| *kind == own));
-            loader.layer(spec, names, index, attention, rotary)
+            let loaded = loader.layer(spec, names, index, attention, rotary);
+            checkpoint.release();
+            loaded
         });
         let layers = layers.collect::<Result<_, Error>>()?;
         let optional_norm =
@@ -47,7 +51,7 @@ impl<E: Exec> Encoder<E> {
             Ok(exec.load_rotary(RotaryWeights { frequencies: &frequencies, positions })?)
         });
         Ok(Self {
-            tables: loader.tables(spec, names)?,
+            tables,
             embedding_norm: optional_norm(spec.embedding.norm, names.embedding_norm)?,
             bias: loader.bias(spec, names)?,
             rotaries: rotaries.collect::<Result<_, Error>>()?,

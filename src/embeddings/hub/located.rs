@@ -179,7 +179,7 @@ impl Located {
         let gone = self.sha256.keys().filter(|file| !self.path.join(file).exists());
         verdicts.extend(gone.map(|file| (file.clone(), Verdict::Missing)));
         for file in self.files() {
-            let verdict = match folder.map(&file).and_then(|map| folder.verify(&file, &map)) {
+            let verdict = match folder.map(&file).and_then(|map| folder.verify_map(&file, &map)) {
                 Ok(()) if self.lock.is_none() => Verdict::Unknown,
                 Ok(()) => Verdict::Matches,
                 Err(Error::Digest { expected, actual, .. }) => {
