@@ -79,7 +79,7 @@ impl Error {
 
 fn compute_kind(error: &compute::Error) -> ErrorKind {
     match error {
-        compute::Error::Candle(_) => ErrorKind::Device,
+        compute::Error::Candle(_) | compute::Error::Memory(_) => ErrorKind::Device,
         _ => ErrorKind::Internal,
     }
 }

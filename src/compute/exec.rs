@@ -15,6 +15,9 @@ pub enum Error {
     /// A tensor operation of candle failed.
     #[error("tensor operation failed")]
     Candle(#[from] candle_core::Error),
+    /// The system gives no memory for weights.
+    #[error("no memory for weights")]
+    Memory(#[source] std::io::Error),
     /// An operation that needs f32 was given activations that are held for dense layers alone.
     #[error("activations are held in a narrow format, which only dense layers read")]
     Narrow,

@@ -9,7 +9,7 @@ use super::buffer::{Buffer, Operand, Rows, join};
 use super::math::activate;
 use super::narrow::Format;
 use super::packed::{Packed, Words};
-use super::simd::{Isa, MAX_LANES, Op, Simd};
+use super::simd::{MAX_LANES, Op, Simd};
 use super::tile::{Bf16Words, F32Words, I8Words, Product, WideBf16Words, with_rows};
 
 /// Bytes of rows that stay in the second-level cache while all panels of weights pass by.
@@ -25,8 +25,12 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub(super) fn pack(isa: Isa, dtype: Dtype, parts: &[DenseWeights<'_>]) -> Result<Self, Error> {
-        Ok(Self { packed: Packed::new(isa, dtype, parts)? })
+    pub(super) fn pack(
+        context: &Context,
+        dtype: Dtype,
+        parts: &[DenseWeights<'_>],
+    ) -> Result<Self, Error> {
+        Ok(Self { packed: Packed::new(context, dtype, parts)? })
     }
 }
 

@@ -17,6 +17,7 @@ mod pool;
 mod rotary;
 mod simd;
 mod tile;
+mod weights;
 
 use self::arena::Arena;
 use self::attention::Bias;
@@ -27,6 +28,7 @@ use self::norm::{Norm, Tables};
 use self::packed::Words;
 use self::rotary::Rotary;
 pub use self::simd::Isa;
+use self::weights::Pool;
 use super::exec::{Error, Exec, check_len};
 use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
@@ -46,6 +48,7 @@ struct Context {
     /// Of dense layers in working precision, and what they read.
     dtype: Dtype,
     arena: Arena,
+    weights: Pool,
 }
 
 impl Context {
@@ -65,7 +68,7 @@ impl CpuExec {
     /// In `dtype`, with the kernels of `isa`.
     #[must_use]
     pub fn with(isa: Isa, dtype: Dtype) -> Self {
-        Self { context: Context { isa, dtype, arena: Arena::default() } }
+        Self { context: Context { isa, dtype, ..Context::default() } }
     }
 }
 
@@ -91,7 +94,7 @@ impl Exec for CpuExec {
             Precision::Working => self.context.dtype,
             Precision::Full => Dtype::F32,
         };
-        Linear::pack(self.context.isa, dtype, parts)
+        Linear::pack(&self.context, dtype, parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {

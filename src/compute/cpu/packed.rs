@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use super::super::exec::{Error, check_len};
 use super::super::operands::{DenseWeights, Dtype};
-use super::arena::Lines;
+use super::Context;
 use super::narrow::{Format, ZERO_POINT};
 use super::simd::Isa;
+use super::weights::Weights;
 
 /// The largest inner size whose sums of bytes cannot leave i32.
 const MAX_I8_FEATURES: usize = i32::MAX as usize / (255 * 128);
@@ -62,7 +63,7 @@ pub(super) struct Packed {
     pub(super) out_features: usize,
     /// Columns of a panel.
     pub(super) width: usize,
-    lines: Lines,
+    weights: Weights,
     /// `[panels * width]`, zeros where the layer has none.
     pub(super) bias: Vec<f32>,
     /// `[panels * width]`: what a byte of the column's weights stands for.
@@ -73,7 +74,12 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(isa: Isa, dtype: Dtype, parts: &[DenseWeights<'_>]) -> Result<Self, Error> {
+    pub(super) fn new(
+        context: &Context,
+        dtype: Dtype,
+        parts: &[DenseWeights<'_>],
+    ) -> Result<Self, Error> {
+        let isa = context.isa;
         let in_features = parts.first().map_or(0, |part| part.in_features);
         let words = Words::of(isa, dtype);
         if words == Words::I8 && in_features > MAX_I8_FEATURES {
@@ -101,7 +107,7 @@ impl Packed {
             in_features,
             out_features,
             width,
-            lines: Lines::zeroed(padded * in_features.div_ceil(words.values())),
+            weights: context.weights.take(padded * in_features.div_ceil(words.values()))?,
             bias,
             scales: vec![1.0; padded],
             offsets: vec![0; padded],
@@ -112,7 +118,7 @@ impl Packed {
 
     fn fill(&mut self, rows: &[&[f32]]) {
         let (words, width, panel_words) = (self.words, self.width, self.panel_words().max(1));
-        let panels = self.lines.words_mut().par_chunks_mut(panel_words);
+        let panels = self.weights.words_mut().par_chunks_mut(panel_words);
         let scales = self.scales.par_chunks_mut(width);
         let offsets = self.offsets.par_chunks_mut(width);
         let panels = panels.zip(rows.par_chunks(width)).zip(scales.zip(offsets));
@@ -156,7 +162,7 @@ impl Packed {
     }
 
     pub(super) fn panel(&self, index: usize) -> &[u32] {
-        &self.lines.words()[index * self.panel_words()..][..self.panel_words()]
+        &self.weights.words()[index * self.panel_words()..][..self.panel_words()]
     }
 }
 

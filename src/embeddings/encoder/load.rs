@@ -37,9 +37,9 @@ impl<E: Exec> Encoder<E> {
                 mask: layer.mask,
             };
             let rotary = layer.rotary.and_then(|own| kinds.iter().position(|kind| *kind == own));
-            let loaded = loader.layer(spec, names, index, attention, rotary);
+            let layer = loader.layer(spec, names, index, attention, rotary);
             checkpoint.release();
-            loaded
+            layer
         });
         let layers = layers.collect::<Result<_, Error>>()?;
         let optional_norm =
