@@ -6,9 +6,12 @@ PYTHON ?= python3
 VENV := target/venv
 # Brings models from the hub.
 CHUNKFLOW ?= $(CARGO) run --quiet --locked --
+# Of `make compare`: rounds, and flags of benches/compare/run.py.
+ROUNDS ?= 3
+COMPARE_FLAGS ?=
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench compare golden fmt fmt-check lint doc ci
+.PHONY: help demo model check test test-clients bench compare quality golden fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -34,17 +37,23 @@ test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clie
 bench: model ## Run every criterion bench
 	$(CARGO) bench --locked
 
-compare: model ## Measure beside candle-transformers on one core; CORPUS=corpus.jsonl of BEIR's SciFact
-	@test -n "$(CORPUS)" || { echo "usage: make compare CORPUS=path/to/scifact/corpus.jsonl" >&2; exit 2; }
+compare: model ## Measure beside the peers on W1 to W4; CHUNKFLOW_DATA holds scifact/ (gigabytes, an hour)
+	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make compare CHUNKFLOW_DATA=folder/with/scifact" >&2; exit 2; }
 	$(CARGO) build --release --locked --target-dir target
-	$(CARGO) build --release --locked --target-dir target/compare \
-		--manifest-path benches/compare/candle/Cargo.toml
 	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare
-	$(VENV)/compare/bin/pip install --quiet tokenizers==0.23.3
-	$(VENV)/compare/bin/python benches/compare/make_w1.py --corpus "$(CORPUS)" \
-		--tokenizer $(MODEL)/tokenizer.json --out target/w1.jsonl
-	$(PYTHON) benches/compare/run.py --model $(MODEL) --input target/w1.jsonl \
-		--chunkflow target/release/chunkflow --candle target/compare/release/compare-candle
+	$(VENV)/compare/bin/pip install --quiet --no-deps -r benches/compare/requirements.txt
+	$(VENV)/compare/bin/python benches/compare/torch_stubs.py
+	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/compare/bin/python benches/compare/run.py \
+		--model $(MODEL) --chunkflow target/release/chunkflow --rounds $(ROUNDS) $(COMPARE_FLAGS) \
+		--out target/compare.json --results benches/RESULTS.md
+
+quality: model ## Check nDCG@10 on SciFact by dtype; CHUNKFLOW_DATA holds scifact/
+	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make quality CHUNKFLOW_DATA=folder/with/scifact" >&2; exit 2; }
+	$(CARGO) build --release --locked --target-dir target
+	test -d $(VENV)/quality || $(PYTHON) -m venv $(VENV)/quality
+	$(VENV)/quality/bin/pip install --quiet numpy==2.4.6
+	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/quality/bin/python benches/quality/scifact.py \
+		--chunkflow target/release/chunkflow --model $(MODEL) --dtype f32,bf16,int8
 
 golden: model ## Make the reference vectors again (needs torch, several GB)
 	test -d $(VENV)/golden || $(PYTHON) -m venv $(VENV)/golden

@@ -139,7 +139,8 @@ impl Model {
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
         let network = match options.engine {
             Engine::Native => {
-                let dtype = options.dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa);
+                let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
+                let dtype = dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa);
                 let exec = CpuExec::with(options.isa, dtype);
                 Form::Cpu(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }

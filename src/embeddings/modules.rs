@@ -275,9 +275,9 @@ fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Err
     }
 }
 
-const POOLINGS: &str = "one of mean, cls, lasttoken";
+pub(super) const POOLINGS: &str = "one of mean, cls, lasttoken";
 
-fn parse_pooling(mode: &str) -> Option<Pooling> {
+pub(super) fn parse_pooling(mode: &str) -> Option<Pooling> {
     match mode {
         "mean" | "mean_tokens" => Some(Pooling::Mean),
         "cls" | "cls_token" => Some(Pooling::Cls),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::hub::MAIN;
-use super::modules::Kind;
+use super::model::DtypeChoice;
+use super::modules::{Kind, POOLINGS, parse_pooling};
 
 const EMBEDDED: &str = include_str!("../../models.toml");
 /// Above this a name that nobody knows is taken for another one misspelt.
@@ -43,6 +44,8 @@ pub struct ModelSpec {
     pub max_tokens: Option<usize>,
     /// Columns of its vectors.
     pub dimensions: Option<usize>,
+    /// What its dense layers run in, where the settings do not say; f32 where `None`.
+    pub dtype: Option<DtypeChoice>,
     /// As its publisher names it.
     pub licence: Option<String>,
     /// Where the revision or the digests were verified.
@@ -67,6 +70,7 @@ impl ModelSpec {
             prompts: BTreeMap::new(),
             max_tokens: None,
             dimensions: None,
+            dtype: None,
             licence: None,
             source: None,
             sha256: BTreeMap::new(),
@@ -76,6 +80,18 @@ impl ModelSpec {
     /// Whether `revision` is the one that the digests are of.
     pub(super) fn is_pinned_at(&self, revision: &str) -> bool {
         self.revision.as_deref().unwrap_or(MAIN) == revision
+    }
+
+    /// What is wrong with a value.
+    fn problem(&self) -> Option<String> {
+        let pooling = self.pooling.as_ref().filter(|_| self.kind == Kind::Embedding);
+        if let Some(pooling) = pooling.filter(|name| parse_pooling(name).is_none()) {
+            return Some(format!("pooling is `{pooling}`, supported: {POOLINGS}"));
+        }
+        let is_digest =
+            |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let (file, digest) = self.sha256.iter().find(|(_, digest)| !is_digest(digest))?;
+        Some(format!("sha256 of {file} is `{digest}`, not 64 hexadecimal digits"))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -123,6 +139,9 @@ impl Registry {
         let registry: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
         for model in &registry.models {
             super::hub::Repository::new(&model.repository, model.revision.as_deref())?;
+            if let Some(problem) = model.problem() {
+                return Err(malformed(format!("model `{}`: {problem}", model.name)));
+            }
         }
         Ok(registry)
     }

@@ -28,7 +28,7 @@ fn check_refused(ran: &Ran, parts: &[&str]) {
 }
 
 /// Settings in YAML, and what the message must hold.
-const BROKEN_FILES: [(&str, &[&str]); 47] = [
+const BROKEN_FILES: [(&str, &[&str]); 48] = [
     // Keys that do not exist.
     ("colour: red", &["colour", "unknown", "compute", "server"]),
     ("model: {nme: x}", &["model.nme", "unknown", "name, revision, dir"]),
@@ -58,6 +58,7 @@ const BROKEN_FILES: [(&str, &[&str]); 47] = [
     // Values that are not among those known.
     ("compute: {device: gpu}", &["compute.device", "gpu", "auto", "cpu"]),
     ("compute: {dtype: f64}", &["compute.dtype", "f64", "f32"]),
+    ("compute: {isa: sse9}", &["compute.isa", "`sse9` is no instruction set", "auto", "scalar"]),
     ("compute: {engine: torch}", &["compute.engine", "torch", "native", "candle"]),
     ("embed: {truncate: middle}", &["embed.truncate", "middle", "left", "right"]),
     ("log: {format: xml}", &["log.format", "xml", "pretty", "json"]),

@@ -9,6 +9,8 @@ mod chunks;
 mod cli;
 /// A wrong setting names its source, and of two right ones the nearer wins.
 mod config;
+/// bf16 and int8 on the real model, and who chooses them.
+mod dtypes;
 /// Every operation of both forms against loops in f64.
 mod exec;
 mod exec_families;

@@ -8,9 +8,10 @@
 use std::ops::Range;
 
 use super::super::exec::{Error, check_len};
-use super::super::operands::{Attention, BiasWeights};
+use super::super::operands::Attention;
 use super::Context;
 use super::arena::Block;
+use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
 use super::math::exp2_weight;
 use super::simd::{Op, Simd};
@@ -24,57 +25,6 @@ const MIN_BLOCK_QUERIES: usize = 56;
 const BLOCK_KEYS: usize = 256;
 /// The largest tile of queries.
 const MAX_TILE: usize = 14;
-
-/// A bias by distance.
-pub enum Bias {
-    /// One slope a head.
-    Slopes(Vec<f32>),
-    /// `[heads, 2 * radius + 1]`.
-    Table {
-        /// Row-major.
-        values: Vec<f32>,
-        /// The largest distance that is told apart.
-        radius: usize,
-    },
-}
-
-impl Bias {
-    pub(super) fn new(weights: BiasWeights<'_>) -> Result<Self, Error> {
-        weights.check()?;
-        Ok(match weights {
-            BiasWeights::Slopes(slopes) => Self::Slopes(slopes.to_vec()),
-            BiasWeights::Table { values, radius } => {
-                Self::Table { values: values.to_vec(), radius }
-            }
-        })
-    }
-
-    fn heads(&self) -> usize {
-        match self {
-            Self::Slopes(slopes) => slopes.len(),
-            Self::Table { values, radius } => values.len() / (2 * radius + 1),
-        }
-    }
-
-    /// Adds to the scores of `query` with the keys from `first_key` on.
-    fn add(&self, head: usize, query: usize, first_key: usize, scores: &mut [f32]) {
-        let scores = (first_key..).zip(scores);
-        match self {
-            Self::Slopes(slopes) => {
-                for (key, score) in scores {
-                    *score -= slopes[head] * key.abs_diff(query) as f32;
-                }
-            }
-            Self::Table { values, radius } => {
-                let width = 2 * radius + 1;
-                let row = &values[head * width..(head + 1) * width];
-                for (key, score) in scores {
-                    *score += row[(key + radius).saturating_sub(query).min(2 * radius)];
-                }
-            }
-        }
-    }
-}
 
 /// As many rows of the fused projection as a vector has lanes, or fewer at the end.
 struct Keys<'a> {

@@ -7,6 +7,7 @@
 
 mod arena;
 mod attention;
+mod bias;
 mod buffer;
 mod linear;
 mod math;
@@ -20,7 +21,7 @@ mod tile;
 mod weights;
 
 use self::arena::Arena;
-use self::attention::Bias;
+use self::bias::Bias;
 use self::buffer::Buffer;
 use self::linear::Linear;
 use self::narrow::Format;
