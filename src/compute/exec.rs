@@ -48,8 +48,9 @@ pub(super) const MIN_NORM: f32 = 1e-12;
 
 /// The operations of a transformer encoder on one device.
 ///
-/// A buffer is a row-major f32 matrix that stays on the device. Weights are opaque: how a form
-/// packs or quantises them is its own affair.
+/// A buffer is a row-major f32 matrix that stays on the device; what `attention` and an epilogue
+/// other than none give may be held in a narrower format, which `linear` and `linear_max` alone
+/// read. Weights are opaque: how a form packs or quantises them is its own affair.
 pub trait Exec: Send + Sync + 'static {
     /// Activations `[rows, cols]`.
     type Buffer: Send;

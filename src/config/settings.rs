@@ -92,7 +92,7 @@ pub struct ComputeSettings {
     /// CPU threads, 0 for all.
     #[garde(range(max = 1024))]
     pub threads: usize,
-    /// Tokens of one forward pass.
+    /// Tokens that run together; on a CPU in forward passes of at most 512.
     #[garde(range(min = 1, max = 1_048_576))]
     pub max_batch_tokens: usize,
 }

@@ -71,7 +71,7 @@ pub struct ModelOptions {
     pub dtype: Option<DtypeChoice>,
     /// Instruction set of the fast form.
     pub isa: Isa,
-    /// Tokens of one forward pass; a longer sequence runs alone.
+    /// Tokens that run together, in forward passes of at most 512; a longer sequence runs alone.
     pub max_batch_tokens: usize,
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
     /// head is an embedding model unless it is asked to be sparse.
@@ -137,6 +137,13 @@ impl Model {
         let prompts = Prompts::read(&folder, known)?;
         let hidden = family.spec.hidden;
         let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
+        if let Some(said) = known.and_then(|spec| spec.dimensions)
+            && modules.head == HeadKind::Dense
+            && said != dimensions
+        {
+            let problem = format!("gives vectors of {dimensions}, the registry says {said}");
+            return Err(Error::Malformed { path: folder.path("modules.json"), problem });
+        }
         let network = match options.engine {
             Engine::Native => {
                 let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
@@ -194,7 +201,7 @@ impl Model {
         self.dimensions
     }
 
-    /// Tokens of one forward pass.
+    /// Tokens that run together.
     #[must_use]
     pub fn max_batch_tokens(&self) -> usize {
         self.max_batch_tokens

@@ -109,6 +109,10 @@ fn the_setting_goes_before_the_registry_and_f32_is_the_default() {
     fs::write(place.path("models.toml"), spec.replace("int8", "int4")).unwrap();
     let ran = place.run_with(&["doctor", "--model", "t"], &registry);
     assert!(ran.code != Some(0) && ran.stderr.contains("int4"), "{}", ran.stderr);
+    // Files that lack a module give other vectors than the published ones.
+    place.write("models.toml", spec.replace("dtype = \"int8\"", "dimensions = 99"));
+    let ran = place.run_with(&["doctor", "--model", "t"], &registry);
+    check_fails(&ran, 65, &["vectors of 24, the registry says 99"]);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Words of a cache line, which is also the longest vector.
 const LINE_WORDS: usize = 16;
-/// Blocks kept for reuse. A layer holds at most six at once, and each thread as many again.
-const MAX_KEPT: usize = 64;
+/// Blocks kept for reuse, for each thread: a layer holds at most twelve at once.
+const KEPT_PER_THREAD: usize = 16;
 
 /// A cache line: vectors that start at one never straddle two.
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ impl Arena {
     }
 }
 
-/// A run of f32 from an arena; derefs to its elements.
+/// A run of words from an arena; derefs to them as f32.
 pub(super) struct Block {
     lines: Lines,
     len: usize,
@@ -101,7 +101,7 @@ impl DerefMut for Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < MAX_KEPT {
+        if free.len() < KEPT_PER_THREAD * rayon::current_num_threads() {
             free.push(std::mem::take(&mut self.lines));
         }
     }

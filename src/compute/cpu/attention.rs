@@ -3,7 +3,7 @@
 //! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
 //! in `FlashAttention`, arXiv 2205.14135), so that scores never leave the cache and memory is linear
 //! in the sequence. Blocks of keys are counted from the sequence's start, whichever queries meet
-//! them: results do not depend on the batch or on threads.
+//! them: finite results do not depend on the batch or on threads.
 
 use std::ops::Range;
 
@@ -195,6 +195,14 @@ impl Op for Head<'_> {
             self.pack(simd, block.clone());
             for tile in 0..tiles {
                 let tile = queries * tile / tiles..queries * (tile + 1) / tiles;
+                let first = mask.keys(self.first_query + tile.start, len).start;
+                let last = mask.keys(self.first_query + tile.end - 1, len).end;
+                if last <= block.start || first >= block.end {
+                    if block.start == keys.start {
+                        self.clear(tile);
+                    }
+                    continue;
+                }
                 with_rows!(tile.len(), ROWS => {
                     self.scores::<S, ROWS>(simd, tile.start, block.len());
                     self.softmax(simd, tile.clone(), block.clone(), keys.start);
@@ -207,6 +215,16 @@ impl Op for Head<'_> {
 }
 
 impl Head<'_> {
+    /// Starts the sums of queries that see nothing of the first block.
+    #[inline(always)]
+    fn clear(&mut self, tile: Range<usize>) {
+        let Attention { heads, head_dim, .. } = *self.attention;
+        for query in tile {
+            let start = (query * heads + self.index) * head_dim;
+            self.output[start..start + head_dim].fill(0.0);
+        }
+    }
+
     /// Copies a block's keys, transposed, and values, with zeros to whole panels.
     #[inline(always)]
     fn pack<S: Simd>(&mut self, simd: S, block: Range<usize>) {

@@ -64,6 +64,16 @@ impl Buffer {
         self.f32.as_deref().ok_or(Error::Narrow)
     }
 
+    /// Forgets the narrow rows, which a change of the f32 rows makes stale.
+    ///
+    /// # Errors
+    /// When there are no f32 rows to change.
+    pub(super) fn widen(&mut self) -> Result<(), Error> {
+        self.f32()?;
+        self.narrow = None;
+        Ok(())
+    }
+
     /// Makes room for the rows in `format`.
     pub(super) fn add_format(&mut self, arena: &Arena, format: Format) {
         self.narrow = Narrow::take(arena, self.rows, self.cols, format);

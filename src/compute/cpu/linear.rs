@@ -155,22 +155,24 @@ impl<'a> Multiply<'a> {
         assert!(self.rows.end * self.input.stride <= self.input.words.len(), "rows of input");
         assert!(self.input.stride >= self.packed.format().words(self.packed.in_features));
         assert!(self.panels.end <= self.packed.panels(), "panels of weights");
+        // Weights that were packed for another instruction set have panels of another width.
+        assert_eq!(self.packed.width, 2 * context.isa.lanes(), "width of panels");
         let threads = rayon::current_num_threads();
         self.split(context, Output(output.as_mut_ptr()), threads);
     }
 
-    /// Halves the rows, or else the panels, for `ways` threads.
+    /// Divides the rows, or else the panels, among `ways` threads.
     fn split(self, context: &Context, output: Output, ways: usize) {
         let block = rows_of(INPUT_BYTES, self.input.stride);
         let width = self.panels.len() * self.packed.panel_words();
         if ways > 1 && self.rows.len() * width >= MIN_SPLIT_WORDS {
             let (rows, panels) = (self.rows.clone(), self.panels.clone());
             let (left, right, skipped) = if rows.len() > block || panels.len() < 2 {
-                let half = rows.start + (rows.len() / 2).max(1);
+                let half = rows.start + (rows.len() * (ways / 2) / ways).max(1);
                 let right = Self { rows: half..rows.end, ..self.clone() };
                 (Self { rows: rows.start..half, ..self }, right, half - rows.start)
             } else {
-                let half = panels.start + panels.len() / 2;
+                let half = panels.start + (panels.len() * (ways / 2) / ways).max(1);
                 let right = Self { panels: half..panels.end, ..self.clone() };
                 (Self { panels: panels.start..half, ..self }, right, 0)
             };

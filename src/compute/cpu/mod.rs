@@ -36,7 +36,7 @@ use super::operands::{
     RotaryWeights, Span, TableWeights, Tokens,
 };
 
-/// The CPU form. Runs on the ambient rayon pool.
+/// The CPU form. Runs on the ambient rayon pool; where that has one thread, on the caller's own.
 #[derive(Default)]
 pub struct CpuExec {
     context: Context,
@@ -185,8 +185,8 @@ impl Exec for CpuExec {
     }
 
     fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
-        check_len("rows from the host", data.len() % cols.max(1), 0)?;
-        let rows = data.len() / cols.max(1);
+        let rows = data.len().checked_div(cols).unwrap_or(0);
+        check_len("rows from the host", data.len(), rows * cols)?;
         let mut buffer = Buffer::take(&self.context.arena, rows, cols, Format::F32);
         buffer.rows_mut().f32.unwrap_or_default().copy_from_slice(data);
         Ok(buffer)

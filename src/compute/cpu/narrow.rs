@@ -134,7 +134,8 @@ fn write_u8<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) -> f32 {
         checked = simd.mul_add(x, simd.splat(0.0), checked);
     }
     let largest = simd.max_lane(largest) + simd.sum(checked);
-    let inverse = simd.splat(if largest > 0.0 { 127.0 / largest } else { 0.0 });
+    // So small a row counts as zero, as its scale would be infinite.
+    let inverse = simd.splat(if largest > 1e-30 { 127.0 / largest } else { 0.0 });
     let quantise = |x| simd.add_i32(simd.round(simd.mul(x, inverse)), simd.splat_i32(ZERO_POINT));
     let mut full = row.chunks_exact(S::LANES);
     let to = words.as_mut_ptr().cast::<u8>();

@@ -187,6 +187,7 @@ pub(super) fn residual_norm(
     norm: &Norm,
 ) -> Result<Buffer, Error> {
     check_shapes(&x, residual, norm)?;
+    x.widen()?;
     x.add_format(&context.arena, context.format());
     let sum = Sum::Add(residual.f32()?);
     x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
@@ -202,6 +203,7 @@ pub(super) fn add_norm(
 ) -> Result<Buffer, Error> {
     check_shapes(x, residual, norm)?;
     let addend = x.f32()?;
+    residual.widen()?;
     residual.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
         context.isa.run(Accumulate { addend, rows });
         Ok(())

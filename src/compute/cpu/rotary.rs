@@ -49,6 +49,8 @@ pub(super) fn rotary(
     for norm in norms.into_iter().flatten() {
         norm.check_columns(attention.head_dim)?;
     }
+    check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
+    qkv.widen()?;
     qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
         context.isa.run(Rotate { rows, positions, attention, norms, rotary })
     })?;

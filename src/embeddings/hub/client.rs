@@ -235,8 +235,7 @@ fn check_status(target: &Uri, response: Response<Body>) -> Result<Response<Body>
         429 => {
             let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let asked = asked.and_then(|value| value.trim().parse().ok());
-            let retry_after_s = asked.unwrap_or(MAX_PATIENCE_S);
-            Failure::Again(HubError::Throttled { url, retry_after_s }, asked)
+            Failure::Again(HubError::Throttled { url, retry_after_s: asked }, asked)
         }
         408 | 500.. => Failure::Again(unavailable(&url, &format!("answers {status}")), None),
         _ => Failure::Final(unavailable(&url, &format!("answers {status}"))),

@@ -43,12 +43,15 @@ pub enum HubError {
         url: String,
     },
     /// 429, and more patience than we have is asked for.
-    #[error("{url} answers 429: too many requests, retry after {retry_after_s} s")]
+    #[error(
+        "{url} answers 429: too many requests{}",
+        retry_after_s.map(|seconds| format!(", retry after {seconds} s")).unwrap_or_default()
+    )]
     Throttled {
         /// What was asked for.
         url: String,
-        /// Seconds, as the server says.
-        retry_after_s: u64,
+        /// Seconds, if the server says.
+        retry_after_s: Option<u64>,
     },
     /// No or no usable answer after all attempts.
     #[error("{url}: {problem}")]
