@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
 use chunkflow::embeddings::{EmbedOptions, Engine, Error, Model, ModelOptions};
@@ -17,6 +18,9 @@ use crate::support::{self, ENGINES, ONE_BATCH, Stored};
 const NAMES: [&str; 3] = ["all-MiniLM-L6-v2", "minilm", "sentence-transformers/all-MiniLM-L6-v2"];
 const REPOSITORY: &str = "sentence-transformers/all-MiniLM-L6-v2";
 const WORDS: &str = "embeddings.word_embeddings.weight";
+
+/// No file, however hostile, may hold loading up for longer.
+const REFUSAL: Duration = Duration::from_secs(2);
 
 fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> {
     let models_dir = models_dir.to_owned();
@@ -43,7 +47,10 @@ fn check_kind(change: impl FnOnce(&Path), kind: ErrorKind, parts: &[&str]) {
     let folder = tiny();
     change(folder.path());
     for engine in ENGINES {
-        match load(folder.path().to_str().unwrap(), folder.path(), engine) {
+        let start = Instant::now();
+        let loaded = load(folder.path().to_str().unwrap(), folder.path(), engine);
+        assert!(start.elapsed() < REFUSAL, "{engine:?}: {:?} for {parts:?}", start.elapsed());
+        match loaded {
             Ok(_) => panic!("{engine:?}: loaded, though wrong: {parts:?}"),
             Err(error) => {
                 let message = error.to_string();
