@@ -6,12 +6,14 @@ PYTHON ?= python3
 VENV := target/venv
 # Brings models from the hub.
 CHUNKFLOW ?= $(CARGO) run --quiet --locked --
+# Of `make bench-track`: names of benches, or all.
+BENCHES ?= ops
 # Of `make compare`: rounds, and flags of benches/compare/run.py.
 ROUNDS ?= 3
 COMPARE_FLAGS ?=
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench compare quality golden fmt fmt-check lint doc ci
+.PHONY: help demo model check test test-clients bench bench-track compare quality golden fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -36,6 +38,9 @@ test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clie
 
 bench: model ## Run every criterion bench
 	$(CARGO) bench --locked
+
+bench-track: model ## Run BENCHES ("ops", names or "all"), keep the results and print what moved
+	$(PYTHON) benches/track.py --cargo '$(CARGO)' --benches '$(BENCHES)'
 
 compare: model ## Measure beside the peers on W1 to W4; CHUNKFLOW_DATA holds scifact/ (gigabytes, an hour)
 	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make compare CHUNKFLOW_DATA=folder/with/scifact" >&2; exit 2; }

@@ -1,0 +1,492 @@
+//! Every operation of the encoder by dtype, at the shapes of MiniLM and BERT-base, on one thread.
+//!
+//! Below criterion's own lines stands the rate of the median sample and its share of what this core
+//! can do at most, which is measured first: products by the fastest loop that stays in registers,
+//! bytes by sums of an array that fits a core's cache and of one that does not. Bytes are what an
+//! operation must read and write once; inputs are as the encoder hands them over.
+#![expect(clippy::print_stdout, reason = "rates stand beside criterion's lines")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use chunkflow::compute::{
+    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Isa, Mask,
+    NormKind, NormWeights, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
+};
+use criterion::{BenchmarkId, Criterion};
+
+const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::Int8];
+const SAMPLES: usize = 10;
+/// Rows of a batch wherever they are not the point.
+const TOKENS: usize = 512;
+const LENGTH: usize = 128;
+const VOCABULARY: usize = 30_522;
+/// Band of the Gram matrix.
+const WIDTH: usize = 32;
+
+/// Sizes of an encoder with 12 heads.
+struct Shape {
+    name: &'static str,
+    hidden: usize,
+    intermediate: usize,
+}
+
+const SHAPES: [Shape; 2] = [
+    Shape { name: "minilm", hidden: 384, intermediate: 1_536 },
+    Shape { name: "bert_base", hidden: 768, intermediate: 3_072 },
+];
+
+impl Shape {
+    fn attention(&self) -> Attention {
+        let head_dim = self.hidden / 12;
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Attention { heads: 12, kv_heads: 12, head_dim, scale, mask: Mask::Full }
+    }
+
+    /// Name, inner size, features and epilogue of each dense layer.
+    fn layers(&self) -> [(&'static str, usize, usize, Epilogue); 4] {
+        let Self { hidden, intermediate, .. } = *self;
+        [
+            ("qkv", hidden, 3 * hidden, Epilogue::None),
+            ("output", hidden, hidden, Epilogue::None),
+            ("up_gelu", hidden, intermediate, Epilogue::Activate(Activation::Gelu)),
+            ("down", intermediate, hidden, Epilogue::None),
+        ]
+    }
+}
+
+/// What an operation does once.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Multiplications and additions in dense layers of a dtype.
+    Products(Dtype, usize),
+    /// Bytes read and written.
+    Bytes(usize),
+}
+
+/// Products and bytes a second.
+#[derive(Default)]
+struct Ceilings {
+    /// By dtype; none where no loop is written for the processor.
+    products: [Option<f64>; 3],
+    /// The fastest seen so far, which stands in for a ceiling that is missing.
+    fastest: [f64; 3],
+    cached: f64,
+    memory: f64,
+}
+
+impl Ceilings {
+    fn measure() -> Self {
+        let products = DTYPES.map(ceiling::products);
+        let cached = ceiling::bytes(256 << 10);
+        Self { products, fastest: [0.0; 3], cached, memory: ceiling::bytes(64 << 20) }
+    }
+
+    fn print(&self, isa: Isa) {
+        let Self { cached, memory, .. } = *self;
+        println!(
+            "isa {isa}; one core reads {:.1} GB/s cached, {:.1} not",
+            cached / 1e9,
+            memory / 1e9
+        );
+        for (dtype, products) in DTYPES.iter().zip(self.products) {
+            let rate = products.map_or("unknown".to_owned(), |rate| format!("{:.1}", rate / 1e9));
+            println!("{dtype} ceiling: {rate} GFLOP/s");
+        }
+    }
+
+    /// The rate of `work` done in `seconds`, and its shares of the ceilings.
+    fn describe(&mut self, work: Work, seconds: f64) -> String {
+        match work {
+            Work::Products(dtype, products) => {
+                let (rate, index) = (products as f64 / seconds, dtype as usize);
+                self.fastest[index] = self.fastest[index].max(rate);
+                let ceiling = self.products[index].unwrap_or(self.fastest[index]);
+                format!("{:.1} GFLOP/s, {:.0}% of {dtype}", rate / 1e9, 100.0 * rate / ceiling)
+            }
+            Work::Bytes(bytes) => {
+                let rate = bytes as f64 / seconds;
+                let [cached, memory] = [self.cached, self.memory].map(|most| 100.0 * rate / most);
+                format!("{:.1} GB/s, {cached:.0}% of cached, {memory:.0}% of memory", rate / 1e9)
+            }
+        }
+    }
+}
+
+/// Criterion, and the ceilings that its results are held against.
+struct Bench {
+    criterion: Criterion,
+    isa: Isa,
+    ceilings: Ceilings,
+}
+
+impl Bench {
+    fn exec(&self, dtype: Dtype) -> CpuExec {
+        CpuExec::with(self.isa, dtype)
+    }
+
+    /// Times `run` on what `prepare` gives, without the latter.
+    fn measure<I, O>(
+        &mut self,
+        op: &str,
+        id: BenchmarkId,
+        work: Work,
+        mut prepare: impl FnMut() -> I,
+        mut run: impl FnMut(I) -> O,
+    ) {
+        let mut samples = Vec::new();
+        let mut group = self.criterion.benchmark_group(format!("ops/{op}"));
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut sum = Duration::ZERO;
+                for _ in 0..iterations {
+                    let input = prepare();
+                    let start = Instant::now();
+                    drop(black_box(run(black_box(input))));
+                    sum += start.elapsed();
+                }
+                samples.push(sum.as_secs_f64() / iterations as f64);
+                sum
+            });
+        });
+        group.finish();
+        // The first ones warm up; there are none at all where the id is filtered out.
+        samples.drain(..samples.len().saturating_sub(SAMPLES));
+        samples.sort_by(f64::total_cmp);
+        if let Some(&seconds) = samples.get(samples.len() / 2) {
+            println!("{:24}rate:   {}", "", self.ceilings.describe(work, seconds));
+        }
+    }
+}
+
+/// `len` values from -0.5 to 0.5.
+fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i * 7_919 % 1_000) as f32 / 1e3 - 0.5).collect()
+}
+
+/// Rows of `cols` values, normalised and narrowed as the encoder's are.
+fn rows(exec: &CpuExec, rows: usize, cols: usize) -> <CpuExec as Exec>::Buffer {
+    let x = exec.upload(&values(rows * cols), cols).expect("rows are whole");
+    exec.norm(&x, &norm(exec, cols)).expect("the norm fits")
+}
+
+fn norm(exec: &CpuExec, cols: usize) -> <CpuExec as Exec>::Norm {
+    let (weight, bias) = (vec![1.0; cols], vec![0.1; cols]);
+    let kind = NormKind::Layer;
+    let weights = NormWeights { kind, weight: &weight, bias: Some(&bias), eps: 1e-12 };
+    exec.load_norm(weights).expect("the norm is whole")
+}
+
+/// Ends of sequences of `length` tokens each.
+fn ends(length: usize) -> Vec<u32> {
+    (0..=TOKENS / length).map(|i| (i * length) as u32).collect()
+}
+
+fn linear(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
+    let exec = bench.exec(dtype);
+    for (name, in_features, features, epilogue) in shape.layers() {
+        let (weight, bias) = (values(features * in_features), values(features));
+        let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
+        let layer = exec.load_linear(&[weights], Precision::Working).expect("the layer is whole");
+        for tokens in [12, 128, 512] {
+            let x = rows(&exec, tokens, in_features);
+            let id = BenchmarkId::new(format!("{}_{name}_{dtype}", shape.name), tokens);
+            let work = Work::Products(dtype, 2 * tokens * in_features * features);
+            let run = |()| exec.linear(&x, &layer, epilogue).expect("the layer fits");
+            bench.measure("linear", id, work, || (), run);
+        }
+    }
+}
+
+/// Scores and sums are f32 whatever the dtype, which is that of the output.
+fn attention(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
+    let exec = bench.exec(dtype);
+    let attention = shape.attention();
+    let qkv = rows(&exec, TOKENS, attention.qkv_dim());
+    for length in [16, 128, 256] {
+        let ends = ends(length);
+        let id = BenchmarkId::new(format!("12x{}_{dtype}", attention.head_dim), length);
+        let work = Work::Products(Dtype::F32, 4 * TOKENS * length * shape.hidden);
+        let run = |()| exec.attention(&qkv, &ends, &attention, None).expect("the rows fit");
+        bench.measure("attention", id, work, || (), run);
+    }
+}
+
+/// Words and positions are read, and a row is written.
+fn embed_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
+    let (exec, hidden) = (bench.exec(dtype), shape.hidden);
+    let [word, position, kind] = [VOCABULARY, 512, 2].map(|entries| values(entries * hidden));
+    let (position, token_type) = (Some(&position[..]), Some(&kind[..]));
+    let tables = TableWeights { hidden, word: &word, position, token_type };
+    let tables = exec.load_tables(tables).expect("the tables are whole");
+    let norm = norm(&exec, hidden);
+    let ids: Vec<u32> = (0..TOKENS).map(|i| (i * 7_919 % VOCABULARY) as u32).collect();
+    let positions: Vec<u32> = (0..TOKENS).map(|i| (i % LENGTH) as u32).collect();
+    let tokens = Tokens { ids: &ids, type_ids: &vec![0; TOKENS], positions: &positions };
+    let id = BenchmarkId::new(format!("{}_{dtype}", shape.name), TOKENS);
+    let run = |()| exec.embed_norm(&tables, Some(&norm), tokens).expect("the tokens are known");
+    bench.measure("embed_norm", id, Work::Bytes(3 * 4 * TOKENS * hidden), || (), run);
+}
+
+/// Both inputs are read, and one is written over.
+fn residual_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
+    let (exec, hidden) = (bench.exec(dtype), shape.hidden);
+    let (residual, norm, x) =
+        (rows(&exec, TOKENS, hidden), norm(&exec, hidden), values(TOKENS * hidden));
+    let id = BenchmarkId::new(format!("{}_{dtype}", shape.name), TOKENS);
+    let prepare = || exec.upload(&x, hidden).expect("rows are whole");
+    let run = |x| exec.residual_norm(x, &residual, &norm).expect("the shapes agree");
+    bench.measure("residual_norm", id, Work::Bytes(3 * 4 * TOKENS * hidden), prepare, run);
+}
+
+/// Queries and keys are read and written over.
+fn rotary(bench: &mut Bench, shape: &Shape) {
+    let (exec, attention) = (bench.exec(Dtype::F32), shape.attention());
+    let half = attention.head_dim / 2;
+    let frequencies: Vec<f32> =
+        (0..half).map(|j| 1e4_f32.powf(-(j as f32) / half as f32)).collect();
+    let weights = RotaryWeights { frequencies: &frequencies, positions: 512 };
+    let rotary = exec.load_rotary(weights).expect("the table is made");
+    let positions: Vec<u32> = (0..TOKENS).map(|i| (i % LENGTH) as u32).collect();
+    let qkv = values(TOKENS * attention.qkv_dim());
+    let prepare = || exec.upload(&qkv, attention.qkv_dim()).expect("rows are whole");
+    let run = |qkv| {
+        exec.rotary(qkv, &positions, &attention, None, &rotary).expect("the positions are known")
+    };
+    let work = Work::Bytes(2 * 2 * 4 * TOKENS * shape.hidden);
+    bench.measure("rotary", BenchmarkId::new(shape.name, TOKENS), work, prepare, run);
+}
+
+fn pool(bench: &mut Bench, shape: &Shape) {
+    let (exec, hidden) = (bench.exec(Dtype::F32), shape.hidden);
+    let (states, ends) = (rows(&exec, TOKENS, hidden), ends(LENGTH));
+    let span = |seq: usize| Span { seq: seq as u32, start: 0, end: LENGTH as u32 };
+    let spans: Vec<Span> = (0..TOKENS / LENGTH).map(span).collect();
+    let run = |()| exec.pool(&states, &ends, &spans, Pooling::Mean).expect("the spans fit");
+    let work = Work::Bytes(4 * (TOKENS + spans.len()) * hidden);
+    bench.measure("pool", BenchmarkId::new(shape.name, TOKENS), work, || (), run);
+}
+
+fn gram(bench: &mut Bench, shape: &Shape) {
+    let exec = bench.exec(Dtype::F32);
+    let rows = rows(&exec, TOKENS, shape.hidden);
+    // The band is cut off at the last row.
+    let pairs = TOKENS * WIDTH - WIDTH * (WIDTH - 1) / 2;
+    let work = Work::Products(Dtype::F32, 2 * pairs * shape.hidden);
+    let run = |()| exec.gram(&rows, WIDTH).expect("the band fits");
+    bench.measure("gram", BenchmarkId::new(shape.name, WIDTH), work, || (), run);
+}
+
+/// Rows are read, and vectors of all columns are written.
+fn finish(bench: &mut Bench, shape: &Shape) {
+    let (exec, hidden) = (bench.exec(Dtype::F32), shape.hidden);
+    let x = values(TOKENS * hidden);
+    let prepare = || exec.upload(&x, hidden).expect("rows are whole");
+    let options = Finish { dims: hidden, normalize: true };
+    let run = |rows| exec.finish(rows, options).expect("the dimensions fit");
+    let work = Work::Bytes(2 * 4 * TOKENS * hidden);
+    bench.measure("finish", BenchmarkId::new(shape.name, TOKENS), work, prepare, run);
+}
+
+fn ops() {
+    let criterion = Criterion::default()
+        .sample_size(SAMPLES)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .nresamples(10_000)
+        .configure_from_args();
+    let isa = Isa::detect();
+    let mut bench = Bench { criterion, isa, ceilings: Ceilings::measure() };
+    bench.ceilings.print(isa);
+    for shape in &SHAPES {
+        for dtype in DTYPES {
+            linear(&mut bench, shape, dtype);
+            attention(&mut bench, shape, dtype);
+            embed_norm(&mut bench, shape, dtype);
+            residual_norm(&mut bench, shape, dtype);
+        }
+        for op in [rotary, pool, gram, finish] {
+            op(&mut bench, shape);
+        }
+    }
+    bench.criterion.final_summary();
+}
+
+fn main() {
+    // One thread, on which a join runs both its sides.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
+    pool.install(ops);
+}
+
+/// The most that one core can do.
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "vector instructions, if seen"))]
+mod ceiling {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use chunkflow::compute::Dtype;
+
+    const TRIES: usize = 100;
+    const ROUNDS: usize = 1 << 18;
+    /// More than latency times instructions a cycle, and few enough for 16 registers.
+    const CHAINS: usize = 12;
+
+    /// `amount` over the shortest of several runs.
+    fn rate(amount: usize, mut run: impl FnMut()) -> f64 {
+        let seconds = (0..TRIES).map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        });
+        amount as f64 / seconds.fold(f64::INFINITY, f64::min)
+    }
+
+    /// Products and sums a second of the fastest loop for `dtype`, if there is one.
+    pub(super) fn products(dtype: Dtype) -> Option<f64> {
+        let loops = available(dtype);
+        let rates = loops.into_iter().map(|(ops, run)| rate(ops * CHAINS * ROUNDS, run));
+        rates.max_by(f64::total_cmp)
+    }
+
+    /// Bytes a second of the sum of an array of `bytes`.
+    pub(super) fn bytes(bytes: usize) -> f64 {
+        let array = vec![1.0_f32; bytes / 4];
+        let passes = (16_usize << 20).div_ceil(bytes);
+        rate(passes * bytes, || {
+            for _ in 0..passes {
+                black_box(sum(black_box(&array)));
+            }
+        })
+    }
+
+    /// Sums in as many chains as keep all loads in flight; vectors are the compiler's affair.
+    #[expect(clippy::inline_always, reason = "a call would lose the instruction set")]
+    #[inline(always)]
+    fn lanes(array: &[f32]) -> f32 {
+        let mut sums = [0.0; 128];
+        for part in array.chunks_exact(128) {
+            for (sum, x) in sums.iter_mut().zip(part) {
+                *sum += x;
+            }
+        }
+        sums.iter().sum()
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    use self::lanes as sum;
+    #[cfg(target_arch = "x86_64")]
+    use self::x86::{available, sum};
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn available(_: Dtype) -> Vec<(usize, fn())> {
+        Vec::new()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    mod x86 {
+        #[expect(
+            clippy::wildcard_imports,
+            reason = "the names of intrinsics say nothing here"
+        )]
+        use std::arch::x86_64::*;
+        use std::hint::black_box;
+
+        use chunkflow::compute::Dtype;
+
+        use super::{CHAINS, ROUNDS, lanes};
+
+        /// A loop of one instruction whose operands stay in registers.
+        macro_rules! registers {
+            ($name:ident, $features:literal, $zero:expr, $x:expr, |$sum:ident, $y:ident| $step:expr) => {
+                #[target_feature(enable = $features)]
+                fn $name() {
+                    let $y = black_box($x);
+                    let mut sums = [$zero; CHAINS];
+                    for _ in 0..ROUNDS {
+                        for sum in &mut sums {
+                            let $sum = *sum;
+                            *sum = $step;
+                        }
+                    }
+                    black_box(sums);
+                }
+            };
+        }
+
+        registers!(fma_256, "avx2,fma", _mm256_setzero_ps(), _mm256_set1_ps(0.5), |sum, x| {
+            _mm256_fmadd_ps(x, x, sum)
+        });
+        registers!(fma_512, "avx512f", _mm512_setzero_ps(), _mm512_set1_ps(0.5), |sum, x| {
+            _mm512_fmadd_ps(x, x, sum)
+        });
+        registers!(
+            bf16_512,
+            "avx512f,avx512bw,avx512bf16",
+            _mm512_setzero_ps(),
+            _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5), _mm512_set1_ps(0.5)),
+            |sum, x| _mm512_dpbf16_ps(sum, x, x)
+        );
+        registers!(
+            i8_256,
+            "avx2,avxvnni",
+            _mm256_setzero_si256(),
+            _mm256_set1_epi8(1),
+            |sum, x| _mm256_dpbusd_avx_epi32(sum, x, x)
+        );
+        registers!(
+            i8_512,
+            "avx512f,avx512vnni",
+            _mm512_setzero_si512(),
+            _mm512_set1_epi8(1),
+            |sum, x| _mm512_dpbusd_epi32(sum, x, x)
+        );
+
+        /// The loops for a dtype that this processor has, and the operations of one instruction.
+        pub(super) fn available(dtype: Dtype) -> Vec<(usize, fn())> {
+            let mut loops: Vec<(usize, fn())> = Vec::new();
+            /// Adds a loop where the processor was seen to have its instructions.
+            macro_rules! add {
+                ($run:ident, $ops:literal, $($feature:tt),+) => {
+                    if $(is_x86_feature_detected!($feature))&&+ {
+                        // SAFETY: the processor has the instructions.
+                        loops.push(($ops, || unsafe { $run() }));
+                    }
+                };
+            }
+            if dtype != Dtype::Int8 {
+                add!(fma_256, 16, "avx2", "fma");
+                add!(fma_512, 32, "avx512f");
+            }
+            if dtype == Dtype::Bf16 {
+                add!(bf16_512, 64, "avx512f", "avx512bw", "avx512bf16");
+            }
+            if dtype == Dtype::Int8 {
+                add!(i8_256, 64, "avx2", "avxvnni");
+                add!(i8_512, 128, "avx512f", "avx512vnni");
+            }
+            loops
+        }
+
+        #[target_feature(enable = "avx2")]
+        fn sum_256(array: &[f32]) -> f32 {
+            lanes(array)
+        }
+
+        #[target_feature(enable = "avx512f")]
+        fn sum_512(array: &[f32]) -> f32 {
+            lanes(array)
+        }
+
+        pub(super) fn sum(array: &[f32]) -> f32 {
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the processor has the instructions.
+                unsafe { sum_512(array) }
+            } else if is_x86_feature_detected!("avx2") {
+                // SAFETY: as above.
+                unsafe { sum_256(array) }
+            } else {
+                lanes(array)
+            }
+        }
+    }
+}
