@@ -8,11 +8,16 @@ use clap::Args;
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::sample_texts;
 use crate::Error;
+use crate::compute::Dtype;
 use crate::embeddings::{EmbedOptions, Engine, Model};
 
 /// The largest difference of two components that rounding explains: the fast form and candle's
 /// are each within 2e-6 of the exact value.
 const MAX_DIFFERENCE: f32 = 4e-6;
+
+/// The least cosine of a text's vector to that of f32, by dtype.
+const MIN_COSINE_BF16: f64 = 0.9995;
+const MIN_COSINE_INT8: f64 = 0.99;
 
 /// Print device, kernels and model; with --verify, compare the fast form with candle's.
 #[derive(Debug, Args)]
@@ -45,23 +50,39 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     let mut options = config.model_options();
     options.engine = Engine::Candle;
     let oracle = Model::load(&config.model.name, &options).map_err(Error::from)?;
-    let difference = largest_difference(&model, &oracle)?;
-    let passed = difference <= MAX_DIFFERENCE;
+    let (passed, finding) = compare(&model, &oracle)?;
     let verdict = if passed { "ok" } else { "WRONG" };
-    writeln!(
-        out,
-        "verify     {verdict}: largest difference to {} is {difference:.1e}, limit {MAX_DIFFERENCE:.0e}",
-        oracle.device()
-    )?;
+    writeln!(out, "verify     {verdict}: {finding}")?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn largest_difference(model: &Model, oracle: &Model) -> Result<f32, Error> {
+/// Whether the model's vectors are near enough to the oracle's for its dtype, in words too.
+fn compare(model: &Model, oracle: &Model) -> Result<(bool, String), Error> {
     let texts = sample_texts();
     let texts: Vec<&str> = texts.iter().take(64).map(String::as_str).collect();
     let options = EmbedOptions::default();
     let (ours, theirs) = (model.embed(&texts, &options)?, oracle.embed(&texts, &options)?);
-    let differences = ours.data.iter().zip(&theirs.data).map(|(a, b)| (a - b).abs());
-    // `max` drops NaN, which the engine refuses to return.
-    Ok(differences.fold(0.0, f32::max))
+    let device = oracle.device();
+    let limit = match model.dtype() {
+        Dtype::F32 => {
+            let differences = ours.data.iter().zip(&theirs.data).map(|(a, b)| (a - b).abs());
+            // `max` drops NaN, which the engine refuses to return.
+            let difference = differences.fold(0.0, f32::max);
+            let finding = format!(
+                "largest difference to {device} is {difference:.1e}, limit {MAX_DIFFERENCE:.0e}"
+            );
+            return Ok((difference <= MAX_DIFFERENCE, finding));
+        }
+        Dtype::Bf16 => MIN_COSINE_BF16,
+        Dtype::Int8 => MIN_COSINE_INT8,
+    };
+    let least = ours.rows().zip(theirs.rows()).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+    Ok((least >= limit, format!("least cosine to {device} is {least:.5}, limit {limit}")))
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -104,6 +104,7 @@ pub struct Model {
     dimensions: usize,
     prompts: Prompts,
     max_batch_tokens: usize,
+    dtype: Dtype,
     load_time: Duration,
 }
 
@@ -144,10 +145,13 @@ impl Model {
             let problem = format!("gives vectors of {dimensions}, the registry says {said}");
             return Err(Error::Malformed { path: folder.path("modules.json"), problem });
         }
+        let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
+        let dtype = match options.engine {
+            Engine::Native => dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa),
+            Engine::Candle => Dtype::F32,
+        };
         let network = match options.engine {
             Engine::Native => {
-                let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
-                let dtype = dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa);
                 let exec = CpuExec::with(options.isa, dtype);
                 Form::Cpu(Box::new(Network::load(exec, &folder, &family, &modules)?))
             }
@@ -170,6 +174,7 @@ impl Model {
             dimensions,
             prompts,
             max_batch_tokens,
+            dtype,
             load_time,
         };
         tracing::info!(
@@ -205,6 +210,12 @@ impl Model {
     #[must_use]
     pub fn max_batch_tokens(&self) -> usize {
         self.max_batch_tokens
+    }
+
+    /// What its dense layers run in.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// How long loading took.

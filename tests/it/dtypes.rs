@@ -129,6 +129,18 @@ fn a_lower_instruction_set_can_be_forced() {
 }
 
 #[test]
+fn verify_holds_each_dtype_to_its_own_limit() {
+    let (place, models) = (Place::new(), support::models_dir());
+    for (dtype, finding) in
+        [("f32", "largest difference"), ("bf16", "least cosine"), ("int8", "least cosine")]
+    {
+        let args = ["doctor", "--verify", "--dtype", dtype, "--models-dir"];
+        let ran = place.run(&[&args[..], &[models.to_str().unwrap()]].concat());
+        assert!(ran.text().contains(&format!("verify     ok: {finding}")), "{}", ran.text());
+    }
+}
+
+#[test]
 fn bench_names_dtype_and_instruction_set() {
     let place = Place::with("texts.txt", "One text.\nAnd another one.\n");
     let args = ["bench", "--json", "--repeat", "1", "--dtype", "int8", "--input", "texts.txt"];
