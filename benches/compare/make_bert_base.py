@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel
 
+from folders import build_once
+
 SEED = 20261122
 COPIED = (
     "config_sentence_transformers.json",
@@ -49,13 +51,7 @@ def main() -> int:
     parser.add_argument("--like", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
-    if args.out.exists():
-        return 0
-    unfinished = args.out.with_name(args.out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    make(args.like, unfinished)
-    unfinished.rename(args.out)
+    build_once(args.out, lambda folder: make(args.like, folder))
     return 0
 
 

@@ -12,7 +12,6 @@ Runs in the peers' environment; see requirements.txt.
 import argparse
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,6 +20,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel
+
+from folders import build_once
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MAX_TOKENS = 256
@@ -119,13 +120,7 @@ def main() -> int:
     parser.add_argument("--calibration", type=Path, required=True, help="texts for calibration")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
-    if args.out.exists():
-        return 0
-    unfinished = args.out.with_name(args.out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    prepare(args.model, args.calibration, unfinished)
-    unfinished.rename(args.out)
+    build_once(args.out, lambda folder: prepare(args.model, args.calibration, folder))
     return 0
 
 

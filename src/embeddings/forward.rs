@@ -15,6 +15,13 @@ use crate::compute::{Exec, Span};
 const MIN_BATCH_TOKENS: usize = 128;
 const MAX_BATCH_TOKENS: usize = 512;
 
+/// What a batch gave for one kind of output: a row for each read.
+struct Rows {
+    columns: usize,
+    reads: Vec<Read>,
+    data: Vec<f32>,
+}
+
 impl Model {
     /// Runs `jobs` together, in as few batches as the token budget allows: one result a job.
     ///
@@ -36,7 +43,7 @@ impl Model {
         let work = Work::new(jobs)?;
         let batches = plan_batches(&work.lengths, self.batch_tokens(&work.lengths));
         let run = |batch: &Vec<usize>| self.run_batch(network, jobs, &work, batch);
-        let rows: Vec<Vec<(Read, Vec<f32>)>> = if rayon::current_num_threads() == 1 {
+        let done: Vec<Vec<Rows>> = if rayon::current_num_threads() == 1 {
             batches.iter().map(run).collect::<Result<_, _>>()?
         } else {
             // Within the pool, so that what each batch splits further is not handed over again.
@@ -44,8 +51,10 @@ impl Model {
         };
         let mut results: Vec<Vec<f32>> =
             jobs.iter().map(|job| vec![0.0; job.spans.len() * self.columns(job.output)]).collect();
-        for (read, row) in rows.iter().flatten() {
-            results[read.job][read.row * row.len()..][..row.len()].copy_from_slice(row);
+        for Rows { columns, reads, data } in done.into_iter().flatten() {
+            for (read, row) in reads.iter().zip(data.chunks_exact(columns)) {
+                results[read.job][read.row * columns..][..columns].copy_from_slice(row);
+            }
         }
         let finite = |rows: Vec<f32>| {
             if rows.iter().all(|x| x.is_finite()) { Ok(rows) } else { Err(Error::OutputNotFinite) }
@@ -59,34 +68,33 @@ impl Model {
         share.clamp(MIN_BATCH_TOKENS, MAX_BATCH_TOKENS).min(self.max_batch_tokens())
     }
 
-    /// Runs sequences of `jobs` together: what each of them is read for.
+    /// Runs sequences of `jobs` together: for every kind of output what is read, a row each.
     fn run_batch<E: Exec>(
         &self,
         network: &Network<E>,
         jobs: &[&Job],
         work: &Work,
         batch: &[usize],
-    ) -> Result<Vec<(Read, Vec<f32>)>, Error> {
+    ) -> Result<Vec<Rows>, Error> {
         let (packed, mut reads) = work.gather(jobs, batch);
         let hidden = network.hidden(&packed)?;
-        let mut results = Vec::with_capacity(reads.len());
+        let mut results = Vec::new();
         while let Some(first) = reads.first() {
             let output = jobs[first.job].output;
-            let (now, later) = reads.into_iter().partition(|read| jobs[read.job].output == output);
+            let (now, later): (Vec<Read>, _) =
+                reads.into_iter().partition(|read| jobs[read.job].output == output);
             reads = later;
-            let now: Vec<Read> = now;
+            let columns = self.columns(output);
             let spans: Vec<Span> = now.iter().map(|read| read.span).collect();
             let cu_seqlens = &packed.cu_seqlens;
-            let columns = self.columns(output);
-            let rows = match output {
+            let data = match output {
                 Output::Embeddings { .. } | Output::Scores => {
                     network.pooled(&hidden, cu_seqlens, &spans, self.finish(columns))?
                 }
                 Output::States => network.states(&hidden, cu_seqlens, &spans)?,
                 Output::MaxLogits => network.max_logits(&hidden, cu_seqlens, &spans)?,
             };
-            let rows = rows.chunks_exact(columns).map(<[f32]>::to_vec);
-            results.extend(now.into_iter().zip(rows));
+            results.push(Rows { columns, reads: now, data });
         }
         Ok(results)
     }

@@ -124,6 +124,10 @@ impl Model {
     pub fn load(model: &str, options: &ModelOptions) -> Result<Self, Error> {
         let start = Instant::now();
         let located = Store::open(options)?.find(model, options.revision.as_deref())?;
+        if located.stands_in {
+            let (model, path) = (&located.name, located.path().display());
+            tracing::warn!(model, %path, "not the registry's revision, what is here serves");
+        }
         let folder = located.folder()?;
         let known = located.spec.as_ref();
         let config = ConfigFile::read(&folder, "config.json")?;

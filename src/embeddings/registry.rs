@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::hub::MAIN;
+use super::hub::{MAIN, is_hexadecimal};
 use super::model::DtypeChoice;
 use super::modules::{Kind, POOLINGS, parse_pooling};
 
@@ -88,10 +88,8 @@ impl ModelSpec {
         if let Some(pooling) = pooling.filter(|name| parse_pooling(name).is_none()) {
             return Some(format!("pooling is `{pooling}`, supported: {POOLINGS}"));
         }
-        let is_digest =
-            |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let (file, digest) = self.sha256.iter().find(|(_, digest)| !is_digest(digest))?;
-        Some(format!("sha256 of {file} is `{digest}`, not 64 hexadecimal digits"))
+        let (file, digest) = self.sha256.iter().find(|(_, digest)| !is_hexadecimal(digest, 64))?;
+        Some(format!("sha256 of {file} is `{digest}`, not 64 lower-case hexadecimal digits"))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

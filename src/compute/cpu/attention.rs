@@ -15,7 +15,7 @@ use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
 use super::math::exp2_weight;
 use super::simd::{Op, Simd};
-use super::tile::{F32Words, Product, with_rows};
+use super::tile::{F32Words, MAX_ROWS, Product, with_rows};
 
 /// Most queries of a task, for which keys and values are packed once.
 const BLOCK_QUERIES: usize = 512;
@@ -23,8 +23,6 @@ const BLOCK_QUERIES: usize = 512;
 const MIN_BLOCK_QUERIES: usize = 56;
 /// Keys whose scores are in cache at a time; a multiple of every panel's width.
 const BLOCK_KEYS: usize = 256;
-/// The largest tile of queries.
-const MAX_TILE: usize = 14;
 
 /// As many rows of the fused projection as a vector has lanes, or fewer at the end.
 struct Keys<'a> {
@@ -142,7 +140,7 @@ struct Scratch {
     keys: Block,
     /// `[panel][key][dim]`.
     values: Block,
-    /// `[MAX_TILE, BLOCK_KEYS]`.
+    /// `[MAX_ROWS, BLOCK_KEYS]`.
     scores: Block,
     /// Largest score and sum of exponentials of each query.
     largest: Block,
@@ -156,7 +154,7 @@ impl Scratch {
         Self {
             keys: take(BLOCK_KEYS * head_dim),
             values: take(BLOCK_KEYS * head_dim.next_multiple_of(width)),
-            scores: take(MAX_TILE * BLOCK_KEYS),
+            scores: take(MAX_ROWS * BLOCK_KEYS),
             largest: take(BLOCK_QUERIES),
             sums: take(BLOCK_QUERIES),
         }

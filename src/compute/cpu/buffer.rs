@@ -64,19 +64,15 @@ impl Buffer {
         self.f32.as_deref().ok_or(Error::Narrow)
     }
 
-    /// Forgets the narrow rows, which a change of the f32 rows makes stale.
+    /// Prepares a change of the f32 rows, which makes the narrow ones stale: in their place there
+    /// is room for rows in `format`, or nothing where that is f32.
     ///
     /// # Errors
     /// When there are no f32 rows to change.
-    pub(super) fn widen(&mut self) -> Result<(), Error> {
+    pub(super) fn renew(&mut self, arena: &Arena, format: Format) -> Result<(), Error> {
         self.f32()?;
-        self.narrow = None;
-        Ok(())
-    }
-
-    /// Makes room for the rows in `format`.
-    pub(super) fn add_format(&mut self, arena: &Arena, format: Format) {
         self.narrow = Narrow::take(arena, self.rows, self.cols, format);
+        Ok(())
     }
 
     /// The rows to write.

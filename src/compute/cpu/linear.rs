@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::exec::{Error, check_len};
-use super::super::operands::{Activation, DenseWeights, Dtype, Epilogue, Span};
+use super::super::operands::{Activation, Epilogue, Span};
 use super::Context;
 use super::buffer::{Buffer, Operand, Rows, join};
 use super::math::activate;
@@ -19,30 +19,14 @@ const OUTPUT_BYTES: usize = 384 << 10;
 /// Words of products below which handing half of them to another thread does not pay.
 const MIN_SPLIT_WORDS: usize = 1 << 18;
 
-/// A dense layer `[out, in]`, packed for the micro-kernel.
-pub struct Linear {
-    packed: Packed,
-}
-
-impl Linear {
-    pub(super) fn pack(
-        context: &Context,
-        dtype: Dtype,
-        parts: &[DenseWeights<'_>],
-    ) -> Result<Self, Error> {
-        Ok(Self { packed: Packed::new(context, dtype, parts)? })
-    }
-}
-
 /// See [`Exec::linear`](super::Exec::linear). The order in which an element's products are added
 /// depends on the inner size alone.
 pub(super) fn linear(
     context: &Context,
     input: &Buffer,
-    linear: &Linear,
+    packed: &Packed,
     epilogue: Epilogue,
 ) -> Result<Buffer, Error> {
-    let packed = &linear.packed;
     check_len("dense input", input.cols(), packed.in_features)?;
     let (rows, cols) = (input.rows(), epilogue.columns(packed.out_features)?);
     let mut room = None;
@@ -75,11 +59,10 @@ pub(super) fn linear(
 pub(super) fn linear_max(
     context: &Context,
     input: &Buffer,
-    linear: &Linear,
+    packed: &Packed,
     cu_seqlens: &[u32],
     spans: &[Span],
 ) -> Result<Buffer, Error> {
-    let packed = &linear.packed;
     let (in_cols, cols) = (packed.in_features, packed.out_features);
     check_len("dense input", input.cols(), in_cols)?;
     let mut room = None;

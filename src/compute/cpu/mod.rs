@@ -23,10 +23,9 @@ mod weights;
 use self::arena::Arena;
 use self::bias::Bias;
 use self::buffer::Buffer;
-use self::linear::Linear;
 use self::narrow::Format;
 use self::norm::{Norm, Tables};
-use self::packed::Words;
+use self::packed::{Packed, Words};
 use self::rotary::Rotary;
 pub use self::simd::Isa;
 use self::weights::Pool;
@@ -75,7 +74,7 @@ impl CpuExec {
 
 impl Exec for CpuExec {
     type Buffer = Buffer;
-    type Linear = Linear;
+    type Linear = Packed;
     type Norm = Norm;
     type Bias = Bias;
     type Rotary = Rotary;
@@ -90,12 +89,12 @@ impl Exec for CpuExec {
         &self,
         parts: &[DenseWeights<'_>],
         precision: Precision,
-    ) -> Result<Linear, Error> {
+    ) -> Result<Packed, Error> {
         let dtype = match precision {
             Precision::Working => self.context.dtype,
             Precision::Full => Dtype::F32,
         };
-        Linear::pack(&self.context, dtype, parts)
+        Packed::new(&self.context, dtype, parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
@@ -123,7 +122,7 @@ impl Exec for CpuExec {
         norm::embed_norm(&self.context, tables, norm, tokens)
     }
 
-    fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
+    fn linear(&self, input: &Buffer, linear: &Packed, epilogue: Epilogue) -> Result<Buffer, Error> {
         linear::linear(&self.context, input, linear, epilogue)
     }
 
@@ -173,7 +172,7 @@ impl Exec for CpuExec {
     fn linear_max(
         &self,
         input: &Buffer,
-        linear: &Linear,
+        linear: &Packed,
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Buffer, Error> {

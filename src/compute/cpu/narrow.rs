@@ -1,6 +1,6 @@
 //! From f32 rows to the narrower formats that dense layers read.
 
-use super::simd::{Isa, Op, Simd};
+use super::simd::{Isa, MAX_LANES, Op, Simd};
 
 /// How a dense layer reads activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,7 @@ impl NarrowRows<'_> {
         let words = self.format.words(row.len());
         let words = &mut self.words[index * words..(index + 1) * words];
         self.scales[index] = match self.format {
-            Format::F32 => {
-                words.iter_mut().zip(row).for_each(|(word, x)| *word = x.to_bits());
-                1.0
-            }
+            Format::F32 => unreachable!("f32 rows are read as they are"),
             Format::Bf16 => {
                 write_bf16(simd, row, words);
                 1.0
@@ -95,7 +92,7 @@ fn write_bf16<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) {
     }
     let rest = full.remainder();
     if !rest.is_empty() {
-        let mut halves = [0_u16; 16];
+        let mut halves = [0_u16; MAX_LANES];
         // SAFETY: no vector is longer than the array.
         unsafe { simd.store_u16(halves.as_mut_ptr(), bf16(simd, simd.load_head(rest))) };
         let start = (row.len() - rest.len()) / 2;
@@ -145,7 +142,7 @@ fn write_u8<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) -> f32 {
     }
     let rest = full.remainder();
     if !rest.is_empty() {
-        let mut bytes = [0_u8; 16];
+        let mut bytes = [0_u8; MAX_LANES];
         // SAFETY: no vector is longer than the array.
         unsafe { simd.store_u8(bytes.as_mut_ptr(), quantise(simd.load_head(rest))) };
         let start = (row.len() - rest.len()) / 4;

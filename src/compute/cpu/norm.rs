@@ -4,6 +4,7 @@ use super::super::exec::{Error, check_len};
 use super::super::operands::{NormKind, NormWeights, TableWeights, Tokens};
 use super::Context;
 use super::buffer::{Buffer, Rows};
+use super::narrow::Format;
 use super::simd::{Op, Simd};
 
 /// Rows of a task: enough work to be worth handing to another thread.
@@ -187,8 +188,7 @@ pub(super) fn residual_norm(
     norm: &Norm,
 ) -> Result<Buffer, Error> {
     check_shapes(&x, residual, norm)?;
-    x.widen()?;
-    x.add_format(&context.arena, context.format());
+    x.renew(&context.arena, context.format())?;
     let sum = Sum::Add(residual.f32()?);
     x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
     Ok(x)
@@ -203,7 +203,7 @@ pub(super) fn add_norm(
 ) -> Result<Buffer, Error> {
     check_shapes(x, residual, norm)?;
     let addend = x.f32()?;
-    residual.widen()?;
+    residual.renew(&context.arena, Format::F32)?;
     residual.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
         context.isa.run(Accumulate { addend, rows });
         Ok(())

@@ -56,8 +56,8 @@ impl Words {
     }
 }
 
-/// Weights `[out, in]` as panels of two vectors of columns: `[panel][word][column]`.
-pub(super) struct Packed {
+/// A dense layer: weights `[out, in]` as panels of two vectors of columns: `[panel][word][column]`.
+pub struct Packed {
     pub(super) words: Words,
     pub(super) in_features: usize,
     pub(super) out_features: usize,

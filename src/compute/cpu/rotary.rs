@@ -4,6 +4,7 @@ use super::super::exec::{Error, check_len};
 use super::super::operands::{Attention, RotaryWeights};
 use super::Context;
 use super::buffer::{Buffer, Rows};
+use super::narrow::Format;
 use super::norm::Norm;
 use super::simd::{Op, Simd};
 
@@ -50,7 +51,7 @@ pub(super) fn rotary(
         norm.check_columns(attention.head_dim)?;
     }
     check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
-    qkv.widen()?;
+    qkv.renew(&context.arena, Format::F32)?;
     qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
         context.isa.run(Rotate { rows, positions, attention, norms, rotary })
     })?;

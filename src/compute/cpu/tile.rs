@@ -175,7 +175,10 @@ fn prefetch<S: Simd>(simd: S, panel: *const u32) {
 /// How far ahead of the products weights are fetched, 4 KiB: measured.
 const PREFETCH_WORDS: usize = 1_024;
 
-/// Runs `$body` with `$rows` as a constant, for `1..=14` rows of which `S` has registers for no
+/// Rows of the largest tile of any instruction set.
+pub(super) const MAX_ROWS: usize = 14;
+
+/// Runs `$body` with `$rows` as a constant, for up to [`MAX_ROWS`] rows of which `S` has registers for no
 /// more than [`Simd::TILE_ROWS`].
 macro_rules! with_rows {
     ($count:expr, $rows:ident => $body:expr) => {

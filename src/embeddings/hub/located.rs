@@ -44,6 +44,8 @@ pub struct Located {
     lock: Option<(PathBuf, String)>,
     /// What the files must stand in, links followed.
     boundary: Option<PathBuf>,
+    /// Whether it is another revision than the one that the registry names.
+    pub(in crate::embeddings) stands_in: bool,
 }
 
 /// What became of a file's verification.
@@ -79,6 +81,7 @@ impl Located {
             sha256: BTreeMap::new(),
             lock: None,
             boundary: None,
+            stands_in: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl Located {
             path,
             lock: Some((lock_file, NO_COMMIT.to_owned())),
             boundary: None,
+            stands_in: false,
         })
     }
 
@@ -117,6 +121,7 @@ impl Located {
             path: cached.snapshot(commit),
             lock: Some((cached.lock_file(), commit.to_owned())),
             boundary: Some(cached.root.clone()),
+            stands_in: false,
         }
     }
 
@@ -135,11 +140,16 @@ impl Located {
     /// The files, refused where one is gone that was published or seen before: without it the
     /// model would run and give other vectors.
     pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
-        if let Some(file) = self.sha256.keys().find(|file| !self.path.join(file).exists()) {
+        if let Some(file) = self.gone().next() {
             let problem = "is gone, though its digest is known".to_owned();
             return Err(Error::Malformed { path: self.path.join(file), problem });
         }
         self.open()
+    }
+
+    /// Files whose digests are known, and that are not there.
+    fn gone(&self) -> impl Iterator<Item = &String> {
+        self.sha256.keys().filter(|file| !self.path.join(file).exists())
     }
 
     fn open(&self) -> Result<Folder, Error> {
@@ -176,8 +186,7 @@ impl Located {
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
         let folder = self.open()?;
         let mut verdicts = Vec::new();
-        let gone = self.sha256.keys().filter(|file| !self.path.join(file).exists());
-        verdicts.extend(gone.map(|file| (file.clone(), Verdict::Missing)));
+        verdicts.extend(self.gone().map(|file| (file.clone(), Verdict::Missing)));
         for file in self.files() {
             let verdict = match folder.map(&file).and_then(|map| folder.verify_map(&file, &map)) {
                 Ok(()) if self.lock.is_none() => Verdict::Unknown,

@@ -30,5 +30,5 @@ pub use pull::Hub;
 #[cfg(not(feature = "hub"))]
 pub use pull_disabled::Hub;
 pub use repository::Repository;
-pub(super) use repository::{MAIN, check_file};
+pub(super) use repository::{MAIN, check_file, is_hexadecimal};
 pub use store::{Entry, Store};

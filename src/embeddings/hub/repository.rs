@@ -59,7 +59,7 @@ pub(super) fn is_commit(text: &str) -> bool {
     is_hexadecimal(text, 40)
 }
 
-pub(super) fn is_hexadecimal(text: &str, digits: usize) -> bool {
+pub(in crate::embeddings) fn is_hexadecimal(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 

@@ -110,7 +110,8 @@ impl Store {
             }
         }
         for repository in &wanted {
-            if let Some(located) = self.find_cached(repository, spec, &mut looked)? {
+            if let Some(mut located) = self.find_cached(repository, spec, &mut looked)? {
+                located.stands_in = repository != &wanted[0];
                 return Ok(located);
             }
         }
@@ -141,10 +142,6 @@ impl Store {
         if let Some(file) = missing {
             looked.push(snapshot.join(file));
             return Ok(None);
-        }
-        if spec.is_some_and(|spec| !spec.is_pinned_at(repository.revision())) {
-            let model = repository.id();
-            tracing::warn!(model, commit, "not the registry's revision, what is here serves");
         }
         Ok(Some(Located::in_cache(repository, spec.cloned(), &cached, &lock, &commit)))
     }
