@@ -1,5 +1,6 @@
 //! Dense layers: packed weights, and the epilogue applied to each tile while it is in cache.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::super::exec::{Error, check_len};
@@ -10,10 +11,14 @@ use super::math::activate;
 use super::narrow::Format;
 use super::packed::{Packed, Words};
 use super::simd::{MAX_LANES, Op, Simd};
-use super::tile::{Bf16Words, F32Words, I8Words, Product, WideBf16Words, with_rows};
+use super::tile::{
+    Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, with_rows,
+};
 
-/// Bytes of rows that stay in the second-level cache while all panels of weights pass by.
+/// Bytes of rows that stay in the second-level cache, beside a group of panels of weights.
 const INPUT_BYTES: usize = 768 << 10;
+/// Bytes of panels that stay there while the rows pass by: measured.
+const GROUP_BYTES: usize = 512 << 10;
 /// Bytes of f32 outputs that stay there until they are gated or narrowed.
 const OUTPUT_BYTES: usize = 384 << 10;
 /// Words of products below which handing half of them to another thread does not pay.
@@ -198,108 +203,82 @@ impl Op for Block<'_> {
 }
 
 impl Block<'_> {
-    /// Panel by panel, and all tiles of rows for each: a panel stays in the first-level cache.
+    /// Tile by tile of rows, each of which meets a group of panels while it is in the first-level
+    /// cache and they in the second.
     #[inline(always)]
     fn tiles<S: Simd, P: Product<S>>(&self, simd: S) {
-        let Multiply { packed, input, rows, panels, activation } = &self.multiply;
-        let (width, out) = (2 * S::LANES, packed.out_features);
-        debug_assert_eq!(width, packed.width);
+        let Multiply { packed, rows, panels, .. } = &self.multiply;
+        let group = (GROUP_BYTES / (4 * packed.panel_words().max(1))).max(1);
         // Tiles of like heights, as a low one keeps the units waiting.
         let tiles = rows.len().div_ceil(P::ROWS);
-        for panel in panels.clone() {
-            let columns = panel * width..out.min((panel + 1) * width);
-            let weights = packed.panel(panel).as_ptr();
+        for start in panels.clone().step_by(group) {
+            let panels = start..panels.end.min(start + group);
             for tile in 0..tiles {
                 let first = rows.len() * tile / tiles;
                 let count = rows.len() * (tile + 1) / tiles - first;
-                let row = rows.start + first;
                 // SAFETY: `run` has checked rows, panels and output against their lengths.
-                unsafe {
-                    let a = input.words.as_ptr().add(row * input.stride);
-                    let to = self.output.0.add(first * out + columns.start);
-                    let scales = &input.scales[row.min(input.scales.len())..];
-                    with_rows!(count, ROWS => {
-                        let depth = packed.in_features;
-                        let sums = P::accumulate::<ROWS>(simd, a, input.stride, weights, depth);
-                        let tile = Tile { to, stride: out, columns: columns.clone() };
-                        tile.store::<S, P, ROWS>(simd, packed, scales, &sums);
-                    });
-                    if let Some(activation) = *activation {
-                        let tile = Tile { to, stride: out, columns: columns.clone() };
-                        tile.activate(simd, activation, count);
-                    }
-                }
+                with_rows!(count, ROWS => unsafe {
+                    self.tile::<S, P, ROWS>(simd, first, panels.clone());
+                });
             }
         }
     }
-}
 
-/// A tile of the output: its columns, and where its first row's are.
-struct Tile {
-    to: *mut f32,
-    stride: usize,
-    columns: Range<usize>,
-}
-
-impl Tile {
-    /// Stores sums as f32, with the bias.
+    /// The products of `ROWS` rows from the block's `first` on with some panels.
     ///
     /// # Safety
-    /// The tile's rows and columns are writable.
+    /// Rows, panels and the output are there.
     #[inline(always)]
-    unsafe fn store<S: Simd, P: Product<S>, const ROWS: usize>(
+    unsafe fn tile<S: Simd, P: Product<S>, const ROWS: usize>(
         &self,
         simd: S,
-        packed: &Packed,
-        row_scales: &[f32],
-        sums: &[[P::Sum; 2]; ROWS],
+        first: usize,
+        panels: Range<usize>,
     ) {
-        let start = self.columns.start;
-        let [bias, scale] = [&packed.bias, &packed.scales]
-            .map(|values| [0, S::LANES].map(|at| simd.load_head(&values[start + at..])));
-        let offset = [0, S::LANES].map(|at| {
-            let offsets = &packed.offsets[start + at..][..S::LANES];
-            // SAFETY: as many as a vector has lanes.
-            unsafe { simd.load_i32(offsets.as_ptr()) }
-        });
-        for (row, sums) in sums.iter().enumerate() {
-            let mut values = bias;
-            for half in 0..2 {
-                let scale = if P::IS_SCALED {
-                    simd.mul(simd.splat(row_scales[row]), scale[half])
-                } else {
-                    scale[half]
-                };
-                values[half] = P::value(simd, sums[half], scale, offset[half], bias[half]);
-            }
-            // SAFETY: the caller's promise.
-            unsafe {
-                let to = self.to.add(row * self.stride);
-                if self.columns.len() == 2 * S::LANES {
-                    simd.store(to, values[0]);
-                    simd.store(to.add(S::LANES), values[1]);
-                } else {
-                    let mut whole = [0.0; 2 * MAX_LANES];
-                    simd.store(whole.as_mut_ptr(), values[0]);
-                    simd.store(whole.as_mut_ptr().add(S::LANES), values[1]);
-                    to.copy_from_nonoverlapping(whole.as_ptr(), self.columns.len());
-                }
-            }
+        let Multiply { packed, input, rows, activation, .. } = &self.multiply;
+        let (width, out) = (2 * S::LANES, packed.out_features);
+        let row = rows.start + first;
+        let mut scales = [1.0; ROWS];
+        if P::IS_SCALED {
+            scales.copy_from_slice(&input.scales[row..row + ROWS]);
         }
-    }
-
-    /// # Safety
-    /// The tile's rows and columns are writable and written.
-    #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, simd: S, activation: Activation, rows: usize) {
-        for row in 0..rows {
-            // SAFETY: the caller's promise.
-            let values = unsafe {
-                let to = self.to.add(row * self.stride);
-                std::slice::from_raw_parts_mut(to, self.columns.len())
-            };
-            for values in values.chunks_mut(S::LANES) {
-                simd.store_head(values, activate(simd, activation, simd.load_head(values)));
+        for panel in panels {
+            let columns = panel * width..out.min((panel + 1) * width);
+            let mut last = MaybeUninit::<[f32; MAX_ROWS * 2 * MAX_LANES]>::uninit();
+            // SAFETY: the caller's promise, and `last` is as large as any tile.
+            unsafe {
+                let from = input.words.as_ptr().add(row * input.stride);
+                let terms = Terms { first: from, row: input.stride, term: 1 };
+                let weights = packed.panel(panel).as_ptr();
+                let depth = packed.in_features;
+                // Closures over arrays would not be compiled with the instruction set.
+                let ends =
+                    [packed.ends(simd, columns.start), packed.ends(simd, columns.start + S::LANES)];
+                let start = [P::start(simd, &ends[0]), P::start(simd, &ends[1])];
+                let sums = P::accumulate::<ROWS, 2>(simd, terms, weights, depth, start);
+                let to = self.output.0.add(first * out + columns.start);
+                let whole = columns.len() == width;
+                let (tile, stride) =
+                    if whole { (to, out) } else { (last.as_mut_ptr().cast(), width) };
+                for (row, sums) in sums.iter().enumerate() {
+                    let row_scale = simd.splat(scales[row]);
+                    for (half, &sum) in sums.iter().enumerate() {
+                        let value = P::value(simd, sum, row_scale, &ends[half]);
+                        simd.store(tile.add(row * stride + half * S::LANES), value);
+                    }
+                }
+                if let Some(activation) = *activation {
+                    for vector in 0..2 * ROWS {
+                        let at = tile.add(vector / 2 * stride + vector % 2 * S::LANES);
+                        simd.store(at, activate(simd, activation, simd.load(at)));
+                    }
+                }
+                if !whole {
+                    for row in 0..ROWS {
+                        let from = tile.add(row * width);
+                        to.add(row * out).copy_from_nonoverlapping(from, columns.len());
+                    }
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use super::super::exec::{Error, check_len};
 use super::super::operands::{DenseWeights, Dtype};
 use super::Context;
 use super::narrow::{Format, ZERO_POINT};
-use super::simd::Isa;
+use super::simd::{Isa, Simd};
 use super::weights::Weights;
 
 /// The largest inner size whose sums of bytes cannot leave i32.
@@ -71,6 +71,13 @@ pub struct Packed {
     /// `[panels * width]`, i32: to be added to sums of bytes, as rows are stored off by
     /// [`ZERO_POINT`].
     pub(super) offsets: Vec<u32>,
+}
+
+/// What a layer adds to the products of a vector of its columns, and how it scales them.
+pub(super) struct Ends<S: Simd> {
+    pub(super) bias: S::F32,
+    pub(super) scale: S::F32,
+    pub(super) offset: S::I32,
 }
 
 impl Packed {
@@ -159,6 +166,18 @@ impl Packed {
     /// Words of a panel.
     pub(super) fn panel_words(&self) -> usize {
         self.width * self.in_features.div_ceil(self.words.values())
+    }
+
+    /// Where the sums of a vector of columns, from `column` on, start and what they stand for.
+    #[inline(always)]
+    pub(super) fn ends<S: Simd>(&self, simd: S, column: usize) -> Ends<S> {
+        let offsets = &self.offsets[column..column + S::LANES];
+        Ends {
+            bias: simd.load_head(&self.bias[column..]),
+            scale: simd.load_head(&self.scales[column..]),
+            // SAFETY: as many as a vector has lanes.
+            offset: unsafe { simd.load_i32(offsets.as_ptr()) },
+        }
     }
 
     pub(super) fn panel(&self, index: usize) -> &[u32] {

@@ -4,7 +4,26 @@
 //! sum runs over the inner dimension in order, whatever the tile's rows, so that a row has the
 //! same bits in any company.
 
+use super::packed::Ends;
 use super::simd::Simd;
+
+/// Words of rows: where the first is, and how far apart rows and the terms of a row are.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) first: *const u32,
+    pub(super) row: usize,
+    pub(super) term: usize,
+}
+
+impl Terms {
+    /// # Safety
+    /// The term is there.
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(self, simd: S, row: usize, term: usize) -> S::I32 {
+        // SAFETY: the caller's promise.
+        simd.splat_i32(unsafe { *self.first.add(row * self.row + term * self.term) } as i32)
+    }
+}
 
 /// How the words of rows and weights multiply.
 pub(super) trait Product<S: Simd> {
@@ -16,21 +35,25 @@ pub(super) trait Product<S: Simd> {
     /// Whether sums are of bytes, and mean something only with a scale.
     const IS_SCALED: bool = false;
 
-    /// The products of `ROWS` rows with a panel of weights, `depth` terms each.
+    /// `start` plus the products of `ROWS` rows with the first `VECTORS`, at most two, of the
+    /// vectors of a panel of weights, `depth` values each.
     ///
     /// # Safety
-    /// Words of `depth` values are readable at `a + row * stride` for every row, and at `panel`
-    /// for two vectors of columns.
-    unsafe fn accumulate<const ROWS: usize>(
+    /// Words of `depth` values are readable in `rows` and, for two vectors, at `panel`.
+    unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
         simd: S,
-        a: *const u32,
-        stride: usize,
+        rows: Terms,
         panel: *const u32,
         depth: usize,
-    ) -> [[Self::Sum; 2]; ROWS];
+        start: [Self::Sum; VECTORS],
+    ) -> [[Self::Sum; VECTORS]; ROWS];
 
-    /// What a sum stands for, plus `bias`: `(sum + offset) * scale` where there is a scale.
-    fn value(simd: S, sum: Self::Sum, scale: S::F32, offset: S::I32, bias: S::F32) -> S::F32;
+    /// What sums start from: the offset where they are scaled, or else 0, as a large bias would
+    /// take digits from them.
+    fn start(simd: S, ends: &Ends<S>) -> Self::Sum;
+
+    /// What a sum stands for, scaled if it is, plus the bias.
+    fn value(simd: S, sum: Self::Sum, row_scale: S::F32, ends: &Ends<S>) -> S::F32;
 }
 
 /// A word is an f32.
@@ -44,18 +67,22 @@ pub(super) struct I8Words;
 
 /// The loop of the products whose words pair up; `$dot` adds the products of a word.
 macro_rules! accumulate {
-    ($simd:ident, $zero:expr, $dot:expr, $a:ident, $stride:ident, $panel:ident, $words:expr) => {{
-        let mut sums = [[$zero; 2]; ROWS];
+    ($simd:ident, $start:ident, $dot:expr, $rows:ident, $panel:ident, $words:expr) => {{
+        let mut sums = [$start; ROWS];
         for word in 0..$words {
             // SAFETY: within what the caller promises.
             unsafe {
-                let b = $panel.add(word * 2 * S::LANES);
-                let (first, second) = ($simd.load_i32(b), $simd.load_i32(b.add(S::LANES)));
-                prefetch($simd, b);
+                let from = $panel.add(word * 2 * S::LANES);
+                let mut weights = [$simd.splat_i32(0); VECTORS];
+                for (vector, weights) in weights.iter_mut().enumerate() {
+                    *weights = $simd.load_i32(from.add(vector * S::LANES));
+                }
+                prefetch($simd, from);
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = $simd.splat_i32(*$a.add(row * $stride + word) as i32);
-                    sums[0] = $dot(sums[0], x, first);
-                    sums[1] = $dot(sums[1], x, second);
+                    let x = $rows.splat($simd, row, word);
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                        *sum = $dot(*sum, x, weights);
+                    }
                 }
             }
         }
@@ -67,20 +94,25 @@ impl<S: Simd> Product<S> for F32Words {
     type Sum = S::F32;
 
     #[inline(always)]
-    unsafe fn accumulate<const ROWS: usize>(
+    unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
         simd: S,
-        a: *const u32,
-        stride: usize,
+        rows: Terms,
         panel: *const u32,
         depth: usize,
-    ) -> [[S::F32; 2]; ROWS] {
+        start: [S::F32; VECTORS],
+    ) -> [[S::F32; VECTORS]; ROWS] {
         let dot = |sum, a, b| simd.mul_add(simd.as_f32(a), simd.as_f32(b), sum);
-        accumulate!(simd, simd.splat(0.0), dot, a, stride, panel, depth)
+        accumulate!(simd, start, dot, rows, panel, depth)
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, _: S::I32, bias: S::F32) -> S::F32 {
-        simd.add(sum, bias)
+    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+        simd.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
+        simd.add(sum, ends.bias)
     }
 }
 
@@ -88,20 +120,25 @@ impl<S: Simd> Product<S> for Bf16Words {
     type Sum = S::F32;
 
     #[inline(always)]
-    unsafe fn accumulate<const ROWS: usize>(
+    unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
         simd: S,
-        a: *const u32,
-        stride: usize,
+        rows: Terms,
         panel: *const u32,
         depth: usize,
-    ) -> [[S::F32; 2]; ROWS] {
+        start: [S::F32; VECTORS],
+    ) -> [[S::F32; VECTORS]; ROWS] {
         let dot = |sum, a, b| simd.dot_bf16(sum, a, b);
-        accumulate!(simd, simd.splat(0.0), dot, a, stride, panel, depth.div_ceil(2))
+        accumulate!(simd, start, dot, rows, panel, depth.div_ceil(2))
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, _: S::I32, bias: S::F32) -> S::F32 {
-        simd.add(sum, bias)
+    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+        simd.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
+        simd.add(sum, ends.bias)
     }
 }
 
@@ -111,20 +148,25 @@ impl<S: Simd> Product<S> for I8Words {
     const IS_SCALED: bool = true;
 
     #[inline(always)]
-    unsafe fn accumulate<const ROWS: usize>(
+    unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
         simd: S,
-        a: *const u32,
-        stride: usize,
+        rows: Terms,
         panel: *const u32,
         depth: usize,
-    ) -> [[S::I32; 2]; ROWS] {
+        start: [S::I32; VECTORS],
+    ) -> [[S::I32; VECTORS]; ROWS] {
         let dot = |sum, a, b| simd.dot_i8(sum, a, b);
-        accumulate!(simd, simd.splat_i32(0), dot, a, stride, panel, depth.div_ceil(4))
+        accumulate!(simd, start, dot, rows, panel, depth.div_ceil(4))
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::I32, scale: S::F32, offset: S::I32, bias: S::F32) -> S::F32 {
-        simd.mul_add(simd.to_f32(simd.add_i32(sum, offset)), scale, bias)
+    fn start(_: S, ends: &Ends<S>) -> S::I32 {
+        ends.offset
+    }
+
+    #[inline(always)]
+    fn value(simd: S, sum: S::I32, row_scale: S::F32, ends: &Ends<S>) -> S::F32 {
+        simd.mul_add(simd.to_f32(sum), simd.mul(row_scale, ends.scale), ends.bias)
     }
 }
 
@@ -132,27 +174,32 @@ impl<S: Simd> Product<S> for WideBf16Words {
     type Sum = S::F32;
 
     #[inline(always)]
-    unsafe fn accumulate<const ROWS: usize>(
+    unsafe fn accumulate<const ROWS: usize, const VECTORS: usize>(
         simd: S,
-        a: *const u32,
-        stride: usize,
+        rows: Terms,
         panel: *const u32,
         depth: usize,
-    ) -> [[S::F32; 2]; ROWS] {
-        let mut sums = [[simd.splat(0.0); 2]; ROWS];
+        start: [S::F32; VECTORS],
+    ) -> [[S::F32; VECTORS]; ROWS] {
+        let mut sums = [start; ROWS];
         let high = simd.splat_i32(0xffff_0000_u32 as i32);
         for term in 0..depth {
             // SAFETY: within what the caller promises.
             unsafe {
-                let b = panel.add(term / 2 * 2 * S::LANES);
-                let [first, second] = [simd.load_i32(b), simd.load_i32(b.add(S::LANES))];
-                let widen = |x| if term % 2 == 0 { simd.shl::<16>(x) } else { simd.and(x, high) };
-                let (first, second) = (simd.as_f32(widen(first)), simd.as_f32(widen(second)));
-                prefetch(simd, b);
+                let from = panel.add(term / 2 * 2 * S::LANES);
+                let mut weights = [simd.splat(0.0); VECTORS];
+                for (vector, weights) in weights.iter_mut().enumerate() {
+                    let pair = simd.load_i32(from.add(vector * S::LANES));
+                    let widened =
+                        if term % 2 == 0 { simd.shl::<16>(pair) } else { simd.and(pair, high) };
+                    *weights = simd.as_f32(widened);
+                }
+                prefetch(simd, from);
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = simd.as_f32(simd.splat_i32(*a.add(row * stride + term) as i32));
-                    sums[0] = simd.mul_add(x, first, sums[0]);
-                    sums[1] = simd.mul_add(x, second, sums[1]);
+                    let x = simd.as_f32(rows.splat(simd, row, term));
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                        *sum = simd.mul_add(x, weights, *sum);
+                    }
                 }
             }
         }
@@ -160,8 +207,13 @@ impl<S: Simd> Product<S> for WideBf16Words {
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, _: S::I32, bias: S::F32) -> S::F32 {
-        simd.add(sum, bias)
+    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+        simd.splat(0.0)
+    }
+
+    #[inline(always)]
+    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
+        simd.add(sum, ends.bias)
     }
 }
 

@@ -206,32 +206,48 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
-    unsafe fn transpose(self, from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        rows: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // No closures over arrays, as those would not be compiled with the instruction set.
         // SAFETY: the caller's promise.
-        let rows: [__m512; 16] =
-            std::array::from_fn(|row| unsafe { _mm512_loadu_ps(from.add(row * stride)) });
-        // SAFETY: registers only, until the rows are stored where the caller promises room.
         unsafe {
-            let mut fours = rows;
-            for first in [0, 4, 8, 12] {
+            let mut square = [_mm512_setzero_ps(); 16];
+            for (index, row) in square.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(from.add(index.min(rows - 1) * stride));
+            }
+            let mut fours = square;
+            for (rows, fours) in square.chunks_exact(4).zip(fours.chunks_exact_mut(4)) {
                 let low =
-                    [0, 2].map(|row| _mm512_unpacklo_ps(rows[first + row], rows[first + row + 1]));
+                    (_mm512_unpacklo_ps(rows[0], rows[1]), _mm512_unpacklo_ps(rows[2], rows[3]));
                 let high =
-                    [0, 2].map(|row| _mm512_unpackhi_ps(rows[first + row], rows[first + row + 1]));
+                    (_mm512_unpackhi_ps(rows[0], rows[1]), _mm512_unpackhi_ps(rows[2], rows[3]));
                 for (place, pairs) in [(0, low), (2, high)] {
-                    let [x, y] = pairs.map(|pair| _mm512_castps_pd(pair));
-                    fours[first + place] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
-                    fours[first + place + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+                    let (x, y) = (_mm512_castps_pd(pairs.0), _mm512_castps_pd(pairs.1));
+                    fours[place] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+                    fours[place + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
                 }
             }
             // Each holds a column of four rows in every quarter: the quarters are gathered.
             for column in 0..4 {
-                let halves = [0, 8].map(|first| (fours[first + column], fours[first + column + 4]));
-                let even = halves.map(|(x, y)| _mm512_shuffle_f32x4::<0x88>(x, y));
-                let odd = halves.map(|(x, y)| _mm512_shuffle_f32x4::<0xdd>(x, y));
-                for (place, [x, y]) in [(0, even), (4, odd)] {
-                    let low = _mm512_shuffle_f32x4::<0x88>(x, y);
-                    let high = _mm512_shuffle_f32x4::<0xdd>(x, y);
+                let upper = (fours[column], fours[column + 4]);
+                let lower = (fours[column + 8], fours[column + 12]);
+                let even = (
+                    _mm512_shuffle_f32x4::<0x88>(upper.0, upper.1),
+                    _mm512_shuffle_f32x4::<0x88>(lower.0, lower.1),
+                );
+                let odd = (
+                    _mm512_shuffle_f32x4::<0xdd>(upper.0, upper.1),
+                    _mm512_shuffle_f32x4::<0xdd>(lower.0, lower.1),
+                );
+                for (place, halves) in [(0, even), (4, odd)] {
+                    let low = _mm512_shuffle_f32x4::<0x88>(halves.0, halves.1);
+                    let high = _mm512_shuffle_f32x4::<0xdd>(halves.0, halves.1);
                     _mm512_storeu_ps(to.add((column + place) * to_stride), low);
                     _mm512_storeu_ps(to.add((column + place + 8) * to_stride), high);
                 }
@@ -244,7 +260,8 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         if BF16 {
             // SAFETY: as above; the types are the same 64 bytes.
             unsafe {
-                let [a, b] = [a, b].map(|x| std::mem::transmute::<__m512i, __m512bh>(x));
+                let a = std::mem::transmute::<__m512i, __m512bh>(a);
+                let b = std::mem::transmute::<__m512i, __m512bh>(b);
                 _mm512_dpbf16_ps(sum, a, b)
             }
         } else {

@@ -95,17 +95,26 @@ pub(super) trait Simd: Copy {
     fn dot_i8(self, sum: Self::I32, a: Self::I32, b: Self::I32) -> Self::I32;
 
     /// Writes the columns of a square of `LANES` rows, `stride` values apart at `from`, as rows
-    /// `to_stride` values apart at `to`.
+    /// `to_stride` values apart at `to`. Only `rows` rows are read, one at least: the last
+    /// stands in for those that are missing.
     ///
     /// # Safety
-    /// The square is readable and its transpose writable.
+    /// The rows are readable and the transpose of the square is writable.
     #[inline(always)]
-    unsafe fn transpose(self, from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        stride: usize,
+        rows: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
         for row in 0..Self::LANES {
             for column in 0..Self::LANES {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    *to.add(column * to_stride + row) = *from.add(row * stride + column);
+                    *to.add(column * to_stride + row) =
+                        *from.add(row.min(rows - 1) * stride + column);
                 }
             }
         }

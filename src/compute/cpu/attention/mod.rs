@@ -1,0 +1,147 @@
+//! Variable-length attention over packed sequences, per block of queries and head.
+//!
+//! Scores are computed transposed: a vector holds one key's with as many queries as it has lanes,
+//! so that softmax needs nothing across lanes, and keys are read where the projection left them.
+//! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
+//! in `FlashAttention`, arXiv 2205.14135), so that scores never leave the cache and memory is linear
+//! in the sequence. Blocks of keys are counted from the sequence's start, whichever queries meet
+//! them, and no lane depends on another: finite results do not depend on the batch or on threads.
+
+mod task;
+
+use std::ops::Range;
+
+use self::task::Task;
+use super::super::exec::{Error, check_len};
+use super::super::operands::Attention;
+use super::Context;
+use super::bias::Bias;
+use super::buffer::{Buffer, Rows, join};
+use super::simd::MAX_LANES;
+
+/// Most queries of a task, for which values are packed once; a multiple of every panel's width.
+const BLOCK_QUERIES: usize = 512;
+/// Fewest, where a batch has not a sequence for every thread.
+const MIN_BLOCK_QUERIES: usize = 64;
+/// Keys whose scores and values are in the first-level cache at a time.
+const BLOCK_KEYS: usize = 128;
+/// Queries of the widest panel.
+const MAX_WIDTH: usize = 2 * MAX_LANES;
+
+/// See [`Exec::attention`](super::Exec::attention).
+pub(super) fn attention(
+    context: &Context,
+    qkv: &Buffer,
+    cu_seqlens: &[u32],
+    attention: &Attention,
+    bias: Option<&Bias>,
+) -> Result<Buffer, Error> {
+    check_len("attention input", qkv.cols(), attention.qkv_dim())?;
+    if let Some(bias) = bias {
+        check_len("attention bias", bias.heads(), attention.heads)?;
+    }
+    let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
+    check_len("attention rows", qkv.rows(), tokens)?;
+    let cols = attention.heads * attention.head_dim;
+    let mut output = Buffer::take_only(&context.arena, tokens, cols, context.format());
+    let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
+    let layer = Layer { context, qkv: qkv.f32()?, attention, bias, ways };
+    layer.sequences(cu_seqlens, output.rows_mut())?;
+    Ok(output)
+}
+
+/// What all tasks of a call read.
+struct Layer<'a> {
+    context: &'a Context,
+    qkv: &'a [f32],
+    attention: &'a Attention,
+    bias: Option<&'a Bias>,
+    /// Tasks that a sequence is worth.
+    ways: usize,
+}
+
+impl Layer<'_> {
+    /// Halves the sequences, in parallel, down to one, and that into blocks of queries.
+    fn sequences(&self, cu_seqlens: &[u32], rows: Rows<'_>) -> Result<(), Error> {
+        match cu_seqlens.len() {
+            0 | 1 => Ok(()),
+            2 => {
+                let sequence = cu_seqlens[0] as usize..cu_seqlens[1] as usize;
+                let share = sequence.len().div_ceil(self.ways);
+                let share = share.next_multiple_of(MAX_WIDTH);
+                rows.for_each_block(share.clamp(MIN_BLOCK_QUERIES, BLOCK_QUERIES), &|rows| {
+                    self.queries(sequence.clone(), rows);
+                    Ok(())
+                })
+            }
+            ends => {
+                let middle = ends / 2;
+                let (left, right) = rows.split_at((cu_seqlens[middle] - cu_seqlens[0]) as usize);
+                let (left, right) = join(
+                    || self.sequences(&cu_seqlens[..=middle], left),
+                    || self.sequences(&cu_seqlens[middle..], right),
+                );
+                left.and(right)
+            }
+        }
+    }
+
+    /// All heads of a block of one sequence's queries.
+    fn queries(&self, sequence: Range<usize>, mut rows: Rows<'_>) {
+        let Self { context, attention, bias, .. } = *self;
+        let (cols, in_cols) = (rows.cols, attention.qkv_dim());
+        let first = rows.first - sequence.start;
+        let queries = first..first + rows.len;
+        let mut room = rows.f32.is_none().then(|| context.arena.take(rows.len * cols));
+        let output = match &mut room {
+            Some(room) => &mut room[..],
+            None => rows.f32.as_deref_mut().unwrap_or_default(),
+        };
+        let width = 2 * context.isa.lanes();
+        let sizes = Scratch::sizes(queries.len(), attention.head_dim, width);
+        let mut memory = context.arena.take(sizes.iter().sum());
+        let scratch = Scratch::new(&mut memory, sizes);
+        let qkv = &self.qkv[sequence.start * in_cols..sequence.end * in_cols];
+        context.isa.run(Task { qkv, attention, bias, queries, scratch, output });
+        if let Some(narrow) = &mut rows.narrow {
+            narrow.write(context.isa, output, cols);
+        }
+    }
+}
+
+/// Working memory of one head. A panel of queries is as wide as two vectors.
+struct Scratch<'a> {
+    /// `[panel][dim][query]`: queries, transposed.
+    queries: &'a mut [f32],
+    /// `[panel][key][dim]`: the values of a block of keys.
+    values: &'a mut [f32],
+    /// `[key][query]`: scores of a block of keys with a panel of queries, then their exponentials.
+    weights: &'a mut [f32],
+    /// `[panel][query]`: each query's largest score so far, times log2(e), and the sum of its
+    /// exponentials.
+    largest: &'a mut [f32],
+    sums: &'a mut [f32],
+    /// `[query]` of a panel: factors on the output so far, and on what a block adds to it.
+    keep: &'a mut [f32],
+    gain: &'a mut [f32],
+}
+
+impl<'a> Scratch<'a> {
+    /// Words of each part, in order.
+    fn sizes(queries: usize, head_dim: usize, width: usize) -> [usize; 7] {
+        let queries = queries.next_multiple_of(width);
+        let values = BLOCK_KEYS * head_dim.next_multiple_of(width);
+        [queries * head_dim, values, BLOCK_KEYS * width, queries, queries, width, width]
+    }
+
+    fn new(memory: &'a mut [f32], sizes: [usize; 7]) -> Self {
+        let mut rest = memory;
+        let mut take = |len: usize| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = others;
+            part
+        };
+        let [queries, values, weights, largest, sums, keep, gain] = sizes.map(&mut take);
+        Self { queries, values, weights, largest, sums, keep, gain }
+    }
+}
