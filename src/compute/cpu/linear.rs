@@ -7,7 +7,7 @@ use super::super::exec::{Error, check_len};
 use super::super::operands::{Activation, Epilogue, Span};
 use super::Context;
 use super::buffer::{Buffer, Operand, Rows, join};
-use super::math::activate;
+use super::math::{activate, activate_rows};
 use super::narrow::Format;
 use super::packed::{Packed, Words};
 use super::simd::{MAX_LANES, Op, Simd};
@@ -268,10 +268,7 @@ impl Block<'_> {
                     }
                 }
                 if let Some(activation) = *activation {
-                    for vector in 0..2 * ROWS {
-                        let at = tile.add(vector / 2 * stride + vector % 2 * S::LANES);
-                        simd.store(at, activate(simd, activation, simd.load(at)));
-                    }
+                    activate_rows(simd, activation, tile, stride, ROWS);
                 }
                 if !whole {
                     for row in 0..ROWS {

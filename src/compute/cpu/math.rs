@@ -62,6 +62,42 @@ pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::F32) -> S
     }
 }
 
+/// The nonlinearity of two vectors in each of `rows` rows, `stride` values apart at `first`.
+///
+/// # Safety
+/// The rows are readable and writable.
+#[inline(always)]
+pub(super) unsafe fn activate_rows<S: Simd>(
+    simd: S,
+    activation: Activation,
+    first: *mut f32,
+    stride: usize,
+    rows: usize,
+) {
+    // Not a function of a closure, which would not be compiled with the instruction set.
+    macro_rules! map {
+        ($x:ident => $value:expr) => {
+            for row in 0..rows {
+                for vector in 0..2 {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let at = first.add(row * stride + vector * S::LANES);
+                        let $x = simd.load(at);
+                        simd.store(at, $value);
+                    }
+                }
+            }
+        };
+    }
+    match activation {
+        Activation::Gelu => {
+            let normal = &*NORMAL;
+            map!(x => gelu(simd, normal, x));
+        }
+        activation => map!(x => activate(simd, activation, x)),
+    }
+}
+
 /// `x * Phi(x)`, within `1.2e-7 * |x|`.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, normal: &Normal, x: S::F32) -> S::F32 {

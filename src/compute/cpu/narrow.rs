@@ -117,20 +117,33 @@ fn bf16<S: Simd>(simd: S, x: S::F32) -> S::I32 {
     simd.shr::<16>(simd.as_i32(infinite))
 }
 
+/// The largest magnitude of a row; NaN where a value is not finite.
+#[inline(always)]
+fn largest_magnitude<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let mask = simd.splat_i32(i32::MAX);
+    // Several of each, as one would wait for itself.
+    let mut largest = [simd.splat(0.0); 4];
+    let mut checked = [simd.splat(0.0); 4];
+    for vectors in row.chunks(4 * S::LANES) {
+        let parts = largest.iter_mut().zip(&mut checked);
+        for (x, (largest, checked)) in vectors.chunks(S::LANES).zip(parts) {
+            let x = simd.load_head(x);
+            *largest = simd.max(simd.as_f32(simd.and(simd.as_i32(x), mask)), *largest);
+            // 0 * x is NaN for NaN and infinities alone.
+            *checked = simd.mul_add(x, simd.splat(0.0), *checked);
+        }
+    }
+    let [a, b, c, d] = checked;
+    let checked = simd.sum(simd.add(simd.add(a, b), simd.add(c, d)));
+    let [a, b, c, d] = largest;
+    simd.max_lane(simd.max(simd.max(a, b), simd.max(c, d))) + checked
+}
+
 /// Writes the bytes of a row and gives its scale; NaN where a value is not finite, so that it
 /// shows in the result.
 #[inline(always)]
 fn write_u8<S: Simd>(simd: S, row: &[f32], words: &mut [u32]) -> f32 {
-    let mask = simd.splat_i32(i32::MAX);
-    let mut largest = simd.splat(0.0);
-    let mut checked = simd.splat(0.0);
-    for x in row.chunks(S::LANES) {
-        let x = simd.load_head(x);
-        largest = simd.max(simd.as_f32(simd.and(simd.as_i32(x), mask)), largest);
-        // 0 * x is NaN for NaN and infinities alone.
-        checked = simd.mul_add(x, simd.splat(0.0), checked);
-    }
-    let largest = simd.max_lane(largest) + simd.sum(checked);
+    let largest = largest_magnitude(simd, row);
     // So small a row counts as zero, as its scale would be infinite.
     let inverse = simd.splat(if largest > 1e-30 { 127.0 / largest } else { 0.0 });
     let quantise = |x| simd.add_i32(simd.round(simd.mul(x, inverse)), simd.splat_i32(ZERO_POINT));

@@ -1,12 +1,11 @@
 //! Weights in the layout of the micro-kernel, packed once when a model is loaded.
 
-use half::bf16;
 use rayon::prelude::*;
 
 use super::super::exec::{Error, check_len};
 use super::super::operands::{DenseWeights, Dtype};
 use super::Context;
-use super::narrow::{Format, ZERO_POINT};
+use super::narrow::{Format, NarrowRows, ZERO_POINT};
 use super::simd::{Isa, Simd};
 use super::weights::Weights;
 
@@ -119,37 +118,40 @@ impl Packed {
             scales: vec![1.0; padded],
             offsets: vec![0; padded],
         };
-        packed.fill(&rows);
+        packed.fill(isa, &rows);
         Ok(packed)
     }
 
-    fn fill(&mut self, rows: &[&[f32]]) {
-        let (words, width, panel_words) = (self.words, self.width, self.panel_words().max(1));
+    /// Narrows each row as activations are, and deals its words out to the panel's column.
+    fn fill(&mut self, isa: Isa, rows: &[&[f32]]) {
+        let Self { words, in_features, width, .. } = *self;
+        let (panel_words, values) = (self.panel_words().max(1), words.values());
         let panels = self.weights.words_mut().par_chunks_mut(panel_words);
         let scales = self.scales.par_chunks_mut(width);
         let offsets = self.offsets.par_chunks_mut(width);
         let panels = panels.zip(rows.par_chunks(width)).zip(scales.zip(offsets));
         panels.for_each(|((panel, rows), (scales, offsets))| {
+            let mut narrow = vec![0; in_features.div_ceil(values)];
             for (column, row) in rows.iter().enumerate() {
                 let to = panel[column..].iter_mut().step_by(width);
-                match words {
-                    Words::F32 => to.zip(*row).for_each(|(to, x)| *to = x.to_bits()),
-                    Words::WideBf16 | Words::Bf16 => {
-                        to.zip(row.chunks(2)).for_each(|(to, pair)| *to = bf16_word(pair));
+                let format = match words {
+                    Words::F32 => {
+                        to.zip(*row).for_each(|(to, x)| *to = x.to_bits());
+                        continue;
                     }
-                    Words::I8 => {
-                        let largest = row.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
-                        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-                        let mut sum = 0;
-                        to.zip(row.chunks(4)).for_each(|(to, quad)| {
-                            let bytes = i8_word(quad, inverse);
-                            sum += bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
-                            *to = u32::from_le_bytes(bytes.map(|byte| byte as u8));
-                        });
-                        scales[column] = largest / 127.0;
-                        offsets[column] = (-ZERO_POINT * sum) as u32;
-                    }
+                    Words::WideBf16 | Words::Bf16 => Format::Bf16,
+                    Words::I8 => Format::U8,
+                };
+                let scale = &mut scales[column..=column];
+                NarrowRows { format, words: &mut narrow, scales: scale }.write(
+                    isa,
+                    row,
+                    in_features,
+                );
+                if words == Words::I8 {
+                    offsets[column] = (-ZERO_POINT * to_i8(&mut narrow)) as u32;
                 }
+                to.zip(&narrow).for_each(|(to, &word)| *to = word);
             }
         });
     }
@@ -164,6 +166,7 @@ impl Packed {
     }
 
     /// Words of a panel.
+    #[inline]
     pub(super) fn panel_words(&self) -> usize {
         self.width * self.in_features.div_ceil(self.words.values())
     }
@@ -180,24 +183,18 @@ impl Packed {
         }
     }
 
+    #[inline]
     pub(super) fn panel(&self, index: usize) -> &[u32] {
         &self.weights.words()[index * self.panel_words()..][..self.panel_words()]
     }
 }
 
-/// Up to two values, zeros where there are fewer.
-fn bf16_word(pair: &[f32]) -> u32 {
-    let half = |index: usize| {
-        let x = pair.get(index).copied().unwrap_or(0.0);
-        u32::from(bf16::from_f32(x).to_bits())
-    };
-    half(0) | half(1) << 16
-}
-
-/// Up to four values over the column's scale, zeros where there are fewer.
-fn i8_word(quad: &[f32], inverse: f32) -> [i8; 4] {
-    std::array::from_fn(|index| {
-        let x = quad.get(index).copied().unwrap_or(0.0);
-        (x * inverse).round_ties_even() as i8
-    })
+/// From bytes off by [`ZERO_POINT`], such as those behind the row's last value, to i8, whose sum
+/// it gives.
+fn to_i8(words: &mut [u32]) -> i32 {
+    let bytes = words.iter_mut().flat_map(|word| {
+        *word ^= 0x8080_8080;
+        word.to_le_bytes()
+    });
+    bytes.map(|byte| i32::from(byte as i8)).sum()
 }
