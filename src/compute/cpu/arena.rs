@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Words of a cache line, which is also the longest vector.
 const LINE_WORDS: usize = 16;
-/// Blocks kept for reuse, for each thread: a layer holds at most twelve at once.
+/// Blocks kept for reuse, for each thread: a layer holds at most eight at once.
 const KEPT_PER_THREAD: usize = 16;
 
 /// A cache line: vectors that start at one never straddle two.

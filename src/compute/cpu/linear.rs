@@ -9,7 +9,7 @@ use super::Context;
 use super::buffer::{Buffer, Operand, Rows, join};
 use super::math::{activate, activate_rows};
 use super::narrow::Format;
-use super::packed::{Packed, Words};
+use super::packed::{Affine, Packed, Words};
 use super::simd::{MAX_LANES, Op, Simd};
 use super::tile::{
     Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, with_rows,
@@ -204,7 +204,7 @@ impl Op for Block<'_> {
 
 impl Block<'_> {
     /// Tile by tile of rows, each of which meets a group of panels while it is in the first-level
-    /// cache and they in the second.
+    /// cache, where its rows are not too long, and they are in the second.
     #[inline(always)]
     fn tiles<S: Simd, P: Product<S>>(&self, simd: S) {
         let Multiply { packed, rows, panels, .. } = &self.multiply;
@@ -235,46 +235,67 @@ impl Block<'_> {
         first: usize,
         panels: Range<usize>,
     ) {
-        let Multiply { packed, input, rows, activation, .. } = &self.multiply;
-        let (width, out) = (2 * S::LANES, packed.out_features);
-        let row = rows.start + first;
+        let Multiply { packed, input, rows, .. } = &self.multiply;
+        let (width, row) = (2 * S::LANES, rows.start + first);
         let mut scales = [1.0; ROWS];
         if P::IS_SCALED {
             scales.copy_from_slice(&input.scales[row..row + ROWS]);
         }
         for panel in panels {
-            let columns = panel * width..out.min((panel + 1) * width);
-            let mut last = MaybeUninit::<[f32; MAX_ROWS * 2 * MAX_LANES]>::uninit();
-            // SAFETY: the caller's promise, and `last` is as large as any tile.
+            let column = panel * width;
+            // SAFETY: the caller's promise.
             unsafe {
                 let from = input.words.as_ptr().add(row * input.stride);
                 let terms = Terms { first: from, row: input.stride, term: 1 };
                 let weights = packed.panel(panel).as_ptr();
-                let depth = packed.in_features;
                 // Closures over arrays would not be compiled with the instruction set.
-                let ends =
-                    [packed.ends(simd, columns.start), packed.ends(simd, columns.start + S::LANES)];
-                let start = [P::start(simd, &ends[0]), P::start(simd, &ends[1])];
-                let sums = P::accumulate::<ROWS, 2>(simd, terms, weights, depth, start);
-                let to = self.output.0.add(first * out + columns.start);
-                let whole = columns.len() == width;
-                let (tile, stride) =
-                    if whole { (to, out) } else { (last.as_mut_ptr().cast(), width) };
-                for (row, sums) in sums.iter().enumerate() {
-                    let row_scale = simd.splat(scales[row]);
-                    for (half, &sum) in sums.iter().enumerate() {
-                        let value = P::value(simd, sum, row_scale, &ends[half]);
-                        simd.store(tile.add(row * stride + half * S::LANES), value);
-                    }
+                let affine = [packed.affine(simd, column), packed.affine(simd, column + S::LANES)];
+                let start = [P::start(simd, &affine[0]), P::start(simd, &affine[1])];
+                let sums =
+                    P::accumulate::<ROWS, 2>(simd, terms, weights, packed.in_features, start);
+                self.store::<S, P, ROWS>(simd, [first, column], &sums, &scales, &affine);
+            }
+        }
+    }
+
+    /// Writes what sums stand for, activated, from row and column `at` of the output on.
+    ///
+    /// # Safety
+    /// Row and column are there, and those that follow up to the tile's size or the last column.
+    #[inline(always)]
+    unsafe fn store<S: Simd, P: Product<S>, const ROWS: usize>(
+        &self,
+        simd: S,
+        at: [usize; 2],
+        sums: &[[P::Sum; 2]; ROWS],
+        row_scales: &[f32; ROWS],
+        affine: &[Affine<S>; 2],
+    ) {
+        let Multiply { packed, activation, .. } = &self.multiply;
+        let (width, out) = (2 * S::LANES, packed.out_features);
+        let columns = width.min(out - at[1]);
+        let mut room = MaybeUninit::<[f32; MAX_ROWS * 2 * MAX_LANES]>::uninit();
+        // SAFETY: the caller's promise, and the room is as large as any tile.
+        unsafe {
+            let to = self.output.0.add(at[0] * out + at[1]);
+            // Vectors would reach beyond the last column.
+            let is_whole = columns == width;
+            let (tile, stride) =
+                if is_whole { (to, out) } else { (room.as_mut_ptr().cast(), width) };
+            for (row, sums) in sums.iter().enumerate() {
+                let row_scale = simd.splat(row_scales[row]);
+                for (half, &sum) in sums.iter().enumerate() {
+                    let value = P::value(simd, sum, row_scale, &affine[half]);
+                    simd.store(tile.add(row * stride + half * S::LANES), value);
                 }
-                if let Some(activation) = *activation {
-                    activate_rows(simd, activation, tile, stride, ROWS);
-                }
-                if !whole {
-                    for row in 0..ROWS {
-                        let from = tile.add(row * width);
-                        to.add(row * out).copy_from_nonoverlapping(from, columns.len());
-                    }
+            }
+            if let Some(activation) = *activation {
+                activate_rows(simd, activation, tile, stride, ROWS);
+            }
+            if !is_whole {
+                for row in 0..ROWS {
+                    let from = tile.add(row * width);
+                    to.add(row * out).copy_from_nonoverlapping(from, columns);
                 }
             }
         }

@@ -32,7 +32,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.select_lt(x, constant(LOWEST), constant(0.0), result)
 }
 
-/// `2^x` for `x <= 0`, within `2e-7` of 1; 0 below -126. Cheaper than [`exp`], for weights whose
+/// `2^x` for `x <= 0`, up to rounding, within `2e-7` of 1; 0 below -126. Cheaper than [`exp`], for weights whose
 /// largest is 1.
 #[inline(always)]
 pub(super) fn exp2_weight<S: Simd>(simd: S, x: S::F32) -> S::F32 {
@@ -91,6 +91,7 @@ pub(super) unsafe fn activate_rows<S: Simd>(
     }
     match activation {
         Activation::Gelu => {
+            // Out of the loop, as it looks whether the table is there.
             let normal = &*NORMAL;
             map!(x => gelu(simd, normal, x));
         }

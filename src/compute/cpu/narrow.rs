@@ -1,8 +1,8 @@
-//! From f32 rows to the narrower formats that dense layers read.
+//! From f32 rows, of activations and of weights, to the narrower formats of products.
 
 use super::simd::{Isa, MAX_LANES, Op, Simd};
 
-/// How a dense layer reads activations.
+/// How a row is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// f32 as it is.
@@ -10,7 +10,7 @@ pub(super) enum Format {
     /// Two bf16 a word, rounded to nearest even.
     Bf16,
     /// Four u8 a word: `round(x / scale) + 128`, where the row's scale is its largest magnitude
-    /// over 127. Symmetric and per token, after Dettmers et al. 2022 (arXiv 2208.07339).
+    /// over 127. Symmetric and per token or output feature, after Dettmers et al. 2022 (arXiv 2208.07339).
     U8,
 }
 

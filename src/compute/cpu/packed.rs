@@ -9,7 +9,7 @@ use super::narrow::{Format, NarrowRows, ZERO_POINT};
 use super::simd::{Isa, Simd};
 use super::weights::Weights;
 
-/// The largest inner size whose sums of bytes cannot leave i32.
+/// The largest inner size whose sums of bytes, u8 by i8, cannot leave i32 wherever they start.
 const MAX_I8_FEATURES: usize = i32::MAX as usize / (255 * 128);
 
 /// How the words of weights and rows multiply: the micro-kernels.
@@ -45,6 +45,15 @@ impl Words {
         }
     }
 
+    /// How the weights are narrowed; bytes are then made signed.
+    fn weight_format(self) -> Format {
+        match self {
+            Self::F32 => Format::F32,
+            Self::WideBf16 | Self::Bf16 => Format::Bf16,
+            Self::I8 => Format::U8,
+        }
+    }
+
     /// Weights of a word.
     fn values(self) -> usize {
         match self {
@@ -72,8 +81,8 @@ pub struct Packed {
     pub(super) offsets: Vec<u32>,
 }
 
-/// What a layer adds to the products of a vector of its columns, and how it scales them.
-pub(super) struct Ends<S: Simd> {
+/// What makes outputs of the products of a vector of columns: see [`Packed`].
+pub(super) struct Affine<S: Simd> {
     pub(super) bias: S::F32,
     pub(super) scale: S::F32,
     pub(super) offset: S::I32,
@@ -134,14 +143,11 @@ impl Packed {
             let mut narrow = vec![0; in_features.div_ceil(values)];
             for (column, row) in rows.iter().enumerate() {
                 let to = panel[column..].iter_mut().step_by(width);
-                let format = match words {
-                    Words::F32 => {
-                        to.zip(*row).for_each(|(to, x)| *to = x.to_bits());
-                        continue;
-                    }
-                    Words::WideBf16 | Words::Bf16 => Format::Bf16,
-                    Words::I8 => Format::U8,
-                };
+                let format = words.weight_format();
+                if format == Format::F32 {
+                    to.zip(*row).for_each(|(to, x)| *to = x.to_bits());
+                    continue;
+                }
                 let scale = &mut scales[column..=column];
                 NarrowRows { format, words: &mut narrow, scales: scale }.write(
                     isa,
@@ -171,11 +177,11 @@ impl Packed {
         self.width * self.in_features.div_ceil(self.words.values())
     }
 
-    /// Where the sums of a vector of columns, from `column` on, start and what they stand for.
+    /// Of the vector of columns from `column` on.
     #[inline(always)]
-    pub(super) fn ends<S: Simd>(&self, simd: S, column: usize) -> Ends<S> {
+    pub(super) fn affine<S: Simd>(&self, simd: S, column: usize) -> Affine<S> {
         let offsets = &self.offsets[column..column + S::LANES];
-        Ends {
+        Affine {
             bias: simd.load_head(&self.bias[column..]),
             scale: simd.load_head(&self.scales[column..]),
             // SAFETY: as many as a vector has lanes.
@@ -189,12 +195,13 @@ impl Packed {
     }
 }
 
-/// From bytes off by [`ZERO_POINT`], such as those behind the row's last value, to i8, whose sum
-/// it gives.
+/// Makes bytes that are off by [`ZERO_POINT`] signed, and sums them; what pads the row becomes 0.
 fn to_i8(words: &mut [u32]) -> i32 {
-    let bytes = words.iter_mut().flat_map(|word| {
-        *word ^= 0x8080_8080;
-        word.to_le_bytes()
-    });
-    bytes.map(|byte| i32::from(byte as i8)).sum()
+    const HIGHEST_BITS: u32 = u32::from_le_bytes([ZERO_POINT as u8; 4]);
+    let mut sum = 0;
+    for word in words {
+        *word ^= HIGHEST_BITS;
+        sum += word.to_le_bytes().map(|byte| i32::from(byte as i8)).iter().sum::<i32>();
+    }
+    sum
 }

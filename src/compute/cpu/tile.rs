@@ -4,7 +4,7 @@
 //! sum runs over the inner dimension in order, whatever the tile's rows, so that a row has the
 //! same bits in any company.
 
-use super::packed::Ends;
+use super::packed::Affine;
 use super::simd::Simd;
 
 /// Words of rows: where the first is, and how far apart rows and the terms of a row are.
@@ -50,10 +50,10 @@ pub(super) trait Product<S: Simd> {
 
     /// What sums start from: the offset where they are scaled, or else 0, as a large bias would
     /// take digits from them.
-    fn start(simd: S, ends: &Ends<S>) -> Self::Sum;
+    fn start(simd: S, affine: &Affine<S>) -> Self::Sum;
 
     /// What a sum stands for, scaled if it is, plus the bias.
-    fn value(simd: S, sum: Self::Sum, row_scale: S::F32, ends: &Ends<S>) -> S::F32;
+    fn value(simd: S, sum: Self::Sum, row_scale: S::F32, affine: &Affine<S>) -> S::F32;
 }
 
 /// A word is an f32.
@@ -106,13 +106,13 @@ impl<S: Simd> Product<S> for F32Words {
     }
 
     #[inline(always)]
-    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+    fn start(simd: S, _: &Affine<S>) -> S::F32 {
         simd.splat(0.0)
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
-        simd.add(sum, ends.bias)
+    fn value(simd: S, sum: S::F32, _: S::F32, affine: &Affine<S>) -> S::F32 {
+        simd.add(sum, affine.bias)
     }
 }
 
@@ -132,13 +132,13 @@ impl<S: Simd> Product<S> for Bf16Words {
     }
 
     #[inline(always)]
-    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+    fn start(simd: S, _: &Affine<S>) -> S::F32 {
         simd.splat(0.0)
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
-        simd.add(sum, ends.bias)
+    fn value(simd: S, sum: S::F32, _: S::F32, affine: &Affine<S>) -> S::F32 {
+        simd.add(sum, affine.bias)
     }
 }
 
@@ -160,13 +160,13 @@ impl<S: Simd> Product<S> for I8Words {
     }
 
     #[inline(always)]
-    fn start(_: S, ends: &Ends<S>) -> S::I32 {
-        ends.offset
+    fn start(_: S, affine: &Affine<S>) -> S::I32 {
+        affine.offset
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::I32, row_scale: S::F32, ends: &Ends<S>) -> S::F32 {
-        simd.mul_add(simd.to_f32(sum), simd.mul(row_scale, ends.scale), ends.bias)
+    fn value(simd: S, sum: S::I32, row_scale: S::F32, affine: &Affine<S>) -> S::F32 {
+        simd.mul_add(simd.to_f32(sum), simd.mul(row_scale, affine.scale), affine.bias)
     }
 }
 
@@ -207,13 +207,13 @@ impl<S: Simd> Product<S> for WideBf16Words {
     }
 
     #[inline(always)]
-    fn start(simd: S, _: &Ends<S>) -> S::F32 {
+    fn start(simd: S, _: &Affine<S>) -> S::F32 {
         simd.splat(0.0)
     }
 
     #[inline(always)]
-    fn value(simd: S, sum: S::F32, _: S::F32, ends: &Ends<S>) -> S::F32 {
-        simd.add(sum, ends.bias)
+    fn value(simd: S, sum: S::F32, _: S::F32, affine: &Affine<S>) -> S::F32 {
+        simd.add(sum, affine.bias)
     }
 }
 

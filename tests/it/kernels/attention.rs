@@ -1,11 +1,11 @@
-//! Attention with every mask and bias, over lengths around its blocks of 256 keys.
+//! Attention with every mask and bias, over lengths around its panels and its blocks of 128 keys.
 
 use chunkflow::compute::{Attention, BiasWeights, CpuExec, Dtype, Exec, Isa, Mask};
 
 use crate::exec::{check, cu_seqlens, host, random, spoil};
 use crate::support::{bits, naive};
 
-const LENGTHS: [usize; 5] = [1, 255, 256, 257, 600];
+const LENGTHS: [usize; 8] = [1, 17, 33, 127, 128, 129, 257, 600];
 
 const MASKS: [Mask; 5] = [
     Mask::Full,
@@ -110,7 +110,8 @@ fn scores_that_grow_and_shrink_across_blocks() {
 
 #[test]
 fn no_sequence_depends_on_its_neighbours() {
-    let lengths = [257, 1, 600, 40, 255];
+    // A thread's share of 100 tokens alone is less than that in company.
+    let lengths = [257, 1, 600, 40, 100, 255];
     for mask in MASKS {
         let attention = geometry((2, 2), 20, mask);
         let qkv = rows(&lengths, &attention);

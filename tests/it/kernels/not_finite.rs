@@ -90,6 +90,26 @@ fn linear_shows_it_in_its_row() {
 
 /// Of every span that holds it.
 #[test]
+fn linear_shows_a_weight_in_its_feature() {
+    let (cols, out, count) = (37, 35, 5);
+    let (rows, bias) = (random(1, count * cols, 2.0), random(3, out, 1.0));
+    let places = [0, 17, 36].map(|column| ROW * cols + column);
+    for (isa, dtype) in kernels() {
+        let exec = CpuExec::with(isa, dtype);
+        let features = |weight: &[f32]| {
+            let linear = load(&exec, weight, Some(&bias), cols);
+            let input = exec.upload(&rows, cols).unwrap();
+            let output = host(&exec, exec.linear(&input, &linear, Epilogue::None).unwrap(), out);
+            let feature = |index| (0..count).map(|row| output[row * out + index]).collect();
+            (0..out).map(feature).collect()
+        };
+        let what = format!("{isa} {dtype}");
+        let weight = random(2, out * cols, 0.5);
+        check_shown(&what, &weight, &places, ROW..ROW + 1, &WRONG, features);
+    }
+}
+
+#[test]
 fn linear_max_shows_it_in_its_spans() {
     let (cols, out) = (19, 35);
     let rows = random(7, 12 * cols, 2.0);

@@ -59,7 +59,7 @@ fn cases() -> impl Strategy<Value = Case> {
         1 => prop::sample::select(&ACTIVATIONS[..]).prop_map(Epilogue::Activate),
         1 => prop::sample::select(&ACTIVATIONS[..]).prop_map(Epilogue::Gate),
     ];
-    let sizes = (1_usize..40, cols, 1_usize..70);
+    let sizes = (1_usize..40, cols, 1_usize..110);
     (sizes, any::<bool>(), epilogue, 0_u64..1 << 40).prop_map(
         |((rows, cols, out), has_bias, epilogue, seed)| {
             let is_gate = matches!(epilogue, Epilogue::Gate(_));

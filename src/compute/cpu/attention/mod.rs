@@ -4,8 +4,8 @@
 //! so that softmax needs nothing across lanes, and keys are read where the projection left them.
 //! Softmax runs online over blocks of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; tiled as
 //! in `FlashAttention`, arXiv 2205.14135), so that scores never leave the cache and memory is linear
-//! in the sequence. Blocks of keys are counted from the sequence's start, whichever queries meet
-//! them, and no lane depends on another: finite results do not depend on the batch or on threads.
+//! in the sequence. Panels of queries and blocks of keys are counted from the sequence's start, and
+//! no lane depends on another: finite results do not depend on the batch or on threads.
 
 mod task;
 
@@ -19,7 +19,7 @@ use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
 use super::simd::MAX_LANES;
 
-/// Most queries of a task, for which values are packed once; a multiple of every panel's width.
+/// Most queries of a task, for which a head's values are packed once.
 const BLOCK_QUERIES: usize = 512;
 /// Fewest, where a batch has not a sequence for every thread.
 const MIN_BLOCK_QUERIES: usize = 64;
@@ -27,6 +27,10 @@ const MIN_BLOCK_QUERIES: usize = 64;
 const BLOCK_KEYS: usize = 128;
 /// Queries of the widest panel.
 const MAX_WIDTH: usize = 2 * MAX_LANES;
+
+// Tasks start where a panel does, or else the panels would depend on the number of tasks.
+const _: () =
+    assert!(BLOCK_QUERIES.is_multiple_of(MAX_WIDTH) && MIN_BLOCK_QUERIES.is_multiple_of(MAX_WIDTH));
 
 /// See [`Exec::attention`](super::Exec::attention).
 pub(super) fn attention(

@@ -44,7 +44,7 @@ impl Op for Task<'_> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let (mask, width) = (self.attention.mask, 2 * S::LANES);
-        let (len, queries) = (self.qkv.len() / self.attention.qkv_dim(), self.queries.clone());
+        let (len, queries) = (self.len(), self.queries.clone());
         let start = mask.keys(queries.start, len).start / BLOCK_KEYS * BLOCK_KEYS;
         let keys = start..mask.keys(queries.end - 1, len).end;
         for head in 0..self.attention.heads {
@@ -73,6 +73,11 @@ impl Op for Task<'_> {
 }
 
 impl Task<'_> {
+    /// Tokens of the sequence.
+    fn len(&self) -> usize {
+        self.qkv.len() / self.attention.qkv_dim()
+    }
+
     /// Transposes a head's queries, with zeros or copies to whole panels.
     #[inline(always)]
     fn pack_queries<S: Simd>(&mut self, simd: S, head: usize) {
@@ -144,8 +149,7 @@ impl Task<'_> {
 
     /// Whether every query sees every key.
     fn sees_all(&self, meeting: &Meeting) -> bool {
-        let len = self.qkv.len() / self.attention.qkv_dim();
-        let seen = |query| self.attention.mask.keys(query, len);
+        let seen = |query| self.attention.mask.keys(query, self.len());
         let Meeting { queries, keys, .. } = meeting;
         seen(queries.end - 1).start <= keys.start && seen(queries.start).end >= keys.end
     }
@@ -197,7 +201,7 @@ impl Task<'_> {
     #[inline(always)]
     fn adjust<S: Simd>(&mut self, simd: S, meeting: &Meeting) {
         let Attention { scale, mask, .. } = *self.attention;
-        let (len, width) = (self.qkv.len() / self.attention.qkv_dim(), 2 * S::LANES);
+        let (len, width) = (self.len(), 2 * S::LANES);
         // Counts of keys below 2^24 are exact.
         let mut first_seen = [0.0; MAX_WIDTH];
         let mut end_seen = [0.0; MAX_WIDTH];
@@ -209,7 +213,8 @@ impl Task<'_> {
         let rows = self.scratch.weights.chunks_exact_mut(width);
         for (key, row) in meeting.keys.clone().zip(rows) {
             let place = simd.splat(key as f32);
-            for (half, scores) in row.chunks_exact_mut(S::LANES).enumerate() {
+            let halves = meeting.queries.len().div_ceil(S::LANES);
+            for (half, scores) in row.chunks_exact_mut(S::LANES).take(halves).enumerate() {
                 let lanes = half * S::LANES;
                 let mut x = simd.load_head(scores);
                 if let Some(bias) = self.bias {

@@ -42,6 +42,16 @@ macro_rules! intrinsic {
     };
 }
 
+/// The even quarters of two vectors, and the odd ones.
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+unsafe fn even_and_odd(a: __m512, b: __m512) -> (__m512, __m512) {
+    // SAFETY: the caller's promise.
+    unsafe { (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)) }
+}
+
 impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     type F32 = __m512;
     type I32 = __m512i;
@@ -235,19 +245,10 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
             }
             // Each holds a column of four rows in every quarter: the quarters are gathered.
             for column in 0..4 {
-                let upper = (fours[column], fours[column + 4]);
-                let lower = (fours[column + 8], fours[column + 12]);
-                let even = (
-                    _mm512_shuffle_f32x4::<0x88>(upper.0, upper.1),
-                    _mm512_shuffle_f32x4::<0x88>(lower.0, lower.1),
-                );
-                let odd = (
-                    _mm512_shuffle_f32x4::<0xdd>(upper.0, upper.1),
-                    _mm512_shuffle_f32x4::<0xdd>(lower.0, lower.1),
-                );
-                for (place, halves) in [(0, even), (4, odd)] {
-                    let low = _mm512_shuffle_f32x4::<0x88>(halves.0, halves.1);
-                    let high = _mm512_shuffle_f32x4::<0xdd>(halves.0, halves.1);
+                let upper = even_and_odd(fours[column], fours[column + 4]);
+                let lower = even_and_odd(fours[column + 8], fours[column + 12]);
+                for (place, halves) in [(0, (upper.0, lower.0)), (4, (upper.1, lower.1))] {
+                    let (low, high) = even_and_odd(halves.0, halves.1);
                     _mm512_storeu_ps(to.add((column + place) * to_stride), low);
                     _mm512_storeu_ps(to.add((column + place + 8) * to_stride), high);
                 }
