@@ -88,11 +88,11 @@ pub fn plan_batches(lengths: &[usize], max_batch_tokens: usize) -> Vec<Vec<usize
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(lengths[index]));
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut tokens = usize::MAX;
+    let mut tokens = 0_usize;
     for index in order {
         let length = lengths[index];
         match batches.last_mut() {
-            Some(batch) if length <= max_batch_tokens.saturating_sub(tokens) => {
+            Some(batch) if tokens.saturating_add(length) <= max_batch_tokens => {
                 batch.push(index);
                 tokens += length;
             }
