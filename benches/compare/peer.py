@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """One peer as a process that measures on demand, so that programs can take turns.
 
-Each line on stdin is a load's name; the answer is one line of JSON. The first time a load is named,
+It says {} when its model is loaded. Then each line on stdin is a load's name; the answer is one line
+of JSON. The first time a load is named,
 the peer warms up on a part of it and picks its best batch size there; then, and each time after, it
 embeds the load once, from text to normalised vector: W4 text by text (p50_ms), the others in
 batches (texts_per_second). "vectors FILE" writes W1's vectors as npy.
@@ -101,6 +102,7 @@ def main() -> int:
     args = parser.parse_args()
     engine = engines.make(args.peer, args.model, args.prepared, args.threads)
     worker = Worker(engine, args.loads)
+    print("{}", flush=True)
     for line in sys.stdin:
         print(json.dumps(worker.obey(line.strip())), flush=True)
     return 0

@@ -60,13 +60,22 @@ class Peer:
                 stderr=errors, text=True,
             )
 
+        # What starts up would disturb the others' turns.
+        self.answer()
+
+    def answer(self) -> dict:
+        try:
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise ProgramFailed(f"{self.name} gave no answer, see {self.log}") from error
+
     def ask(self, line: str) -> dict:
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-            return json.loads(self.process.stdout.readline())
-        except (OSError, ValueError) as error:
-            raise ProgramFailed(f"{self.name} gave no answer, see {self.log}") from error
+        except OSError as error:
+            raise ProgramFailed(f"{self.name} takes no requests, see {self.log}") from error
+        return self.answer()
 
     def measure(self, load: str) -> dict:
         return self.ask(load)
