@@ -12,7 +12,7 @@ use super::narrow::Format;
 use super::packed::{Affine, Packed, Words};
 use super::simd::{MAX_LANES, Op, Simd};
 use super::tile::{
-    Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, with_rows,
+    Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, tiles, with_rows,
 };
 
 /// Bytes of rows that stay in the second-level cache, beside a group of panels of weights.
@@ -209,16 +209,12 @@ impl Block<'_> {
     fn tiles<S: Simd, P: Product<S>>(&self, simd: S) {
         let Multiply { packed, rows, panels, .. } = &self.multiply;
         let group = (GROUP_BYTES / (4 * packed.panel_words().max(1))).max(1);
-        // Tiles of like heights, as a low one keeps the units waiting.
-        let tiles = rows.len().div_ceil(P::ROWS);
         for start in panels.clone().step_by(group) {
             let panels = start..panels.end.min(start + group);
-            for tile in 0..tiles {
-                let first = rows.len() * tile / tiles;
-                let count = rows.len() * (tile + 1) / tiles - first;
+            for tile in tiles::<S>(rows.len()) {
                 // SAFETY: `run` has checked rows, panels and output against their lengths.
-                with_rows!(count, ROWS => unsafe {
-                    self.tile::<S, P, ROWS>(simd, first, panels.clone());
+                with_rows!(tile.len(), ROWS => unsafe {
+                    self.tile::<S, P, ROWS>(simd, tile.start, panels.clone());
                 });
             }
         }

@@ -4,6 +4,8 @@
 //! sum runs over the inner dimension in order, whatever the tile's rows, so that a row has the
 //! same bits in any company.
 
+use std::ops::Range;
+
 use super::packed::Affine;
 use super::simd::Simd;
 
@@ -30,8 +32,6 @@ pub(super) trait Product<S: Simd> {
     /// Lanes of sums.
     type Sum: Copy;
 
-    /// Rows that the registers hold sums of.
-    const ROWS: usize = S::TILE_ROWS;
     /// Whether sums are of bytes, and mean something only with a scale.
     const IS_SCALED: bool = false;
 
@@ -230,8 +230,16 @@ const PREFETCH_WORDS: usize = 1_024;
 /// Rows of the largest tile of any instruction set.
 pub(super) const MAX_ROWS: usize = 14;
 
-/// Runs `$body` with `$rows` as a constant, for up to [`MAX_ROWS`] rows of which `S` has registers for no
-/// more than [`Simd::TILE_ROWS`].
+/// Divides `count` rows into as few tiles as the registers allow, of like heights, as a low one keeps
+/// the units waiting.
+#[inline(always)]
+pub(super) fn tiles<S: Simd>(count: usize) -> impl Iterator<Item = Range<usize>> {
+    let tiles = count.div_ceil(S::TILE_ROWS);
+    (0..tiles).map(move |tile| count * tile / tiles..count * (tile + 1) / tiles)
+}
+
+/// Runs `$body` with `$rows` as a constant, for up to [`MAX_ROWS`] rows of which `S` has registers
+/// for no more than [`Simd::TILE_ROWS`].
 macro_rules! with_rows {
     ($count:expr, $rows:ident => $body:expr) => {
         with_rows!(@ $count, $rows => $body; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)

@@ -7,7 +7,7 @@ use super::super::super::operands::Attention;
 use super::super::bias::Bias;
 use super::super::math::exp2_weight;
 use super::super::simd::{Op, Simd};
-use super::super::tile::{F32Words, Product, Terms, with_rows};
+use super::super::tile::{F32Words, Product, Terms, tiles, with_rows};
 use super::{BLOCK_KEYS, MAX_WIDTH, Scratch};
 
 /// All heads of a block of queries.
@@ -140,10 +140,8 @@ impl Task<'_> {
         for half in 0..count.div_ceil(S::LANES) {
             self.softmax(simd, meeting, half);
         }
-        let tiles = count.div_ceil(<F32Words as Product<S>>::ROWS);
-        for tile in 0..tiles {
-            let (first, end) = (count * tile / tiles, count * (tile + 1) / tiles);
-            with_rows!(end - first, ROWS => self.weigh::<S, ROWS>(simd, meeting, first));
+        for tile in tiles::<S>(count) {
+            with_rows!(tile.len(), ROWS => self.weigh::<S, ROWS>(simd, meeting, tile.start));
         }
     }
 
@@ -157,12 +155,9 @@ impl Task<'_> {
     /// `key x query^T` of all keys with as many vectors of queries.
     #[inline(always)]
     fn scores<S: Simd, const VECTORS: usize>(&mut self, simd: S, meeting: &Meeting) {
-        let count = meeting.keys.len();
-        let tiles = count.div_ceil(<F32Words as Product<S>>::ROWS);
-        for tile in 0..tiles {
-            let (first, end) = (count * tile / tiles, count * (tile + 1) / tiles);
-            with_rows!(end - first, ROWS => {
-                self.score_tile::<S, ROWS, VECTORS>(simd, meeting, first);
+        for tile in tiles::<S>(meeting.keys.len()) {
+            with_rows!(tile.len(), ROWS => {
+                self.score_tile::<S, ROWS, VECTORS>(simd, meeting, tile.start);
             });
         }
     }
