@@ -1,0 +1,120 @@
+//! With the feature `cuda`: compiles every kernel into one fat binary, and makes the library
+//! through which the CUDA libraries are opened at the first call. Else nothing.
+
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compute capabilities that machine code is made for: what each runs is also run by later minor
+/// versions of it.
+const CAPABILITIES: &str = "75,80,86,89,90,100,120";
+/// What other devices translate when the kernels are loaded.
+const PTX_CAPABILITY: &str = "80";
+/// Libraries of CUDA, by the prefix of their entry points: the longest that fits.
+const LIBRARIES: [&str; 5] = ["cublasLt", "cublas", "curand", "nvrtc", "cu"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=kernels/build.rs");
+    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return Ok(());
+    }
+    if env::var("CARGO_CFG_TARGET_ARCH")? != "x86_64" {
+        return Err("the feature `cuda` is for x86-64".into());
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    compile_kernels(&out)?;
+    build_lazy(&out)
+}
+
+/// One translation unit of all kernels, so that one image holds them.
+fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
+    for variable in ["CUDA_HOME", "NVCC", "CHUNKFLOW_CUDA_CAPABILITIES"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    let folder = env::current_dir()?.join("kernels");
+    let mut unit = String::new();
+    for file in sources(&folder)? {
+        println!("cargo:rerun-if-changed=kernels/{file}");
+        if file.ends_with(".cu") {
+            writeln!(unit, "#include \"{file}\"")?;
+        }
+    }
+    let source = out.join("kernels.cu");
+    fs::write(&source, unit)?;
+    let capabilities = env::var("CHUNKFLOW_CUDA_CAPABILITIES");
+    let capabilities = capabilities.unwrap_or_else(|_| CAPABILITIES.to_owned());
+    let mut command = Command::new(nvcc());
+    command.args(["-fatbin", "-O3", "-std=c++17", "-lineinfo", "--threads=0"]).arg("-I");
+    command.arg(&folder).arg("-o").arg(out.join("kernels.fatbin")).arg(&source);
+    for capability in capabilities.split(',') {
+        command.arg(format!("-gencode=arch=compute_{capability},code=sm_{capability}"));
+    }
+    command.arg(format!("-gencode=arch=compute_{PTX_CAPABILITY},code=compute_{PTX_CAPABILITY}"));
+    run(command)
+}
+
+/// Kernels and their headers, by name.
+fn sources(folder: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".cu") || name.ends_with(".cuh") {
+            files.push(name);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn nvcc() -> PathBuf {
+    let home = env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("bin/nvcc"));
+    env::var_os("NVCC").map(PathBuf::from).or(home).unwrap_or_else(|| "nvcc".into())
+}
+
+fn run(mut command: Command) -> Result<(), Box<dyn Error>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| {
+        format!("the feature `cuda` needs a compiler, `{program}`: {error}; try `make build-cuda`")
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    Err(format!("{program}: {}", String::from_utf8_lossy(&text)).into())
+}
+
+/// A trampoline for every entry point that the bindings name, in place of the libraries that they
+/// are linked with: `libcuda.a` has them all, the others are empty.
+fn build_lazy(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=kernels/lazy");
+    let (mut code, mut slots) = (String::new(), String::new());
+    let mut table = String::new();
+    let symbols = fs::read_to_string("kernels/lazy/symbols.txt")?;
+    for (index, symbol) in symbols.lines().filter(|line| !line.starts_with('#')).enumerate() {
+        let library = LIBRARIES.iter().position(|prefix| symbol.starts_with(prefix));
+        let library = library.ok_or_else(|| format!("`{symbol}` is of no known library"))?;
+        writeln!(code, "    LAZY_ENTRY {symbol}, {index}")?;
+        writeln!(slots, "    .quad lazy_first_{symbol}")?;
+        writeln!(table, "    {{\"{symbol}\", {library}}},")?;
+    }
+    fs::write(out.join("lazy_entries.inc"), code)?;
+    fs::write(out.join("lazy_slots.inc"), slots)?;
+    fs::write(out.join("lazy_table.inc"), table)?;
+    let mut library = cc::Build::new();
+    library.include(out).file("kernels/lazy/entry.S").file("kernels/lazy/open.c");
+    library.cargo_metadata(false).compile("cuda");
+    let empty = ar_of_nothing();
+    for name in ["cublas", "cublasLt", "curand", "nvrtc"] {
+        fs::write(out.join(format!("lib{name}.a")), empty)?;
+    }
+    println!("cargo:rustc-link-search=native={}", out.display());
+    Ok(())
+}
+
+/// An archive without members.
+fn ar_of_nothing() -> &'static [u8] {
+    b"!<arch>\n"
+}

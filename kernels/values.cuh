@@ -1,0 +1,136 @@
+// Stored values and the arithmetic that the kernels share: 16-byte loads and stores of rows held
+// in f32, f16 or bf16, sums over a warp, norms and activations. All arithmetic is in f32.
+//
+// Rules that keep a kernel executable on a CPU (kernels/host): inline PTX in ptx.cuh alone,
+// kernels are extern "C", shared memory is dynamic and declared by SHARED on a line of its own.
+#pragma once
+#include <cstdint>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+typedef float f32;
+typedef __half f16;
+typedef __nv_bfloat16 bf16;
+
+constexpr unsigned WARP = 32;
+constexpr unsigned ALL_LANES = 0xffffffffu;
+
+__device__ __forceinline__ float widen(float value) { return value; }
+__device__ __forceinline__ float widen(f16 value) { return __half2float(value); }
+__device__ __forceinline__ float widen(bf16 value) { return __bfloat162float(value); }
+
+template <class T>
+__device__ __forceinline__ T narrow(float value);
+template <>
+__device__ __forceinline__ float narrow<float>(float value) { return value; }
+template <>
+__device__ __forceinline__ f16 narrow<f16>(float value) { return __float2half_rn(value); }
+template <>
+__device__ __forceinline__ bf16 narrow<bf16>(float value) { return __float2bfloat16_rn(value); }
+
+// Two neighbouring values as one word, the first in the low half.
+template <class T>
+__device__ __forceinline__ uint32_t narrow_pair(float low, float high) {
+    union { T values[2]; uint32_t word; } pair = {{narrow<T>(low), narrow<T>(high)}};
+    return pair.word;
+}
+
+// Values of 16 bytes, the widest load of a thread.
+template <class T>
+constexpr unsigned CHUNK = 16 / sizeof(T);
+
+// Whether rows of `cols` values, the first of them aligned to 16 bytes, may be read by chunks.
+template <class T>
+__device__ __forceinline__ bool has_whole_chunks(unsigned cols) { return cols % CHUNK<T> == 0; }
+
+template <class T>
+union Chunk {
+    uint4 words;
+    T values[CHUNK<T>];
+};
+
+// Columns `first..first + CHUNK` of a row of `cols`, 0 past its end. `whole` says that the row has
+// whole chunks: one load of 16 bytes then, else one a value.
+template <class T>
+__device__ __forceinline__ void load_chunk(const T* row, unsigned first, unsigned cols, bool whole, float (&x)[CHUNK<T>]) {
+    Chunk<T> chunk;
+    if (whole) {
+        chunk.words = *reinterpret_cast<const uint4*>(row + first);
+    } else {
+        for (unsigned i = 0; i < CHUNK<T>; i++) chunk.values[i] = first + i < cols ? row[first + i] : narrow<T>(0.f);
+    }
+#pragma unroll
+    for (unsigned i = 0; i < CHUNK<T>; i++) x[i] = widen(chunk.values[i]);
+}
+
+template <class T>
+__device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned cols, bool whole, const float (&x)[CHUNK<T>]) {
+    Chunk<T> chunk;
+#pragma unroll
+    for (unsigned i = 0; i < CHUNK<T>; i++) chunk.values[i] = narrow<T>(x[i]);
+    if (whole) {
+        *reinterpret_cast<uint4*>(row + first) = chunk.words;
+    } else {
+        for (unsigned i = 0; i < CHUNK<T>; i++) {
+            if (first + i < cols) row[first + i] = chunk.values[i];
+        }
+    }
+}
+
+// The sum over a warp, in every lane; its order depends on nothing.
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+    for (unsigned distance = WARP / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(ALL_LANES, value, distance);
+    return value;
+}
+
+// Statistics of a norm: (x - mean) / sqrt(variance + eps), or x / sqrt(mean(x^2) + eps).
+enum NormKind { LAYER_NORM = 0, RMS_NORM = 1 };
+
+// A norm over a row: `weight` is null where there is none, `bias` where it has none.
+struct Norm {
+    const float* weight;
+    const float* bias;
+    float eps;
+    unsigned kind;
+};
+
+// Normalises a row of `cols` values in shared memory in place, by one warp. Every lane must have
+// written its part before, and a lane reads what it wrote alone: columns by chunks of `width`.
+template <unsigned WIDTH>
+__device__ __forceinline__ void normalise_row(float* row, unsigned cols, const Norm& norm) {
+    const unsigned lane = threadIdx.x % WARP;
+    float mean = 0.f;
+    if (norm.kind == LAYER_NORM) {
+        float sum = 0.f;
+        for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
+            for (unsigned i = first; i < first + WIDTH && i < cols; i++) sum += row[i];
+        }
+        mean = warp_sum(sum) / cols;
+    }
+    float squares = 0.f;
+    for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
+        for (unsigned i = first; i < first + WIDTH && i < cols; i++) squares += (row[i] - mean) * (row[i] - mean);
+    }
+    const float scale = 1.f / sqrtf(warp_sum(squares) / cols + norm.eps);
+    for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
+        for (unsigned i = first; i < first + WIDTH && i < cols; i++) {
+            const float bias = norm.bias ? norm.bias[i] : 0.f;
+            row[i] = (row[i] - mean) * scale * norm.weight[i] + bias;
+        }
+    }
+}
+
+enum Activation { IDENTITY = 0, GELU = 1, GELU_TANH = 2, RELU = 3, SILU = 4, TANH = 5 };
+
+__device__ __forceinline__ float activate(unsigned activation, float x) {
+    switch (activation) {
+        // arXiv 1606.08415: the exact form, and its approximation by tanh.
+        case GELU: return 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
+        case GELU_TANH: return 0.5f * x * (1.f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+        case RELU: return fmaxf(x, 0.f);
+        case SILU: return x / (1.f + expf(-x));
+        case TANH: return tanhf(x);
+        default: return x;
+    }
+}
