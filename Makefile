@@ -11,9 +11,22 @@ BENCHES ?= ops
 # Of `make compare`: rounds, and flags of benches/compare/run.py.
 ROUNDS ?= 3
 COMPARE_FLAGS ?=
+# The CUDA compiler, and the emulated driver that runs kernels on a CPU.
+CUDA_TOOLKIT := $(abspath $(or $(CARGO_TARGET_DIR),target)/cuda-toolkit)
+CUDA_HOST := $(abspath $(or $(CARGO_TARGET_DIR),target)/cuda-host)
+# Compute capabilities that kernels are compiled for; empty for all.
+CAPABILITIES ?=
+# cuda:N runs `make test-cuda` on a real device.
+CHUNKFLOW_TEST_DEVICE ?=
+CUDA_ENV = CUDA_HOME=$(CUDA_TOOLKIT)/nvidia/cu13 NVCC=$(CUDA_TOOLKIT)/nvidia/cu13/bin/nvcc \
+	CUDA_COMPUTE_CAP=80 CUDARC_CUDA_VERSION=13000 \
+	$(if $(CAPABILITIES),CHUNKFLOW_CUDA_CAPABILITIES=$(CAPABILITIES))
+CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(CHUNKFLOW_TEST_DEVICE),LD_LIBRARY_PATH=$(CUDA_HOST) CHUNKFLOW_HOST_DEVICES=2) \
+	$(CARGO) test --locked --features cuda --test it
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench bench-track compare quality golden fmt fmt-check lint doc ci
+.PHONY: help demo model check test test-clients bench bench-track compare quality golden \
+	cuda-toolkit build-cuda test-cuda test-cuda-full test-cuda-build cuda-report fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -59,6 +72,29 @@ quality: model ## Check nDCG@10 on SciFact by dtype; CHUNKFLOW_DATA holds scifac
 	$(VENV)/quality/bin/pip install --quiet numpy==2.4.6
 	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/quality/bin/python benches/quality/scifact.py \
 		--chunkflow target/release/chunkflow --model $(MODEL) --dtype f32,bf16,int8
+
+cuda-toolkit: ## Obtain the pinned CUDA compiler from PyPI into the target folder
+	@test -x $(CUDA_TOOLKIT)/nvidia/cu13/bin/nvcc || $(PYTHON) -m pip install --quiet --no-deps \
+		--disable-pip-version-check --target $(CUDA_TOOLKIT) -r kernels/requirements.txt
+	@ln -sf libcudart_static.a $(CUDA_TOOLKIT)/nvidia/cu13/lib/libcudart.a
+
+build-cuda: cuda-toolkit ## Build the release binary for CUDA; it starts without any of CUDA's libraries
+	$(CUDA_ENV) $(CARGO) build --release --locked --features cuda
+
+test-cuda: model cuda-toolkit ## Run the CUDA path on the emulated driver, or on CHUNKFLOW_TEST_DEVICE
+	$(PYTHON) kernels/host/build.py --kernels kernels --out $(CUDA_HOST)
+	$(CUDA_TESTS) cuda
+
+test-cuda-full: model cuda-toolkit ## The same with threads in every order that the emulation has
+	$(PYTHON) kernels/host/build.py --kernels kernels --out $(CUDA_HOST)
+	for order in forward reverse random:1 random:2 random:3; do \
+		CHUNKFLOW_HOST_ORDER=$$order $(CUDA_TESTS) cuda || exit 1; done
+
+test-cuda-build: model cuda-toolkit ## Run the CPU's tests on the CUDA build, without a driver
+	$(CUDA_ENV) $(CARGO) test --locked --features cuda --test it -- --skip cuda
+
+cuda-report: cuda-toolkit ## Make kernels/REPORT.md: registers, spills, load widths, rooflines
+	$(CUDA_ENV) $(PYTHON) kernels/report.py --out kernels/REPORT.md
 
 golden: model ## Make the reference vectors again (needs torch, several GB)
 	test -d $(VENV)/golden || $(PYTHON) -m venv $(VENV)/golden

@@ -1,25 +1,27 @@
-// Attention in f32 without matrix units: a thread holds 4 queries by 4 keys of the scores, and
+// Attention in f32 without matrix units: a thread holds 4 queries by a few keys of the scores, and
 // 4 queries by D / 8 columns of the sums. Eight lanes share their four queries.
 #pragma once
 #include "attention.cuh"
 
 constexpr unsigned F32_THREADS = 64;
 constexpr unsigned F32_QUERIES = 32;
-constexpr unsigned F32_KEYS = 32;
 // Lanes that share queries.
 constexpr unsigned F32_LANES = 8;
 
 template <unsigned D>
 struct F32Tile {
+    // Keys of a lane: fewer for heads of 256, so that 64 KiB of shared memory suffice.
+    static constexpr unsigned OWN = D <= 128 ? 4 : 1;
+    static constexpr unsigned KEYS = F32_LANES * OWN;
     // Eight rows of four floats stand in all banks once.
     static constexpr unsigned STRIDE = D + 4;
-    static constexpr unsigned WEIGHTS = F32_KEYS + 4;
-    static constexpr unsigned BYTES = ((F32_QUERIES + 2 * F32_KEYS) * STRIDE + F32_QUERIES * WEIGHTS) * 4;
+    static constexpr unsigned WEIGHTS = KEYS + 4;
+    static constexpr unsigned BYTES = ((F32_QUERIES + 2 * KEYS) * STRIDE + F32_QUERIES * WEIGHTS) * 4;
 };
 
-template <unsigned D>
+template <unsigned D, unsigned ROWS>
 __device__ __forceinline__ void copy_rows_f32(float* tile, const float* head, size_t stride, int first, int len, unsigned dim, bool whole) {
-    for (unsigned i = threadIdx.x; i < F32_KEYS * (D / 4); i += F32_THREADS) {
+    for (unsigned i = threadIdx.x; i < ROWS * (D / 4); i += F32_THREADS) {
         const unsigned row = i / (D / 4), column = i % (D / 4) * 4;
         float x[4] = {};
         if (first + int(row) < len && column < dim) load_chunk(head + size_t(first + int(row)) * stride, column, dim, whole, x);
@@ -27,24 +29,23 @@ __device__ __forceinline__ void copy_rows_f32(float* tile, const float* head, si
     }
 }
 
-// scores[4, 4]: queries 4 y + i by keys x + 8 j.
+// scores[4, OWN]: queries 4 y + i by keys x + 8 j.
 template <unsigned D>
-__device__ __forceinline__ void score_products_f32(float (&scores)[4][4], const float* queries, const float* keys, unsigned x, unsigned y) {
-    constexpr unsigned STRIDE = F32Tile<D>::STRIDE;
+__device__ __forceinline__ void score_products_f32(float (&scores)[4][F32Tile<D>::OWN], const float* queries, const float* keys, unsigned x, unsigned y) {
+    constexpr unsigned STRIDE = F32Tile<D>::STRIDE, OWN = F32Tile<D>::OWN;
 #pragma unroll
-    for (unsigned i = 0; i < 16; i++) scores[i / 4][i % 4] = 0.f;
+    for (unsigned i = 0; i < 4 * OWN; i++) scores[i / OWN][i % OWN] = 0.f;
 #pragma unroll 4
     for (unsigned c = 0; c < D; c += 4) {
-        float4 q[4], k[4];
+        float4 q[4], k[OWN];
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) q[i] = *reinterpret_cast<const float4*>(queries + (4 * y + i) * STRIDE + c);
+#pragma unroll
+        for (unsigned j = 0; j < OWN; j++) k[j] = *reinterpret_cast<const float4*>(keys + (x + F32_LANES * j) * STRIDE + c);
 #pragma unroll
         for (unsigned i = 0; i < 4; i++) {
-            q[i] = *reinterpret_cast<const float4*>(queries + (4 * y + i) * STRIDE + c);
-            k[i] = *reinterpret_cast<const float4*>(keys + (x + F32_LANES * i) * STRIDE + c);
-        }
 #pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-#pragma unroll
-            for (unsigned j = 0; j < 4; j++) {
+            for (unsigned j = 0; j < OWN; j++) {
                 scores[i][j] = fmaf(q[i].x, k[j].x, fmaf(q[i].y, k[j].y, fmaf(q[i].z, k[j].z, fmaf(q[i].w, k[j].w, scores[i][j]))));
             }
         }
@@ -53,14 +54,14 @@ __device__ __forceinline__ void score_products_f32(float (&scores)[4][4], const 
 
 // Scores become weights, in shared memory too; sums so far are scaled to the new maxima.
 template <unsigned D>
-__device__ __forceinline__ void weigh_f32(float (&scores)[4][4], float (&sums)[4][D / F32_LANES], float (&maxima)[4], float (&totals)[4],
+__device__ __forceinline__ void weigh_f32(float (&scores)[4][F32Tile<D>::OWN], float (&sums)[4][D / F32_LANES], float (&maxima)[4], float (&totals)[4],
                                           float* weights, int query, int key, unsigned x, unsigned y, const Queries& at,
                                           const float* bias, const AttentionShape& shape) {
 #pragma unroll
     for (unsigned i = 0; i < 4; i++) {
         float maximum = maxima[i], total = 0.f;
 #pragma unroll
-        for (unsigned j = 0; j < 4; j++) {
+        for (unsigned j = 0; j < F32Tile<D>::OWN; j++) {
             scores[i][j] = masked_score(scores[i][j], query + int(i), key + int(x + F32_LANES * j), at, bias, shape);
             maximum = fmaxf(maximum, scores[i][j]);
         }
@@ -71,7 +72,7 @@ __device__ __forceinline__ void weigh_f32(float (&scores)[4][4], float (&sums)[4
         const float base = finite_maximum(maximum), decay = exp2f(maxima[i] - base);
         maxima[i] = maximum;
 #pragma unroll
-        for (unsigned j = 0; j < 4; j++) {
+        for (unsigned j = 0; j < F32Tile<D>::OWN; j++) {
             const float weight = exp2f(scores[i][j] - base);
             weights[(4 * y + i) * F32Tile<D>::WEIGHTS + x + F32_LANES * j] = weight;
             total += weight;
@@ -86,7 +87,7 @@ __device__ __forceinline__ void weigh_f32(float (&scores)[4][4], float (&sums)[4
 template <unsigned D>
 __device__ __forceinline__ void add_values_f32(float (&sums)[4][D / F32_LANES], const float* weights, const float* values, unsigned x, unsigned y) {
 #pragma unroll 2
-    for (unsigned key = 0; key < F32_KEYS; key++) {
+    for (unsigned key = 0; key < F32Tile<D>::KEYS; key++) {
         float weight[4];
 #pragma unroll
         for (unsigned i = 0; i < 4; i++) weight[i] = weights[(4 * y + i) * F32Tile<D>::WEIGHTS + key];
@@ -126,26 +127,26 @@ __device__ __forceinline__ void store_rows_f32(const float (&sums)[4][D / F32_LA
 template <unsigned D>
 __device__ __forceinline__ void attention_f32(const float* qkv, uint4 tile, const float* bias, float* out, const AttentionShape& shape) {
     extern __shared__ __align__(16) unsigned char shared[];
-    constexpr unsigned STRIDE = F32Tile<D>::STRIDE;
+    constexpr unsigned STRIDE = F32Tile<D>::STRIDE, KEYS = F32Tile<D>::KEYS;
     float* queries = reinterpret_cast<float*>(shared);
     float* keys = queries + F32_QUERIES * STRIDE;
-    float* values = keys + F32_KEYS * STRIDE;
-    float* weights = values + F32_KEYS * STRIDE;
+    float* values = keys + KEYS * STRIDE;
+    float* weights = values + KEYS * STRIDE;
     const Queries at = block_queries(tile, shape);
     const unsigned dim = shape.dim, x = threadIdx.x % F32_LANES, y = threadIdx.x / F32_LANES;
     const bool whole = has_whole_chunks<float>(dim);
     const float* base = qkv + at.start * at.stride;
     const float* key_head = base + size_t(shape.heads + at.kv_head) * dim;
     const float* value_head = base + size_t(shape.heads + shape.kv_heads + at.kv_head) * dim;
-    const int2 range = visible_keys(at, F32_QUERIES, F32_KEYS, shape);
-    copy_rows_f32<D>(queries, base + size_t(at.head) * dim, at.stride, at.query, at.len, dim, whole);
+    const int2 range = visible_keys(at, F32_QUERIES, KEYS, shape);
+    copy_rows_f32<D, F32_QUERIES>(queries, base + size_t(at.head) * dim, at.stride, at.query, at.len, dim, whole);
     const int query = at.query + int(4 * y);
     float maxima[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, totals[4] = {}, sums[4][D / F32_LANES] = {};
-    for (int key = range.x; key < range.y; key += F32_KEYS) {
-        copy_rows_f32<D>(keys, key_head, at.stride, key, at.len, dim, whole);
-        copy_rows_f32<D>(values, value_head, at.stride, key, at.len, dim, whole);
+    for (int key = range.x; key < range.y; key += KEYS) {
+        copy_rows_f32<D, KEYS>(keys, key_head, at.stride, key, at.len, dim, whole);
+        copy_rows_f32<D, KEYS>(values, value_head, at.stride, key, at.len, dim, whole);
         __syncthreads();
-        float scores[4][4];
+        float scores[4][F32Tile<D>::OWN];
         score_products_f32<D>(scores, queries, keys, x, y);
         weigh_f32<D>(scores, sums, maxima, totals, weights, query, key, x, y, at, bias, shape);
         // Weights pass between the lanes of a warp alone.

@@ -15,6 +15,8 @@ const CAPABILITIES: &str = "75,80,86,89,90,100,120";
 const PTX_CAPABILITY: &str = "80";
 /// Libraries of CUDA, by the prefix of their entry points: the longest that fits.
 const LIBRARIES: [&str; 5] = ["cublasLt", "cublas", "curand", "nvrtc", "cu"];
+/// An archive without members.
+const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=kernels/build.rs");
@@ -77,7 +79,7 @@ fn nvcc() -> PathBuf {
 fn run(mut command: Command) -> Result<(), Box<dyn Error>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| {
-        format!("the feature `cuda` needs a compiler, `{program}`: {error}; try `make build-cuda`")
+        format!("the feature `cuda` needs `{program}`: {error}; try `make build-cuda`")
     })?;
     if output.status.success() {
         return Ok(());
@@ -103,18 +105,26 @@ fn build_lazy(out: &Path) -> Result<(), Box<dyn Error>> {
     fs::write(out.join("lazy_entries.inc"), code)?;
     fs::write(out.join("lazy_slots.inc"), slots)?;
     fs::write(out.join("lazy_table.inc"), table)?;
-    let mut library = cc::Build::new();
-    library.include(out).file("kernels/lazy/entry.S").file("kernels/lazy/open.c");
-    library.cargo_metadata(false).compile("cuda");
-    let empty = ar_of_nothing();
+    let mut objects = Vec::new();
+    for source in ["entry.S", "open.c"] {
+        let object = out.join(source).with_extension("o");
+        let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+        compiler.args(["-c", "-O2", "-fPIC", "-I"]).arg(out).arg("-o").arg(&object);
+        compiler.arg(Path::new("kernels/lazy").join(source));
+        run(compiler)?;
+        objects.push(object);
+    }
+    let library = out.join("libcuda.a");
+    // An archive is extended where it stands.
+    if library.exists() {
+        fs::remove_file(&library)?;
+    }
+    let mut archive = Command::new("ar");
+    archive.arg("crs").arg(&library).args(&objects);
+    run(archive)?;
     for name in ["cublas", "cublasLt", "curand", "nvrtc"] {
-        fs::write(out.join(format!("lib{name}.a")), empty)?;
+        fs::write(out.join(format!("lib{name}.a")), EMPTY_ARCHIVE)?;
     }
     println!("cargo:rustc-link-search=native={}", out.display());
     Ok(())
-}
-
-/// An archive without members.
-fn ar_of_nothing() -> &'static [u8] {
-    b"!<arch>\n"
 }

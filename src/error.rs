@@ -78,8 +78,12 @@ impl Error {
 }
 
 fn compute_kind(error: &compute::Error) -> ErrorKind {
+    use compute::Error as E;
     match error {
-        compute::Error::Candle(_) | compute::Error::Memory(_) => ErrorKind::Device,
+        E::NoDevice(_) | E::Dtype { .. } => ErrorKind::Config,
+        E::Candle(_) | E::Memory(_) | E::Device { .. } | E::DeviceLost { .. } => ErrorKind::Device,
+        // Less work may fit, later or in smaller pieces.
+        E::DeviceMemory { .. } => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     }
 }

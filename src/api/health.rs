@@ -11,10 +11,13 @@ pub(super) async fn live() -> &'static str {
     "ok"
 }
 
-/// The model is loaded before the port is opened, so only the end is left to tell.
+/// The model is loaded before the port is opened, so only the end is left to tell, and the loss of
+/// a device.
 pub(super) async fn ready(State(state): State<SharedState>) -> (StatusCode, &'static str) {
     if state.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if !state.worker.is_ready() {
+        (StatusCode::SERVICE_UNAVAILABLE, "a device is lost")
     } else {
         (StatusCode::OK, "ready")
     }

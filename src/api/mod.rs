@@ -85,7 +85,7 @@ pub fn serve(
 ) -> Result<(), Error> {
     // Every route gives vectors.
     model.check_dimensions(None)?;
-    let worker = Worker::start(config.server.max_queued_tokens)?;
+    let worker = Worker::start(config.server.max_queued_tokens, model.lanes())?;
     let options = EmbedOptions {
         dimensions: None,
         prompt: model.prompt(None)?,

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::progress::PullProgress;
 use crate::Error;
-use crate::config::{Config, Device, Flag, Layers, hub_options};
-use crate::embeddings::{self, DtypeChoice, Engine, Hub, Model, Pulled, Store};
+use crate::config::{Config, Flag, Layers, hub_options};
+use crate::embeddings::{self, DeviceChoice, DtypeChoice, Engine, Hub, Model, Pulled, Store};
 use crate::results::Destination;
 use crate::telemetry;
 
@@ -66,11 +66,11 @@ pub(super) struct ModelArgs {
     /// Known model, owner/name on the hub, or folder.
     #[arg(short, long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// Where the model runs.
-    #[arg(long, value_name = "auto|cpu", hide_possible_values = true)]
-    device: Option<Device>,
+    /// Where the model runs; `cuda` is every CUDA device.
+    #[arg(long, value_name = "auto|cpu|cuda[:N]")]
+    device: Option<DeviceChoice>,
     /// Working precision.
-    #[arg(long, value_name = "auto|f32|bf16|int8", hide_possible_values = true)]
+    #[arg(long, value_name = "auto|f32|f16|bf16|int8", hide_possible_values = true)]
     dtype: Option<DtypeChoice>,
     /// Form of the operations: fast, or candle's plain tensors.
     #[arg(long, value_name = "native|candle", hide_possible_values = true)]

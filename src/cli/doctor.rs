@@ -16,7 +16,7 @@ use crate::embeddings::{EmbedOptions, Engine, Model};
 const MAX_DIFFERENCE: f32 = 4e-6;
 
 /// The least cosine of a text's vector to that of f32, by dtype.
-const MIN_COSINE_BF16: f64 = 0.9995;
+const MIN_COSINE_16_BITS: f64 = 0.9995;
 const MIN_COSINE_INT8: f64 = 0.99;
 
 /// Print device, kernels and model; with --verify, compare the fast form with candle's.
@@ -73,7 +73,7 @@ fn compare(model: &Model, oracle: &Model) -> Result<(bool, String), Error> {
             );
             return Ok((difference <= MAX_DIFFERENCE, finding));
         }
-        Dtype::Bf16 => MIN_COSINE_BF16,
+        Dtype::F16 | Dtype::Bf16 => MIN_COSINE_16_BITS,
         Dtype::Int8 => MIN_COSINE_INT8,
     };
     let least = ours.rows().zip(theirs.rows()).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::arguments::{GlobalArgs, ModelArgs, flag, load_model, set_up};
-use crate::api;
+use crate::{Error, api};
 
 /// Serve embeddings and chunks over HTTP.
 #[derive(Debug, Args)]
@@ -29,7 +29,8 @@ pub(super) fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitC
     flags.extend(flag("server.host", "--host", args.host.as_ref())?);
     flags.extend(flag("server.port", "--port", args.port)?);
     let config = set_up(global, flags, "info")?;
-    let model = load_model(global, &config)?;
+    let mut model = load_model(global, &config)?;
+    model.warm_up().map_err(Error::from)?;
     api::serve(&config, model, |address| {
         tracing::info!(%address, "listening on http://{address}");
     })?;

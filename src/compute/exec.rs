@@ -3,8 +3,10 @@
 //! Matrices are row-major. `T` is the number of tokens in a batch, `H` the hidden size. Every
 //! row's arithmetic runs in an order that depends on that row's sequence alone.
 
+use std::ops::RangeInclusive;
+
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, Precision,
+    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
     RotaryWeights, Span, TableWeights, Tokens,
 };
 
@@ -21,6 +23,41 @@ pub enum Error {
     /// An operation that needs f32 was given activations that are held for dense layers alone.
     #[error("activations are held in a narrow format, which only dense layers read")]
     Narrow,
+    /// No device of the kind asked for can be used here.
+    #[error("no CUDA device: {0}")]
+    NoDevice(String),
+    /// A device without this dtype.
+    #[error("dtype is {dtype}, {device} has: {supported}")]
+    Dtype {
+        /// As asked for.
+        dtype: Dtype,
+        /// The device in words.
+        device: String,
+        /// What would be accepted.
+        supported: &'static str,
+    },
+    /// The device has no memory left for this.
+    #[error("out of device memory: no {bytes} bytes are free")]
+    DeviceMemory {
+        /// What was asked for.
+        bytes: usize,
+    },
+    /// The device is gone until the process restarts.
+    #[error("the device is lost: cannot {call}: {problem}")]
+    DeviceLost {
+        /// What was tried.
+        call: &'static str,
+        /// The driver's words.
+        problem: String,
+    },
+    /// A call to the device failed.
+    #[error("cannot {call}: {problem}")]
+    Device {
+        /// What was tried.
+        call: &'static str,
+        /// The driver's words.
+        problem: String,
+    },
     /// An index lies outside its table.
     #[error("{what} {index} is outside 0..{limit}")]
     Index {
@@ -41,6 +78,24 @@ pub enum Error {
         /// The length needed.
         expected: usize,
     },
+}
+
+/// How a form wants work cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batching {
+    /// Batches that one executor runs at a time.
+    pub parallel: usize,
+    /// Tokens of a batch: enough to keep the device busy, and no more than it is best at.
+    pub tokens: RangeInclusive<usize>,
+    /// Tokens that run together unless the user says otherwise.
+    pub budget: usize,
+}
+
+impl Batching {
+    /// Batches that keep a thread's kernels busy and leave their activations in its caches.
+    pub(super) fn of_cpu() -> Self {
+        Self { parallel: rayon::current_num_threads(), tokens: 128..=512, budget: 2_048 }
+    }
 }
 
 /// The least L2 norm divided by, as in `torch.nn.functional.normalize`.
@@ -67,6 +122,21 @@ pub trait Exec: Send + Sync + 'static {
 
     /// Device, instruction set and kernels in words, for logs and `doctor`.
     fn describe(&self) -> String;
+
+    /// How work is to be cut.
+    fn batching(&self) -> Batching;
+
+    /// Further executors on the same device, whose work may overlap with this one's and which run
+    /// on weights that this one has loaded. None where one executor serves any number of threads.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn lanes(&self) -> Result<Vec<Self>, Error>
+    where
+        Self: Sized,
+    {
+        Ok(Vec::new())
+    }
 
     /// Packs dense layers that share their input into one; outputs stand side by side in order.
     ///
@@ -158,13 +228,15 @@ pub trait Exec: Send + Sync + 'static {
     /// When the columns are not the norm's.
     fn norm(&self, x: &Self::Buffer, norm: &Self::Norm) -> Result<Self::Buffer, Error>;
 
-    /// Adds `x` to `residual` in place and gives `norm(residual)`, row by row: `[T, H]`.
+    /// Adds `x`, normalised by `inner` first where there is that, to `residual` in place and gives
+    /// `norm(residual)`, row by row: `[T, H]`.
     ///
     /// # Errors
     /// When the shapes differ.
     fn add_norm(
         &self,
         x: Self::Buffer,
+        inner: Option<&Self::Norm>,
         residual: &mut Self::Buffer,
         norm: &Self::Norm,
     ) -> Result<Self::Buffer, Error>;
@@ -191,6 +263,21 @@ pub trait Exec: Send + Sync + 'static {
         spans: &[Span],
         pooling: Pooling,
     ) -> Result<Self::Buffer, Error>;
+
+    /// [`finish`](Self::finish) of [`pool`](Self::pool): `[spans, finish.dims]`.
+    ///
+    /// # Errors
+    /// As theirs.
+    fn pool_finish(
+        &self,
+        hidden: &Self::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+        finish: Finish,
+    ) -> Result<Vec<f32>, Error> {
+        self.finish(self.pool(hidden, cu_seqlens, spans, pooling)?, finish)
+    }
 
     /// The largest value of each output feature over each span: `[spans, out]`. The product
     /// `[T, out]`, which for a vocabulary would be large, is never whole in memory.

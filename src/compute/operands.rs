@@ -3,14 +3,18 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::exec::{Error, check_len};
 
 /// What dense layers compute in. Norms, softmax, sums and pooling are f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Dtype {
     /// 32-bit floating point: exact.
     #[default]
     F32,
+    /// IEEE half precision: on CUDA alone.
+    F16,
     /// Weights of 16 bits, and products of 16 bits where the processor has fast ones; sums in f32.
     Bf16,
     /// Weights of 8 bits a channel, activations of 8 bits a token; sums in i32.
@@ -21,10 +25,23 @@ impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         })
     }
+}
+
+/// Whether a row's bits may depend on what else is in its batch, where a library's products are
+/// used: on CUDA alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Numerics {
+    /// Never: one algorithm a layer, whatever the batch.
+    #[default]
+    Exact,
+    /// The algorithm that the library finds best for a batch's size.
+    Fast,
 }
 
 /// How exact a dense layer is to be.

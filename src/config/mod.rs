@@ -20,8 +20,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub use self::hub::hub_options;
 pub use self::settings::{
-    ComputeSettings, Config, Device, EmbedSettings, HubSettings, LogFormat, LogSettings,
-    ModelSettings, ServerSettings,
+    ComputeSettings, Config, EmbedSettings, HubSettings, LogFormat, LogSettings, ModelSettings,
+    ServerSettings,
 };
 
 const DEFAULT: &str = include_str!("../../config/default.yaml");

@@ -7,8 +7,8 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkSpec;
-use crate::compute::Isa;
-use crate::embeddings::{DtypeChoice, Engine, Kind, ModelOptions, Truncate};
+use crate::compute::{Isa, Numerics};
+use crate::embeddings::{DeviceChoice, DtypeChoice, Engine, Kind, ModelOptions, Truncate};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -79,7 +79,7 @@ pub struct HubSettings {
 pub struct ComputeSettings {
     /// Where the model runs.
     #[garde(skip)]
-    pub device: Device,
+    pub device: DeviceChoice,
     /// Working precision; the registry's, or else f32, where `None`.
     #[garde(skip)]
     pub dtype: Option<DtypeChoice>,
@@ -89,12 +89,16 @@ pub struct ComputeSettings {
     /// Which form of the operations.
     #[garde(skip)]
     pub engine: Engine,
+    /// Whether a vector's bits may depend on its batch, on CUDA.
+    #[garde(skip)]
+    pub numerics: Numerics,
     /// CPU threads, 0 for all.
     #[garde(range(max = 1024))]
     pub threads: usize,
-    /// Tokens that run together; on a CPU in forward passes of at most 512.
-    #[garde(range(min = 1, max = 1_048_576))]
-    pub max_batch_tokens: usize,
+    /// Tokens that run together, on a CPU in forward passes of at most 512; as many as suit the
+    /// device where `None`.
+    #[garde(inner(range(min = 1, max = 1_048_576)))]
+    pub max_batch_tokens: Option<usize>,
 }
 
 /// The instruction set that is chosen by what the processor has.
@@ -112,16 +116,6 @@ fn check_isa(name: &str, (): &()) -> garde::Result {
     };
     let available: Vec<&str> = Isa::available().map(Isa::name).collect();
     Err(garde::Error::new(format!("`{name}` {what}: {AUTO}, {}", available.join(", "))))
-}
-
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// The best that there is.
-    Auto,
-    /// The processor.
-    Cpu,
 }
 
 /// Section `embed`.
@@ -187,9 +181,11 @@ impl Config {
             cache_dir: self.hub.cache.clone(),
             registry: self.model.registry.clone(),
             revision: self.model.revision.clone(),
+            device: self.compute.device,
             engine: self.compute.engine,
             dtype: self.compute.dtype,
             isa: Isa::by_name(&self.compute.isa).unwrap_or_default(),
+            numerics: self.compute.numerics,
             max_batch_tokens: self.compute.max_batch_tokens,
             kind: self.model.kind,
         }

@@ -1,19 +1,34 @@
 //! Jobs run on a model, in batches: each sequence is computed once, and read for what is asked.
 
+use std::panic::resume_unwind;
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use rayon::prelude::*;
 
 use super::Error;
-use super::batch::plan_batches;
+use super::batch::{Packed, plan_batches};
+use super::form::Form;
 use super::job::{Forward, Job, Output, Read, Work};
-use super::model::{Form, Model};
+use super::model::Model;
 use super::modules::HeadKind;
 use super::network::Network;
-use crate::compute::{Exec, Span};
+use crate::compute::{self, Batching, Exec, Span};
 
-/// Tokens of a forward pass that keep a thread's kernels busy, and that leave its activations in
-/// the caches.
-const MIN_BATCH_TOKENS: usize = 128;
-const MAX_BATCH_TOKENS: usize = 512;
+/// One executor of a network's.
+struct Lane<'a, E: Exec> {
+    network: &'a Network<E>,
+    exec: &'a E,
+}
+
+impl<E: Exec> Clone for Lane<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Exec> Copy for Lane<'_, E> {}
 
 /// What a batch gave for one kind of output: a row for each read.
 struct Rows {
@@ -23,32 +38,60 @@ struct Rows {
 }
 
 impl Model {
-    /// Runs `jobs` together, in as few batches as the token budget allows: one result a job.
+    /// Runs `jobs` together on every lane, in as few batches as the token budget allows: one result
+    /// a job.
     ///
     /// # Errors
     /// Those of the device, for all jobs at once. A job whose own rows are not finite fails alone.
     pub fn run(&self, jobs: &[&Job]) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
         match &self.network {
-            Form::Cpu(network) => self.run_on(network, jobs),
-            Form::Candle(network) => self.run_on(network, jobs),
+            Form::Cpu(network) => self.run_on(&lanes(slice::from_ref(&**network)), jobs),
+            Form::Cuda(networks) => self.run_on(&lanes(networks), jobs),
+            Form::Candle(network) => self.run_on(&lanes(slice::from_ref(&**network)), jobs),
         }
+    }
+
+    /// [`run`](Self::run) on one of [`lanes`](Self::lanes).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// When there is no such lane.
+    pub fn run_on_lane(
+        &self,
+        jobs: &[&Job],
+        lane: usize,
+    ) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
+        match &self.network {
+            Form::Cuda(networks) => self.run_on(&lanes(networks)[lane..=lane], jobs),
+            Form::Cpu(_) | Form::Candle(_) => self.run(jobs),
+        }
+    }
+
+    /// The states of all tokens as one batch on one of [`lanes`](Self::lanes), thrown away.
+    pub(super) fn run_in_one_batch(&self, packed: &Packed, lane: usize) -> Result<(), Error> {
+        let Form::Cuda(networks) = &self.network else { return Ok(()) };
+        let Lane { network, exec } = lanes(networks)[lane];
+        let hidden = network.hidden(exec, packed)?;
+        let spans = [Span { seq: 0, start: 0, end: 1 }];
+        network.states(exec, &hidden, &packed.cu_seqlens, &spans)?;
+        Ok(())
     }
 
     fn run_on<E: Exec>(
         &self,
-        network: &Network<E>,
+        lanes: &[Lane<'_, E>],
         jobs: &[&Job],
     ) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
         jobs.iter().try_for_each(|job| self.check_output(job.output))?;
         let work = Work::new(jobs)?;
-        let batches = plan_batches(&work.lengths, self.batch_tokens(&work.lengths));
-        let run = |batch: &Vec<usize>| self.run_batch(network, jobs, &work, batch);
-        let done: Vec<Vec<Rows>> = if rayon::current_num_threads() == 1 {
-            batches.iter().map(run).collect::<Result<_, _>>()?
-        } else {
-            // Within the pool, so that what each batch splits further is not handed over again.
-            rayon::scope(|_| batches.par_iter().map(run).collect::<Result<_, _>>())?
-        };
+        let batches = plan_batches(&work.lengths, self.batch_tokens(lanes, &work.lengths));
+        let run = |lane: Lane<'_, E>, batch: &Vec<usize>| self.run_batch(lane, jobs, &work, batch);
+        let done = match *lanes {
+            [lane] => on_threads(lane, &batches, run),
+            _ => on_lanes(lanes, &batches, run),
+        }?;
         let mut results: Vec<Vec<f32>> =
             jobs.iter().map(|job| vec![0.0; job.spans.len() * self.columns(job.output)]).collect();
         for Rows { columns, reads, data } in done.into_iter().flatten() {
@@ -62,22 +105,45 @@ impl Model {
         Ok(results.into_iter().map(finite).collect())
     }
 
-    /// Tokens of a batch: enough for the kernels, few enough for the caches, a share for each thread.
-    fn batch_tokens(&self, lengths: &[usize]) -> usize {
-        let share = lengths.iter().sum::<usize>().div_ceil(rayon::current_num_threads());
-        share.clamp(MIN_BATCH_TOKENS, MAX_BATCH_TOKENS).min(self.max_batch_tokens())
+    /// Tokens of a batch: enough for the kernels, no more than the form is best at, a share for each
+    /// of those that run at a time.
+    fn batch_tokens<E: Exec>(&self, lanes: &[Lane<'_, E>], lengths: &[usize]) -> usize {
+        let Some(lane) = lanes.first() else { return self.max_batch_tokens() };
+        let Batching { parallel, tokens, .. } = lane.exec.batching();
+        let share = lengths.iter().sum::<usize>().div_ceil(parallel * lanes.len());
+        share.clamp(*tokens.start(), *tokens.end()).min(self.max_batch_tokens())
     }
 
-    /// Runs sequences of `jobs` together: for every kind of output what is read, a row each.
+    /// Runs sequences of `jobs` together, or in halves where the device has no memory for all.
     fn run_batch<E: Exec>(
         &self,
-        network: &Network<E>,
+        lane: Lane<'_, E>,
+        jobs: &[&Job],
+        work: &Work,
+        batch: &[usize],
+    ) -> Result<Vec<Rows>, Error> {
+        match self.run_whole(lane, jobs, work, batch) {
+            Err(Error::Compute(compute::Error::DeviceMemory { bytes })) if batch.len() > 1 => {
+                tracing::warn!(bytes, sequences = batch.len(), "out of device memory, halving");
+                let (first, second) = batch.split_at(batch.len() / 2);
+                let mut rows = self.run_batch(lane, jobs, work, first)?;
+                rows.extend(self.run_batch(lane, jobs, work, second)?);
+                Ok(rows)
+            }
+            done => done,
+        }
+    }
+
+    /// For every kind of output what is read, a row each.
+    fn run_whole<E: Exec>(
+        &self,
+        Lane { network, exec }: Lane<'_, E>,
         jobs: &[&Job],
         work: &Work,
         batch: &[usize],
     ) -> Result<Vec<Rows>, Error> {
         let (packed, mut reads) = work.gather(jobs, batch);
-        let hidden = network.hidden(&packed)?;
+        let hidden = network.hidden(exec, &packed)?;
         let mut results = Vec::new();
         while let Some(first) = reads.first() {
             let output = jobs[first.job].output;
@@ -89,10 +155,10 @@ impl Model {
             let cu_seqlens = &packed.cu_seqlens;
             let data = match output {
                 Output::Embeddings { .. } | Output::Scores => {
-                    network.pooled(&hidden, cu_seqlens, &spans, self.finish(columns))?
+                    network.pooled(exec, &hidden, cu_seqlens, &spans, self.finish(columns))?
                 }
-                Output::States => network.states(&hidden, cu_seqlens, &spans)?,
-                Output::MaxLogits => network.max_logits(&hidden, cu_seqlens, &spans)?,
+                Output::States => network.states(exec, &hidden, cu_seqlens, &spans)?,
+                Output::MaxLogits => network.max_logits(exec, &hidden, cu_seqlens, &spans)?,
             };
             results.push(Rows { columns, reads: now, data });
         }
@@ -110,6 +176,49 @@ impl Model {
             Output::MaxLogits => self.spec().vocabulary,
         }
     }
+}
+
+/// The lanes of all networks.
+fn lanes<E: Exec>(networks: &[Network<E>]) -> Vec<Lane<'_, E>> {
+    let of = |network| Network::lanes(network).iter().map(move |exec| Lane { network, exec });
+    networks.iter().flat_map(of).collect()
+}
+
+/// Runs batches on one lane, from as many threads as it takes.
+fn on_threads<E: Exec, R: Send>(
+    lane: Lane<'_, E>,
+    batches: &[Vec<usize>],
+    run: impl Fn(Lane<'_, E>, &Vec<usize>) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    if lane.exec.batching().parallel == 1 || rayon::current_num_threads() == 1 {
+        return batches.iter().map(|batch| run(lane, batch)).collect();
+    }
+    // Within the pool, so that what each batch splits further is not handed over again.
+    rayon::scope(|_| batches.par_iter().map(|batch| run(lane, batch)).collect())
+}
+
+/// Runs batches on lanes, a thread each: while one waits for its batch the others' are queued.
+fn on_lanes<E: Exec, R: Send>(
+    lanes: &[Lane<'_, E>],
+    batches: &[Vec<usize>],
+    run: impl Fn(Lane<'_, E>, &Vec<usize>) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let next = AtomicUsize::new(0);
+    let take = |lane: Lane<'_, E>| {
+        let mine = std::iter::from_fn(|| batches.get(next.fetch_add(1, Ordering::Relaxed)));
+        mine.map(|batch| run(lane, batch)).collect::<Result<Vec<R>, Error>>()
+    };
+    let Some((first, others)) = lanes.split_first() else { return Ok(Vec::new()) };
+    let others = &others[..others.len().min(batches.len().saturating_sub(1))];
+    thread::scope(|scope| {
+        let take = &take;
+        let started: Vec<_> = others.iter().map(|&lane| scope.spawn(move || take(lane))).collect();
+        let mut done = take(*first)?;
+        for thread in started {
+            done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(done)
+    })
 }
 
 impl Forward for Model {

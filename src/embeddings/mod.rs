@@ -4,10 +4,12 @@
 
 mod batch;
 mod config_file;
+mod device;
 mod embed;
 mod encoder;
 mod error;
 mod folder;
+mod form;
 mod forward;
 mod hub;
 mod job;
@@ -17,10 +19,12 @@ mod network;
 mod prompts;
 mod registry;
 mod tokenize;
+mod warm_up;
 mod weights;
 mod worker;
 
 pub use batch::{Packed, plan_batches};
+pub use device::DeviceChoice;
 pub use embed::{EmbedOptions, Embeddings, Scores, SparseEmbeddings, SparseEntry};
 pub use encoder::{
     AttentionSpec, DistanceBias, EmbeddingSpec, Encoder, EncoderSpec, FeedForwardSpec, Gate,

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::config_file::ConfigFile;
+use super::device::DeviceChoice;
 use super::encoder::{EncoderSpec, read_family};
+use super::form::Form;
 use super::hub::Store;
 use super::job::Output;
 use super::modules::{HeadKind, Kind, Modules, read_modules};
-use super::network::Network;
 use super::prompts::Prompts;
 use super::tokenize::{Limits, Prompt, Tokenizer};
-use crate::compute::{CandleExec, CpuExec, Dtype, Finish, Isa};
+use crate::compute::{self, Dtype, Finish, Isa, Numerics};
 
 /// Which form of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -31,10 +32,12 @@ pub enum Engine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DtypeChoice {
-    /// bf16 where the processor has fast products of it, else f32.
+    /// bf16 where the device has fast products of it, else f32, or f16 on CUDA.
     Auto,
     /// 32-bit floating point: exact.
     F32,
+    /// IEEE half precision, on CUDA alone.
+    F16,
     /// bf16 weights.
     Bf16,
     /// 8-bit weights and activations.
@@ -42,14 +45,30 @@ pub enum DtypeChoice {
 }
 
 impl DtypeChoice {
-    /// What is chosen with the instructions of `isa`.
-    #[must_use]
-    pub fn resolve(self, isa: Isa) -> Dtype {
+    /// What is chosen on a processor with the instructions of `isa`.
+    ///
+    /// # Errors
+    /// When processors have no such dtype.
+    pub fn resolve(self, isa: Isa) -> Result<Dtype, compute::Error> {
+        match self.given() {
+            None if isa.has_bf16_products() => Ok(Dtype::Bf16),
+            None => Ok(Dtype::F32),
+            Some(dtype @ Dtype::F16) => {
+                let (device, supported) = ("the processor".to_owned(), "f32, bf16, int8");
+                Err(compute::Error::Dtype { dtype, device, supported })
+            }
+            Some(dtype) => Ok(dtype),
+        }
+    }
+
+    /// The dtype that is named; `None` leaves it to the device.
+    pub(super) fn given(self) -> Option<Dtype> {
         match self {
-            Self::Auto if isa.has_bf16_products() => Dtype::Bf16,
-            Self::Auto | Self::F32 => Dtype::F32,
-            Self::Bf16 => Dtype::Bf16,
-            Self::Int8 => Dtype::Int8,
+            Self::Auto => None,
+            Self::F32 => Some(Dtype::F32),
+            Self::F16 => Some(Dtype::F16),
+            Self::Bf16 => Some(Dtype::Bf16),
+            Self::Int8 => Some(Dtype::Int8),
         }
     }
 }
@@ -65,31 +84,38 @@ pub struct ModelOptions {
     pub registry: Option<PathBuf>,
     /// Branch, tag or commit, in place of the registry's or of `main`.
     pub revision: Option<String>,
+    /// Where the model runs.
+    pub device: DeviceChoice,
     /// Which form of the operations runs.
     pub engine: Engine,
     /// What dense layers run in; the registry's, or else f32, where `None`. Candle's form is f32.
     pub dtype: Option<DtypeChoice>,
     /// Instruction set of the fast form.
     pub isa: Isa,
-    /// Tokens that run together, in forward passes of at most 512; a longer sequence runs alone.
-    pub max_batch_tokens: usize,
+    /// Whether a vector's bits may depend on its batch, on CUDA.
+    pub numerics: Numerics,
+    /// Tokens that run together, on a processor in forward passes of at most 512; a longer sequence
+    /// runs alone. As many as suit the device where `None`.
+    pub max_batch_tokens: Option<usize>,
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
     /// head is an embedding model unless it is asked to be sparse.
     pub kind: Option<Kind>,
 }
 
 impl Default for ModelOptions {
-    /// Models below `models`, in the fast form.
+    /// Models below `models`, in the fast form of the processor.
     fn default() -> Self {
         Self {
             models_dir: PathBuf::from("models"),
             cache_dir: None,
             registry: None,
             revision: None,
+            device: DeviceChoice::Cpu,
             engine: Engine::Native,
             dtype: None,
             isa: Isa::detect(),
-            max_batch_tokens: 2_048,
+            numerics: Numerics::default(),
+            max_batch_tokens: None,
             kind: None,
         }
     }
@@ -106,12 +132,6 @@ pub struct Model {
     max_batch_tokens: usize,
     dtype: Dtype,
     load_time: Duration,
-}
-
-/// A network in one of the forms.
-pub(super) enum Form {
-    Cpu(Box<Network<CpuExec>>),
-    Candle(Box<Network<CandleExec>>),
 }
 
 impl Model {
@@ -150,25 +170,13 @@ impl Model {
             return Err(Error::Malformed { path: folder.path("modules.json"), problem });
         }
         let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
-        let dtype = match options.engine {
-            Engine::Native => dtype.unwrap_or(DtypeChoice::F32).resolve(options.isa),
-            Engine::Candle => Dtype::F32,
-        };
-        let network = match options.engine {
-            Engine::Native => {
-                let exec = CpuExec::with(options.isa, dtype);
-                Form::Cpu(Box::new(Network::load(exec, &folder, &family, &modules)?))
-            }
-            Engine::Candle => {
-                let exec = CandleExec::new(candle_core::Device::Cpu);
-                Form::Candle(Box::new(Network::load(exec, &folder, &family, &modules)?))
-            }
-        };
+        let (network, dtype) = Form::load(options, dtype, (&folder, &family, &modules))?;
         // After the weights, which vouch for the size of the vocabulary.
         let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
         // Every file has been read and found to be what it was.
         located.remember(folder.seen());
-        let max_batch_tokens = options.max_batch_tokens;
+        let budget = network.batch_budget();
+        let max_batch_tokens = options.max_batch_tokens.unwrap_or(budget);
         let load_time = start.elapsed();
         let model = Self {
             name: located.name,
@@ -210,6 +218,21 @@ impl Model {
         self.dimensions
     }
 
+    /// Batches that its devices run at a time, each on a lane of its own; a processor spreads one
+    /// over its threads.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.network.lanes()
+    }
+
+    pub(super) fn runs_on_cuda(&self) -> bool {
+        matches!(self.network, Form::Cuda(_))
+    }
+
+    pub(super) fn set_max_batch_tokens(&mut self, tokens: usize) {
+        self.max_batch_tokens = tokens;
+    }
+
     /// Tokens that run together.
     #[must_use]
     pub fn max_batch_tokens(&self) -> usize {
@@ -231,19 +254,13 @@ impl Model {
     /// Geometry of its transformer.
     #[must_use]
     pub fn spec(&self) -> &EncoderSpec {
-        match &self.network {
-            Form::Cpu(network) => network.spec(),
-            Form::Candle(network) => network.spec(),
-        }
+        self.network.spec()
     }
 
     /// Device and kernels in words.
     #[must_use]
     pub fn device(&self) -> String {
-        match &self.network {
-            Form::Cpu(network) => network.describe(),
-            Form::Candle(network) => network.describe(),
-        }
+        self.network.describe()
     }
 
     /// What it gives for a text.
@@ -322,10 +339,7 @@ impl Model {
     }
 
     fn project_with(&self, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
-        match &self.network {
-            Form::Cpu(network) => network.project(states, finish),
-            Form::Candle(network) => network.project(states, finish),
-        }
+        self.network.project(states, finish)
     }
 
     /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`Exec::gram`](crate::compute::Exec::gram).
@@ -333,10 +347,7 @@ impl Model {
     /// # Errors
     /// Those of the device.
     pub fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
-        match &self.network {
-            Form::Cpu(network) => network.gram(rows, cols, width),
-            Form::Candle(network) => network.gram(rows, cols, width),
-        }
+        self.network.gram(rows, cols, width)
     }
 
     /// How pooled rows become vectors of `dims`.

@@ -10,7 +10,8 @@ use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, S
 
 /// A model's weights on a device, ready to run.
 pub(super) struct Network<E: Exec> {
-    exec: E,
+    /// Executors of the device, whose work may overlap; the first has loaded the weights.
+    lanes: Vec<E>,
     encoder: Encoder<E>,
     pooling: Pooling,
     /// From pooled states to vectors or scores.
@@ -42,11 +43,21 @@ impl<E: Exec> Network<E> {
         let dense = modules.dense.iter().map(|dense| load_dense(&exec, folder, dense));
         let dense = dense.collect::<Result<_, _>>()?;
         let head = classifier.unwrap_or_else(|| Head::from_dense(dense));
-        Ok(Self { encoder, pooling: modules.pooling, head, masked_lm, exec })
+        let mut lanes = exec.lanes()?;
+        lanes.insert(0, exec);
+        Ok(Self { encoder, pooling: modules.pooling, head, masked_lm, lanes })
     }
 
     pub(super) fn describe(&self) -> String {
-        self.exec.describe()
+        self.lane(0).describe()
+    }
+
+    pub(super) fn lanes(&self) -> &[E] {
+        &self.lanes
+    }
+
+    pub(super) fn lane(&self, index: usize) -> &E {
+        &self.lanes[index]
     }
 
     pub(super) fn spec(&self) -> &EncoderSpec {
@@ -54,62 +65,66 @@ impl<E: Exec> Network<E> {
     }
 
     /// The last hidden states of a batch, `[T, H]`, on the device.
-    pub(super) fn hidden(&self, packed: &Packed) -> Result<E::Buffer, Error> {
-        self.encoder.forward(&self.exec, packed)
+    pub(super) fn hidden(&self, exec: &E, packed: &Packed) -> Result<E::Buffer, Error> {
+        self.encoder.forward(exec, packed)
     }
 
     /// Spans of hidden states, pooled as the model does, through its head.
     pub(super) fn pooled(
         &self,
+        exec: &E,
         hidden: &E::Buffer,
         cu_seqlens: &[u32],
         spans: &[Span],
         finish: Finish,
     ) -> Result<Vec<f32>, Error> {
-        let rows = self.exec.pool(hidden, cu_seqlens, spans, self.pooling)?;
-        self.finish(rows, finish)
+        if self.head.is_empty() {
+            return Ok(exec.pool_finish(hidden, cu_seqlens, spans, self.pooling, finish)?);
+        }
+        self.finish(exec, exec.pool(hidden, cu_seqlens, spans, self.pooling)?, finish)
     }
 
     /// Mean hidden state of each span, `[spans, H]`, as it is.
     pub(super) fn states(
         &self,
+        exec: &E,
         hidden: &E::Buffer,
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Vec<f32>, Error> {
-        let rows = self.exec.pool(hidden, cu_seqlens, spans, Pooling::Mean)?;
         let finish = Finish { dims: self.spec().hidden, normalize: false };
-        Ok(self.exec.finish(rows, finish)?)
+        Ok(exec.pool_finish(hidden, cu_seqlens, spans, Pooling::Mean, finish)?)
     }
 
     /// The largest logit of every vocabulary entry over each span, `[spans, vocabulary]`; none
     /// where the model has no masked-LM head.
     pub(super) fn max_logits(
         &self,
+        exec: &E,
         hidden: &E::Buffer,
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Vec<f32>, Error> {
         let Some(masked_lm) = &self.masked_lm else { return Ok(Vec::new()) };
-        let rows = masked_lm.max_logits(&self.exec, hidden, cu_seqlens, spans)?;
+        let rows = masked_lm.max_logits(exec, hidden, cu_seqlens, spans)?;
         let finish = Finish { dims: self.spec().vocabulary, normalize: false };
-        Ok(self.exec.finish(rows, finish)?)
+        Ok(exec.finish(rows, finish)?)
     }
 
     /// Pooled rows `[n, H]` from the host as finished vectors.
     pub(super) fn project(&self, rows: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
-        let rows = self.exec.upload(rows, self.spec().hidden)?;
-        self.finish(rows, finish)
+        let exec = self.lane(0);
+        self.finish(exec, exec.upload(rows, self.spec().hidden)?, finish)
     }
 
     /// See [`Exec::gram`].
     pub(super) fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
-        Ok(self.exec.gram(&self.exec.upload(rows, cols)?, width)?)
+        let exec = self.lane(0);
+        Ok(exec.gram(&exec.upload(rows, cols)?, width)?)
     }
 
-    fn finish(&self, rows: E::Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
-        let rows = self.head.apply(&self.exec, rows)?;
-        Ok(self.exec.finish(rows, finish)?)
+    fn finish(&self, exec: &E, rows: E::Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        Ok(exec.finish(self.head.apply(exec, rows)?, finish)?)
     }
 }
 

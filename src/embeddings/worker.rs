@@ -1,7 +1,8 @@
-//! One thread per device, fed by a bounded queue; concurrent jobs run in common batches.
+//! Threads for the lanes of all devices, fed by one bounded queue; concurrent jobs run in common
+//! batches.
 //!
-//! Invariant: every accepted job is answered exactly once, also when its forward pass panics or
-//! the worker stops, and a job that fails alone does not fail its neighbours.
+//! Invariant: every accepted job is answered exactly once, also when its forward pass panics, its
+//! device is lost or the worker stops, and a job that fails alone does not fail its neighbours.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,7 @@ use std::time::Instant;
 use super::Error;
 use super::job::{Forward, Job};
 use super::model::Model;
+use crate::compute;
 
 /// The longest wait that a refused caller is told.
 const MAX_RETRY_AFTER_S: f64 = 60.0;
@@ -45,6 +47,10 @@ struct Queue {
     /// Of the batches so far, smoothed; 0 before the first.
     tokens_per_second: f64,
     stopping: bool,
+    /// Threads that still run.
+    running: usize,
+    /// Whether a device was lost.
+    device_lost: bool,
 }
 
 impl Queue {
@@ -67,10 +73,10 @@ impl Shared {
     }
 }
 
-/// A device's thread. Dropping it finishes what is queued and joins the thread.
+/// Threads that run what is queued. Dropping it finishes what is queued and joins them.
 pub struct Worker {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Submits jobs to a [`Worker`]; cheap to clone.
@@ -80,19 +86,23 @@ pub struct WorkerHandle {
 }
 
 impl Worker {
-    /// Starts the thread. A job that would make more than `max_queued_tokens` wait is refused,
-    /// unless nothing waits.
+    /// Starts a thread for each of `lanes`, see [`Model::lanes`]. A job that would make more than
+    /// `max_queued_tokens` wait is refused, unless nothing waits.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(max_queued_tokens: usize) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new(), max_queued_tokens });
-        let thread = std::thread::Builder::new().name("chunkflow-worker".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || work(&shared)
-        })?;
-        Ok(Self { shared, thread: Some(thread) })
+    pub fn start(max_queued_tokens: usize, lanes: usize) -> std::io::Result<Self> {
+        let queue = Mutex::new(Queue { running: lanes, ..Queue::default() });
+        let shared = Arc::new(Shared { queue, filled: Condvar::new(), max_queued_tokens });
+        let threads = Vec::with_capacity(lanes);
+        let mut worker = Self { shared, threads };
+        for lane in 0..lanes {
+            let shared = Arc::clone(&worker.shared);
+            let name = format!("chunkflow-worker-{lane}");
+            let thread = std::thread::Builder::new().name(name);
+            worker.threads.push(thread.spawn(move || work(&shared, lane))?);
+        }
+        Ok(worker)
     }
 
     /// A handle to submit jobs with.
@@ -106,10 +116,10 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.shared.lock().stopping = true;
         self.shared.filled.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the worker thread panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
         }
     }
 }
@@ -143,6 +153,13 @@ impl WorkerHandle {
         Ok(())
     }
 
+    /// Whether every device still runs what is queued.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let queue = self.shared.lock();
+        !queue.stopping && !queue.device_lost
+    }
+
     /// This queue as a [`Forward`] of `model`, whose jobs end when `cancelled` turns true.
     #[must_use]
     pub fn with_model(&self, model: Arc<Model>, cancelled: Arc<AtomicBool>) -> Queued {
@@ -173,11 +190,13 @@ impl Forward for Queued {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Shared, lane: usize) {
     while let Some(tickets) = next_batch(shared) {
         let tokens: usize = tickets.iter().map(|ticket| ticket.job.packed.tokens()).sum();
         let start = Instant::now();
-        run(tickets);
+        if let Err(Lost { tickets, error }) = run(tickets, lane) {
+            return lose_device(shared, tickets, &error);
+        }
         let rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
         let mut queue = shared.lock();
         let before = if queue.tokens_per_second > 0.0 { queue.tokens_per_second } else { rate };
@@ -222,28 +241,80 @@ fn next_batch(shared: &Shared) -> Option<Vec<Ticket>> {
     }
 }
 
-/// Runs tickets of one model together and answers them; if that fails, each alone.
-fn run(tickets: Vec<Ticket>) {
+/// Tickets that a lost device leaves unanswered.
+struct Lost {
+    tickets: Vec<Ticket>,
+    error: Error,
+}
+
+/// Runs tickets of one model together and answers them; if that fails, each alone. Those that a
+/// lost device could not run come back.
+fn run(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
     let jobs: Vec<&Job> = tickets.iter().map(|ticket| &ticket.job).collect();
-    let Some(first) = tickets.first() else { return };
-    match run_guarded(&first.model, &jobs) {
+    let Some(first) = tickets.first() else { return Ok(()) };
+    match run_guarded(&first.model, &jobs, lane) {
         Ok(results) => {
             for (ticket, result) in tickets.into_iter().zip(results) {
                 ticket.answer(result);
             }
+            Ok(())
+        }
+        Err(error @ Error::Compute(compute::Error::DeviceLost { .. })) => {
+            Err(Lost { tickets, error })
         }
         Err(error) => match <[Ticket; 1]>::try_from(tickets) {
             Ok([ticket]) => {
                 tracing::error!(%error, "forward pass failed");
                 ticket.answer(Err(error));
+                Ok(())
             }
-            Err(tickets) => tickets.into_iter().for_each(|ticket| run(vec![ticket])),
+            Err(tickets) => each_alone(tickets, lane),
         },
     }
 }
 
-fn run_guarded(model: &Model, jobs: &[&Job]) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
-    catch_unwind(AssertUnwindSafe(|| model.run(jobs))).unwrap_or_else(|panic| {
+fn each_alone(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
+    let mut tickets = tickets.into_iter();
+    while let Some(ticket) = tickets.next() {
+        if let Err(mut lost) = run(vec![ticket], lane) {
+            lost.tickets.extend(tickets);
+            return Err(lost);
+        }
+    }
+    Ok(())
+}
+
+/// Hands a lost device's tickets to the other threads; the last thread answers whatever waits.
+fn lose_device(shared: &Shared, tickets: Vec<Ticket>, error: &Error) {
+    tracing::error!(%error, "a device is lost, the others serve on");
+    let mut queue = shared.lock();
+    queue.device_lost = true;
+    queue.running -= 1;
+    for ticket in tickets.into_iter().rev() {
+        queue.tokens += ticket.job.packed.tokens();
+        queue.tickets.push_front(ticket);
+    }
+    if queue.running > 0 {
+        drop(queue);
+        shared.filled.notify_all();
+        return;
+    }
+    queue.stopping = true;
+    queue.tokens = 0;
+    let abandoned = std::mem::take(&mut queue.tickets);
+    drop(queue);
+    for ticket in abandoned {
+        ticket.answer(Err(Error::Stopped));
+    }
+}
+
+fn run_guarded(
+    model: &Model,
+    jobs: &[&Job],
+    lane: usize,
+) -> Result<Vec<Result<Vec<f32>, Error>>, Error> {
+    let run = || model.run_on_lane(jobs, lane % model.lanes());
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(Error::Panicked(message.unwrap_or_else(|| "no message".to_owned())))

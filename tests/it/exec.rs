@@ -1,4 +1,4 @@
-//! Every operation of [`Exec`], for both forms through one body, against loops in f64.
+//! Every operation of [`Exec`], for every form through one body, against loops in f64.
 //!
 //! Sizes are mostly no multiples of a vector's lanes or a block's rows. Tolerances are relative to
 //! the largest value of the expected result, unless a test says otherwise.
@@ -15,7 +15,7 @@ use crate::support::random_model::SplitMix64;
 use crate::support::{bits, max_difference, max_value, widen};
 
 /// One test for each operation and form, the fast one with every instruction set.
-macro_rules! on_both_forms {
+macro_rules! on_every_form {
     ($($operation:ident),+ $(,)?) => {
         mod cpu {
             $(#[test] fn $operation() { crate::exec::on_every_isa(super::$operation); })+
@@ -26,9 +26,16 @@ macro_rules! on_both_forms {
                 super::$operation(&chunkflow::compute::CandleExec::new(device));
             })+
         }
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(#[test] fn $operation() {
+                let _turn = crate::cuda::turn();
+                super::$operation(&crate::cuda::exec(chunkflow::compute::Dtype::F32));
+            })+
+        }
     };
 }
-pub(crate) use on_both_forms;
+pub(crate) use on_every_form;
 
 /// Runs `test` in f32 with every instruction set that this processor has, and names the one that
 /// fails.
@@ -43,7 +50,7 @@ pub(crate) fn on_every_isa(test: impl Fn(&CpuExec)) {
     }
 }
 
-on_both_forms!(
+on_every_form!(
     linear_is_the_product_plus_bias_through_the_epilogue,
     activations_are_their_formulas,
     embed_norm_sums_the_tables_and_normalises,

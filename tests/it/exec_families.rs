@@ -1,4 +1,4 @@
-//! The operations that only some families need, for both forms, against loops in f64.
+//! The operations that only some families need, for every form, against loops in f64.
 
 use chunkflow::compute::{
     Attention, BiasWeights, DenseWeights, Exec, Mask, NormKind, NormWeights, Precision,
@@ -6,15 +6,16 @@ use chunkflow::compute::{
 };
 
 use crate::exec::{
-    EPS, LENGTHS, check, check_index, cu_seqlens, host, norm_weights, on_both_forms, random, spans,
+    EPS, LENGTHS, check, check_index, cu_seqlens, host, norm_weights, on_every_form, random, spans,
     spoil,
 };
 use crate::support::{naive, widen};
 
-on_both_forms!(
+on_every_form!(
     rms_norm_divides_by_the_root_mean_square,
     norms_without_a_bias,
     add_norm_keeps_the_sum,
+    add_norm_normalises_before_it_adds,
     embeddings_without_a_norm,
     rotary_turns_queries_and_keys,
     rotary_normalises_heads_first,
@@ -65,10 +66,25 @@ fn add_norm_keeps_the_sum<E: Exec>(exec: &E) {
             sums.chunks_exact(cols).flat_map(|row| naive::rms_norm(row, &weight, EPS)).collect();
         let mut residual = exec.upload(&y, cols).unwrap();
         let x = exec.upload(&x, cols).unwrap();
-        let output = exec.add_norm(x, &mut residual, &rms(exec, &weight)).unwrap();
+        let output = exec.add_norm(x, None, &mut residual, &rms(exec, &weight)).unwrap();
         check("norm", &host(exec, output, cols), &expected, 1e-6);
         check("sum", &host(exec, residual, cols), &sums, 1e-7);
     }
+}
+
+fn add_norm_normalises_before_it_adds<E: Exec>(exec: &E) {
+    let (rows, cols) = (33, 40);
+    let (x, y) = (random(15, rows * cols, 2.0), random(16, rows * cols, 2.0));
+    let ((inner, _), (weight, _)) = (norm_weights(17, cols), norm_weights(18, cols));
+    let normed = x.chunks_exact(cols).flat_map(|row| naive::rms_norm(&widen(row), &inner, EPS));
+    let sums: Vec<f64> = normed.zip(&y).map(|(x, &y)| x + f64::from(y)).collect();
+    let expected: Vec<f64> =
+        sums.chunks_exact(cols).flat_map(|row| naive::rms_norm(row, &weight, EPS)).collect();
+    let mut residual = exec.upload(&y, cols).unwrap();
+    let (x, inner) = (exec.upload(&x, cols).unwrap(), rms(exec, &inner));
+    let output = exec.add_norm(x, Some(&inner), &mut residual, &rms(exec, &weight)).unwrap();
+    check("norm", &host(exec, output, cols), &expected, 1e-6);
+    check("sum", &host(exec, residual, cols), &sums, 1e-6);
 }
 
 fn embeddings_without_a_norm<E: Exec>(exec: &E) {

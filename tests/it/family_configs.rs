@@ -28,7 +28,7 @@ fn changed(family: &str, fields: &Value) -> TempDir {
 fn load(folder: &Path) -> Result<Model, Error> {
     let options = ModelOptions {
         engine: Engine::Native,
-        max_batch_tokens: ONE_BATCH,
+        max_batch_tokens: Some(ONE_BATCH),
         ..ModelOptions::default()
     };
     Model::load(folder.to_str().unwrap(), &options)

@@ -35,6 +35,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn load(name: &str, engine: Engine, max_batch_tokens: usize) -> Model {
     let kind = name.starts_with("sparse").then_some(Kind::Sparse);
+    let max_batch_tokens = Some(max_batch_tokens);
     let options = ModelOptions { engine, max_batch_tokens, kind, ..ModelOptions::default() };
     Model::load(folder(name).to_str().unwrap(), &options).unwrap()
 }

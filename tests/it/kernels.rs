@@ -26,7 +26,7 @@ fn kernels() -> impl Iterator<Item = (Isa, Dtype)> {
 /// Whether activations of this form are in a format that only dense layers read.
 fn is_narrow(isa: Isa, dtype: Dtype) -> bool {
     match dtype {
-        Dtype::F32 => false,
+        Dtype::F32 | Dtype::F16 => false,
         Dtype::Bf16 => isa.has_bf16_products(),
         Dtype::Int8 => true,
     }

@@ -9,9 +9,12 @@ mod chunks;
 mod cli;
 /// A wrong setting names its source, and of two right ones the nearer wins.
 mod config;
+/// The CUDA form, on the emulated driver or a device.
+#[cfg(feature = "cuda")]
+mod cuda;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
-/// Every operation of both forms against loops in f64.
+/// Every operation of every form against loops in f64.
 mod exec;
 mod exec_families;
 /// Every family equals its reference.

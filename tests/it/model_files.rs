@@ -29,7 +29,7 @@ fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> 
         &ModelOptions {
             models_dir,
             engine,
-            max_batch_tokens: ONE_BATCH,
+            max_batch_tokens: Some(ONE_BATCH),
             ..ModelOptions::default()
         },
     )

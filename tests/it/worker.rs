@@ -79,7 +79,7 @@ fn hold(handle: &WorkerHandle) -> mpsc::Sender<()> {
 #[test]
 fn concurrent_callers_get_the_bits_of_each_alone() {
     let model = support::real(Engine::Native);
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let texts = &support::minilm().texts[20..68];
     thread::scope(|scope| {
         for texts in texts.chunks(6) {
@@ -96,7 +96,7 @@ fn concurrent_callers_get_the_bits_of_each_alone() {
 
 #[test]
 fn chunks_through_the_queue_are_those_of_the_model() {
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let queued = worker.handle().with_model(Arc::clone(tiny()), never());
     let text = "The cat sat on the mat. One dog would not sleep! Who could see the star?".repeat(9);
     let spec = ChunkSpec { max_tokens: 40, target_tokens: 30, size_weight: 1.0 };
@@ -109,7 +109,7 @@ fn chunks_through_the_queue_are_those_of_the_model() {
 fn a_full_queue_refuses_and_takes_again_when_it_is_empty() {
     let text = "the cat";
     let size = job(tiny(), text).packed.tokens();
-    let worker = Worker::start(3 * size).unwrap();
+    let worker = Worker::start(3 * size, 1).unwrap();
     let handle = worker.handle();
     let release = hold(&handle);
     let accepted: Vec<_> = (0..3).map(|_| accept(&handle, text)).collect();
@@ -130,7 +130,7 @@ fn a_full_queue_refuses_and_takes_again_when_it_is_empty() {
 
 #[test]
 fn a_job_above_the_limit_is_taken_when_nothing_waits() {
-    let worker = Worker::start(1).unwrap();
+    let worker = Worker::start(1, 1).unwrap();
     let handle = worker.handle();
     let release = hold(&handle);
     let large = accept(&handle, "one two three four five");
@@ -142,7 +142,7 @@ fn a_job_above_the_limit_is_taken_when_nothing_waits() {
 
 #[test]
 fn a_job_cancelled_in_the_queue_is_answered_so_and_its_neighbours_run() {
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let handle = worker.handle();
     let release = hold(&handle);
     let cancelled = never();
@@ -158,7 +158,7 @@ fn a_job_cancelled_in_the_queue_is_answered_so_and_its_neighbours_run() {
 
 #[test]
 fn dropping_the_worker_answers_all_that_it_accepted() {
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let handle = worker.handle();
     let release = hold(&handle);
     let texts: Vec<String> = (0..40).map(|index| "the cat ".repeat(index)).collect();
@@ -178,7 +178,7 @@ fn dropping_the_worker_answers_all_that_it_accepted() {
 
 #[test]
 fn a_stopped_worker_refuses() {
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let handle = worker.handle();
     drop(worker);
     let refused = submit(&handle, tiny(), job(tiny(), "a"), never());
@@ -188,7 +188,7 @@ fn a_stopped_worker_refuses() {
 }
 
 fn check_failure_is_its_own(bad: Job) {
-    let worker = Worker::start(ROOMY).unwrap();
+    let worker = Worker::start(ROOMY, 1).unwrap();
     let handle = worker.handle();
     let release = hold(&handle);
     let before = accept(&handle, "the cat");
@@ -218,7 +218,7 @@ fn a_job_that_reads_a_sequence_it_does_not_have_fails_alone() {
 #[test]
 fn every_job_runs_on_the_model_that_it_came_with() {
     let other = Arc::new(support::load(&support::golden("tiny"), Engine::Candle, ONE_BATCH));
-    let (text, worker) = ("A bird and a fish.", Worker::start(ROOMY).unwrap());
+    let (text, worker) = ("A bird and a fish.", Worker::start(ROOMY, 1).unwrap());
     let handle = worker.handle();
     let release = hold(&handle);
     let models = [tiny(), &other, &other, tiny(), &other];

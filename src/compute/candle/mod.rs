@@ -8,7 +8,7 @@ mod attention;
 use candle_core::{D, DType, Device, Tensor};
 
 use self::attention::Bias;
-use super::exec::{Error, Exec, MIN_NORM, check_len};
+use super::exec::{Batching, Error, Exec, MIN_NORM, check_len};
 use super::operands::{
     Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormKind, NormWeights,
     Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
@@ -104,6 +104,10 @@ impl Exec for CandleExec {
 
     fn describe(&self) -> String {
         format!("candle, f32, {:?}", self.device.location())
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::of_cpu()
     }
 
     fn load_linear(&self, parts: &[DenseWeights<'_>], _: Precision) -> Result<Linear, Error> {
@@ -258,7 +262,14 @@ impl Exec for CandleExec {
         norm.apply(x)
     }
 
-    fn add_norm(&self, x: Tensor, residual: &mut Tensor, norm: &Norm) -> Result<Tensor, Error> {
+    fn add_norm(
+        &self,
+        x: Tensor,
+        inner: Option<&Norm>,
+        residual: &mut Tensor,
+        norm: &Norm,
+    ) -> Result<Tensor, Error> {
+        let x = inner.map_or(Ok(x.clone()), |inner| inner.apply(&x))?;
         *residual = (&*residual + x)?;
         norm.apply(residual)
     }

@@ -29,7 +29,7 @@ use self::packed::{Packed, Words};
 use self::rotary::Rotary;
 pub use self::simd::Isa;
 use self::weights::Pool;
-use super::exec::{Error, Exec, check_len};
+use super::exec::{Batching, Error, Exec, check_len};
 use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
     RotaryWeights, Span, TableWeights, Tokens,
@@ -83,6 +83,10 @@ impl Exec for CpuExec {
     fn describe(&self) -> String {
         let Context { isa, dtype, .. } = &self.context;
         format!("cpu, {dtype}, {} threads, {isa}", rayon::current_num_threads())
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::of_cpu()
     }
 
     fn load_linear(
@@ -151,7 +155,17 @@ impl Exec for CpuExec {
         norm::norm(&self.context, x, norm)
     }
 
-    fn add_norm(&self, x: Buffer, residual: &mut Buffer, norm: &Norm) -> Result<Buffer, Error> {
+    fn add_norm(
+        &self,
+        x: Buffer,
+        inner: Option<&Norm>,
+        residual: &mut Buffer,
+        norm: &Norm,
+    ) -> Result<Buffer, Error> {
+        let x = match inner {
+            Some(inner) => norm::norm(&self.context, &x, inner)?,
+            None => x,
+        };
         norm::add_norm(&self.context, &x, residual, norm)
     }
 

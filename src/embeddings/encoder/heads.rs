@@ -105,6 +105,11 @@ impl<E: Exec> Head<E> {
         Ok(Self { layers: layers.collect::<Result<_, Error>>()? })
     }
 
+    /// Whether rows pass through as they are.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// Runs the layers over `[rows, H]`.
     pub(in super::super) fn apply(&self, exec: &E, rows: E::Buffer) -> Result<E::Buffer, Error> {
         self.layers.iter().try_fold(rows, |rows, layer| Ok(layer.apply(exec, &rows)?))

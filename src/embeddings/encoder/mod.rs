@@ -101,24 +101,20 @@ impl<E: Exec> Encoder<E> {
         packed: &Packed,
         mut sum: E::Buffer,
     ) -> Result<E::Buffer, Error> {
-        let norm = |x, norm: &Option<E::Norm>| match norm {
-            Some(norm) => exec.norm(&x, norm),
-            None => Ok(x),
-        };
         let first = self.layers.first().and_then(|layer| layer.norms.attention.as_ref());
         let mut normed = first.map(|first| exec.norm(&sum, first)).transpose()?;
         for (index, layer) in self.layers.iter().enumerate() {
             let attended = self.attend(exec, packed, layer, normed.as_ref().unwrap_or(&sum))?;
             drop(normed);
-            let attended = norm(attended, &layer.norms.attention_output)?;
-            let states = exec.add_norm(attended, &mut sum, &layer.norms.feed_forward)?;
+            let inner = layer.norms.attention_output.as_ref();
+            let states = exec.add_norm(attended, inner, &mut sum, &layer.norms.feed_forward)?;
             let output = self.feed_forward(exec, layer, &states)?;
             drop(states);
-            let output = norm(output, &layer.norms.feed_forward_output)?;
+            let inner = layer.norms.feed_forward_output.as_ref();
             let next = self.layers.get(index + 1).and_then(|next| next.norms.attention.as_ref());
             normed = next
                 .or(self.final_norm.as_ref())
-                .map(|next| exec.add_norm(output, &mut sum, next))
+                .map(|next| exec.add_norm(output, inner, &mut sum, next))
                 .transpose()?;
         }
         Ok(normed.unwrap_or(sum))

@@ -83,7 +83,7 @@ fn product(
     cols: usize,
 ) -> Vec<Expected> {
     let (input, weight) = match dtype {
-        Dtype::F32 => (input.to_vec(), weight.to_vec()),
+        Dtype::F32 | Dtype::F16 => (input.to_vec(), weight.to_vec()),
         Dtype::Bf16 if isa.has_bf16_products() => (rounded(input), rounded(weight)),
         Dtype::Bf16 => (input.to_vec(), rounded(weight)),
         Dtype::Int8 => return product_i8(input, weight, bias, cols),
@@ -156,7 +156,7 @@ fn narrowed(dtype: Dtype, expected: &[Expected], cols: usize) -> Vec<Expected> {
         let largest = row.iter().map(|x| x.value.abs() + x.error).fold(0.0, f64::max);
         row.iter().map(move |&Expected { value, error }| {
             let half_step = match dtype {
-                Dtype::F32 => 0.0,
+                Dtype::F32 | Dtype::F16 => 0.0,
                 // Eight digits: half a unit of the last is a 256th of the first.
                 Dtype::Bf16 => (value.abs() + error) / 256.0,
                 Dtype::Int8 => largest / 254.0 * (1.0 + 1e-5),

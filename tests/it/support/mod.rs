@@ -53,6 +53,7 @@ pub(crate) fn real(engine: Engine) -> &'static Arc<Model> {
 /// Loads the model in `folder`.
 pub(crate) fn load(folder: &Path, engine: Engine, max_batch_tokens: usize) -> Model {
     let models_dir = models_dir();
+    let max_batch_tokens = Some(max_batch_tokens);
     let options = ModelOptions { models_dir, engine, max_batch_tokens, ..ModelOptions::default() };
     Model::load(folder.to_str().unwrap(), &options).unwrap()
 }

@@ -1,0 +1,115 @@
+//! Attention: a batch cut into tiles of queries, and the kernel for its dtype and head size.
+
+use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
+
+use super::super::exec::{Error, check_len};
+use super::super::operands::{Attention, Dtype, Mask};
+use super::buffer::{Bias, Buffer};
+use super::device::driver_error;
+use super::lane::{Lane, launch};
+use super::rows::suffix;
+
+/// Head sizes that there are kernels for; a smaller head runs in the next.
+const HEAD_DIMS: [usize; 5] = [32, 64, 96, 128, 256];
+
+/// `AttentionShape` of `kernels/attention.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Shape {
+    heads: u32,
+    kv_heads: u32,
+    dim: u32,
+    mask: u32,
+    radius: u32,
+    bias: u32,
+    bias_radius: u32,
+    scale: f32,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for Shape {}
+
+/// How a kernel cuts its work: constants of `MmaTile` and `F32Tile` in the kernels.
+struct Tile {
+    queries: usize,
+    threads: u32,
+    shared_bytes: u32,
+    /// Names the tiles' table among what a lane has sent.
+    table: &'static str,
+}
+
+impl Tile {
+    fn of(dtype: Dtype, dim: usize) -> Self {
+        if dtype == Dtype::F32 {
+            let keys = if dim <= 128 { 32 } else { 8 };
+            let values = (32 + 2 * keys) * (dim + 4) + 32 * (keys + 4);
+            let (shared_bytes, table) = (4 * values as u32, "tiles of 32");
+            return Self { queries: 32, threads: 64, shared_bytes, table };
+        }
+        let (warps, keys, table) =
+            if dim <= 128 { (4, 64, "tiles of 64") } else { (2, 32, "tiles of 32") };
+        let rows = 16 * warps + 2 * keys;
+        Self {
+            queries: 16 * warps,
+            threads: 32 * warps as u32,
+            shared_bytes: (2 * rows * (dim + 8)) as u32,
+            table,
+        }
+    }
+}
+
+pub(super) fn attention(
+    lane: &Lane,
+    qkv: &Buffer,
+    cu_seqlens: &[u32],
+    attention: &Attention,
+    bias: Option<&Bias>,
+) -> Result<Buffer, Error> {
+    let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
+    check_len("attention input", qkv.cols, attention.qkv_dim())?;
+    check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
+    if let Some(bias) = bias {
+        check_len("attention bias", bias.heads, heads)?;
+    }
+    let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
+    let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
+    let cols = heads * head_dim;
+    let memory = lane.pool.take(qkv.rows * cols * super::products::bytes_of(qkv.dtype))?;
+    let output = Buffer { memory, rows: qkv.rows, cols, dtype: qkv.dtype };
+    let tile = Tile::of(qkv.dtype, dim);
+    let tiles = tiles(cu_seqlens, tile.queries);
+    if tiles.is_empty() || cols == 0 {
+        return Ok(output);
+    }
+    let table = lane.upload_once(tile.table, &tiles)?;
+    let (mask, radius) = match mask {
+        Mask::Full => (0, 0),
+        Mask::Causal => (1, 0),
+        Mask::Local { radius } => (2, radius.min(qkv.rows)),
+    };
+    let shape = Shape {
+        heads: heads as u32,
+        kv_heads: kv_heads as u32,
+        dim: head_dim as u32,
+        mask,
+        radius: radius as u32,
+        bias: bias.map_or(0, |bias| 1 + u32::from(bias.radius.is_some())),
+        bias_radius: bias.and_then(|bias| bias.radius).unwrap_or(0) as u32,
+        scale,
+    };
+    let values = bias.map_or(0, |bias| bias.values.pointer());
+    let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
+    let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
+    launch!(lane, &name, grid, tile.threads, tile.shared_bytes;
+        &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)?;
+    Ok(output)
+}
+
+/// `(first row, length, first query, 0)` of every tile, longest sequences as they come.
+fn tiles(cu_seqlens: &[u32], queries: usize) -> Vec<u32> {
+    let sequences = cu_seqlens.windows(2).map(|ends| (ends[0], ends[1] - ends[0]));
+    sequences
+        .flat_map(|(start, len)| (0..len).step_by(queries).map(move |query| [start, len, query, 0]))
+        .flatten()
+        .collect()
+}

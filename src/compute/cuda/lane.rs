@@ -1,0 +1,155 @@
+//! A lane: one stream with its own memory, copies and products. Work of a lane runs in order; work
+//! of two lanes of a device overlaps.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Pod;
+use cudarc::driver::{CudaStream, result};
+
+use super::super::exec::Error;
+use super::device::{Device, driver_error};
+use super::memory::{Memory, Pinned, Pool};
+
+/// Page-locked memory for copies to the device, to begin with.
+const STAGING_BYTES: usize = 256 << 10;
+
+/// A stream of a device.
+pub(super) struct Lane {
+    pub(super) device: Arc<Device>,
+    pub(super) stream: Arc<CudaStream>,
+    pub(super) pool: Arc<Pool>,
+    copies: Mutex<Copies>,
+}
+
+/// Copies under way and what has been copied.
+struct Copies {
+    /// To the device; the first `used` bytes may still be read.
+    staging: Pinned,
+    used: usize,
+    /// From the device; nobody reads it outside of a download.
+    landing: Pinned,
+    /// What the host last sent under a name: the layers of a model ask for the same again.
+    sent: HashMap<&'static str, (Vec<u32>, Arc<Memory>)>,
+}
+
+impl Lane {
+    pub(super) fn new(device: &Arc<Device>) -> Result<Arc<Self>, Error> {
+        let stream = device.context.new_stream();
+        let stream = stream.map_err(|error| driver_error("make a stream", error))?;
+        let copies = Copies {
+            staging: Pinned::new(&device.context, STAGING_BYTES)?,
+            used: 0,
+            landing: Pinned::new(&device.context, STAGING_BYTES)?,
+            sent: HashMap::new(),
+        };
+        let pool = Pool::new(stream.clone());
+        Ok(Arc::new(Self { device: device.clone(), stream, pool, copies: copies.into() }))
+    }
+
+    /// A block whose contents are anything.
+    pub(super) fn take<T>(&self, len: usize) -> Result<Memory, Error> {
+        self.pool.take(len * size_of::<T>())
+    }
+
+    /// Sends `data`; the copy runs in the lane's order.
+    pub(super) fn upload<T: Pod>(&self, data: &[T]) -> Result<Memory, Error> {
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&mut copies, bytemuck::cast_slice(data))
+    }
+
+    /// Sends `data`, unless it is what was sent last under this name.
+    pub(super) fn upload_once(
+        &self,
+        name: &'static str,
+        data: &[u32],
+    ) -> Result<Arc<Memory>, Error> {
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((sent, memory)) = copies.sent.get(name)
+            && sent == data
+        {
+            return Ok(memory.clone());
+        }
+        // Its block may serve the next.
+        copies.sent.remove(name);
+        let memory = Arc::new(self.send(&mut copies, bytemuck::cast_slice(data))?);
+        copies.sent.insert(name, (data.to_vec(), memory.clone()));
+        Ok(memory)
+    }
+
+    fn send(&self, copies: &mut Copies, bytes: &[u8]) -> Result<Memory, Error> {
+        let memory = self.pool.take(bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(memory);
+        }
+        if copies.used + bytes.len() > copies.staging.len() {
+            self.synchronise()?;
+            copies.used = 0;
+            if bytes.len() > copies.staging.len() {
+                copies.staging = Pinned::new(&self.device.context, bytes.len())?;
+            }
+        }
+        let staged = &mut copies.staging.bytes_mut()[copies.used..][..bytes.len()];
+        staged.copy_from_slice(bytes);
+        copies.used += bytes.len();
+        // SAFETY: the block has as many bytes, and what is staged stays until a synchronisation.
+        unsafe { result::memcpy_htod_async(memory.pointer(), staged, self.stream.cu_stream()) }
+            .map_err(|error| driver_error("copy to the device", error))?;
+        Ok(memory)
+    }
+
+    /// Brings the first `len` values of a block, after all work before it: the lane's only wait.
+    pub(super) fn download<T: Pod>(&self, memory: &Memory, len: usize) -> Result<Vec<T>, Error> {
+        let bytes = len * size_of::<T>();
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes > copies.landing.len() {
+            copies.landing = Pinned::new(&self.device.context, bytes)?;
+        }
+        if bytes > 0 {
+            let landing = &mut copies.landing.bytes_mut()[..bytes];
+            self.bind()?;
+            // SAFETY: the block has as many bytes, and nobody reads the landing before the wait.
+            unsafe {
+                result::memcpy_dtoh_async(landing, memory.pointer(), self.stream.cu_stream())
+            }
+            .map_err(|error| driver_error("copy to the host", error))?;
+        }
+        self.synchronise()?;
+        copies.used = 0;
+        let mut values = vec![T::zeroed(); len];
+        bytemuck::cast_slice_mut(&mut values).copy_from_slice(&copies.landing.bytes()[..bytes]);
+        Ok(values)
+    }
+
+    pub(super) fn bind(&self) -> Result<(), Error> {
+        let bound = self.device.context.bind_to_thread();
+        bound.map_err(|error| driver_error("bind the device", error))
+    }
+
+    pub(super) fn synchronise(&self) -> Result<(), Error> {
+        self.stream.synchronize().map_err(|error| driver_error("wait for the device", error))
+    }
+}
+
+/// Launches a kernel: `launch!(lane, name, grid, threads, shared bytes; arguments)`. Arguments are
+/// places: pointers into device memory, numbers, and structs laid out as in the kernel's source.
+///
+/// # Safety
+/// The arguments must be the kernel's, in number, order and layout, and every block as large as
+/// the contract in the kernel's header says.
+macro_rules! launch {
+    ($lane:expr, $name:expr, $grid:expr, $threads:expr, $shared:expr; $($argument:expr),+ $(,)?) => {{
+        let lane: &Lane = $lane;
+        let kernel = lane.device.kernel($name, $shared)?;
+        let config = LaunchConfig {
+            grid_dim: $grid,
+            block_dim: ($threads, 1, 1),
+            shared_mem_bytes: $shared,
+        };
+        // One expression: what the arguments point to must outlive the launch.
+        unsafe { lane.stream.launch_builder(&kernel.function)$(.arg($argument))+.launch(config) }
+            .map(|_| ())
+            .map_err(|error| driver_error("launch a kernel", error))
+    }};
+}
+pub(super) use launch;

@@ -1,0 +1,208 @@
+//! Device memory: blocks that return to their lane's pool, and page-locked host memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaContext, CudaStream, result};
+
+use super::super::exec::Error;
+use super::device::{driver_error, is_out_of_memory};
+
+/// A larger free block serves a request up to this many times smaller.
+const MAX_SLACK: usize = 2;
+/// Fresh blocks are filled with it in debug builds: NaN in every dtype, so that a value which no
+/// kernel wrote shows.
+const POISON: u8 = 0xFF;
+
+/// Free blocks of one stream. What is given back is handed out to later work of the same stream,
+/// which runs after all that used the block before.
+pub(super) struct Pool {
+    stream: Arc<CudaStream>,
+    /// By size in bytes.
+    free: Mutex<BTreeMap<usize, Vec<CUdeviceptr>>>,
+}
+
+impl Pool {
+    pub(super) fn new(stream: Arc<CudaStream>) -> Arc<Self> {
+        Arc::new(Self { stream, free: Mutex::default() })
+    }
+
+    /// A block of at least `bytes`, whose contents are anything.
+    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Result<Memory, Error> {
+        let block = match self.reuse(bytes) {
+            Some(block) => block,
+            None => (self.allocate(bytes)?, bytes),
+        };
+        let memory = Memory { pointer: block.0, bytes: block.1, owner: Owner::Pool(self.clone()) };
+        if cfg!(debug_assertions) && bytes > 0 {
+            memory.fill(POISON, &self.stream)?;
+        }
+        Ok(memory)
+    }
+
+    fn reuse(&self, bytes: usize) -> Option<(CUdeviceptr, usize)> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (&size, blocks) = free.range_mut(bytes..=bytes.saturating_mul(MAX_SLACK)).next()?;
+        let pointer = blocks.pop()?;
+        if blocks.is_empty() {
+            free.remove(&size);
+        }
+        Some((pointer, size))
+    }
+
+    /// From the device, if need be after all free blocks have gone back to it.
+    fn allocate(&self, bytes: usize) -> Result<CUdeviceptr, Error> {
+        match allocate(self.stream.context(), bytes) {
+            Err(Error::DeviceMemory { .. }) => {
+                self.trim()?;
+                allocate(self.stream.context(), bytes)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives the free blocks back to the device.
+    pub(super) fn trim(&self) -> Result<(), Error> {
+        self.stream.synchronize().map_err(|error| driver_error("synchronise", error))?;
+        let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(PoisonError::into_inner));
+        for pointer in free.into_values().flatten() {
+            release(self.stream.context(), pointer);
+        }
+        Ok(())
+    }
+
+    fn give(&self, pointer: CUdeviceptr, bytes: usize) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.entry(bytes).or_default().push(pointer);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Err(error) = self.trim() {
+            tracing::warn!(%error, "device memory is lost");
+        }
+    }
+}
+
+enum Owner {
+    Pool(Arc<Pool>),
+    Device(Arc<CudaContext>),
+}
+
+/// A block of device memory.
+pub(super) struct Memory {
+    pointer: CUdeviceptr,
+    bytes: usize,
+    owner: Owner,
+}
+
+impl Memory {
+    /// A copy of `data` that is there when this returns.
+    pub(super) fn holding<T>(stream: &Arc<CudaStream>, data: &[T]) -> Result<Self, Error> {
+        let context = stream.context();
+        let bytes = size_of_val(data);
+        let pointer = allocate(context, bytes)?;
+        let memory = Self { pointer, bytes, owner: Owner::Device(context.clone()) };
+        if bytes > 0 {
+            // SAFETY: the block holds as many bytes as `data`, which lives until the copy is over.
+            unsafe { result::memcpy_htod_async(pointer, data, stream.cu_stream()) }
+                .and_then(|()| stream.synchronize())
+                .map_err(|error| driver_error("copy to the device", error))?;
+        }
+        Ok(memory)
+    }
+
+    pub(super) fn pointer(&self) -> CUdeviceptr {
+        self.pointer
+    }
+
+    fn fill(&self, value: u8, stream: &CudaStream) -> Result<(), Error> {
+        // SAFETY: the block has as many bytes.
+        unsafe { result::memset_d8_async(self.pointer, value, self.bytes, stream.cu_stream()) }
+            .map_err(|error| driver_error("fill", error))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        match &self.owner {
+            Owner::Pool(pool) => pool.give(self.pointer, self.bytes),
+            Owner::Device(context) => release(context, self.pointer),
+        }
+    }
+}
+
+/// At least one byte, so that every block has an address.
+fn allocate(context: &Arc<CudaContext>, bytes: usize) -> Result<CUdeviceptr, Error> {
+    context.bind_to_thread().map_err(|error| driver_error("bind the device", error))?;
+    // SAFETY: contents are written before they are read, as every operation's contract says.
+    unsafe { result::malloc_sync(bytes.max(1)) }.map_err(|error| {
+        if is_out_of_memory(error) {
+            Error::DeviceMemory { bytes }
+        } else {
+            driver_error("allocate", error)
+        }
+    })
+}
+
+fn release(context: &Arc<CudaContext>, pointer: CUdeviceptr) {
+    let freed = context.bind_to_thread().and_then(|()| {
+        // SAFETY: the block came from `allocate` and nobody else holds it; freeing waits for work
+        // that still uses it.
+        unsafe { result::free_sync(pointer) }
+    });
+    if let Err(error) = freed {
+        tracing::warn!(%error, "device memory could not be freed");
+    }
+}
+
+/// Page-locked host memory, which copies run from and to while the host goes on.
+pub(super) struct Pinned {
+    context: Arc<CudaContext>,
+    pointer: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: the memory is this value's alone and may be used from any thread.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    pub(super) fn new(context: &Arc<CudaContext>, bytes: usize) -> Result<Self, Error> {
+        context.bind_to_thread().map_err(|error| driver_error("bind the device", error))?;
+        // SAFETY: zeroed below, so every byte is initialised.
+        let pointer = unsafe { result::malloc_host(bytes.max(1), 0) }
+            .map_err(|error| driver_error("allocate page-locked memory", error))?
+            .cast::<u8>();
+        // SAFETY: the allocation has as many bytes.
+        unsafe { pointer.write_bytes(0, bytes) };
+        Ok(Self { context: context.clone(), pointer, bytes })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: initialised in `new`; the caller has waited for copies into it.
+        unsafe { std::slice::from_raw_parts(self.pointer, self.bytes) }
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer, self.bytes) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let freed = self.context.bind_to_thread().and_then(|()| {
+            // SAFETY: the pointer came from `malloc_host`.
+            unsafe { result::free_host(self.pointer.cast()) }
+        });
+        if let Err(error) = freed {
+            tracing::warn!(%error, "page-locked memory could not be freed");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The emulated driver's control functions, looked up in the library that the program opened.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::{PoisonError, RwLockWriteGuard};
+
+use super::TURN;
+
+/// The emulated driver, for one test at a time: it counts for the whole process.
+pub(super) struct Emulation {
+    library: *mut c_void,
+    _turn: RwLockWriteGuard<'static, ()>,
+}
+
+impl Emulation {
+    /// `None` on a real device, which counts nothing.
+    pub(super) fn take() -> Option<Self> {
+        let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: opening a library that the tests have open already.
+        let library = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_NOW) };
+        assert!(!library.is_null(), "no CUDA driver: run these by `make test-cuda`");
+        let emulation = Self { library, _turn: turn };
+        emulation.find(c"chunkflow_host_counter").map(|_| emulation)
+    }
+
+    fn find(&self, name: &CStr) -> Option<*mut c_void> {
+        // SAFETY: the library is open.
+        let found = unsafe { libc::dlsym(self.library, name.as_ptr()) };
+        (!found.is_null()).then_some(found)
+    }
+
+    /// How often something happened since the last reset: `launches`, `products`, `allocations`,
+    /// `synchronisations` and others of `kernels/host/README.md`.
+    pub(super) fn count(&self, name: &str) -> u64 {
+        let function = self.find(c"chunkflow_host_counter").unwrap();
+        // SAFETY: declared so in kernels/host/control.cpp.
+        let function: extern "C" fn(*const c_char) -> u64 =
+            unsafe { std::mem::transmute(function) };
+        let name = CString::new(name).unwrap();
+        function(name.as_ptr())
+    }
+
+    pub(super) fn reset(&self) {
+        let function = self.find(c"chunkflow_host_reset_counters").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn() = unsafe { std::mem::transmute(function) };
+        function();
+    }
+
+    /// The most streams that held unfinished work at one moment.
+    pub(super) fn most_streams(&self) -> u64 {
+        let function = self.find(c"chunkflow_host_max_concurrent_streams").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn() -> u64 = unsafe { std::mem::transmute(function) };
+        function()
+    }
+
+    /// Limits a device's memory.
+    pub(super) fn set_memory(&self, device: c_int, bytes: u64) {
+        let function = self.find(c"chunkflow_host_set_memory").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(c_int, u64) = unsafe { std::mem::transmute(function) };
+        function(device, bytes);
+    }
+
+    /// Lets every later call on a device fail.
+    pub(super) fn lose(&self, device: c_int) {
+        let function = self.find(c"chunkflow_host_lose").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
+        function(device);
+    }
+
+    pub(super) fn restore(&self, device: c_int) {
+        let function = self.find(c"chunkflow_host_restore").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
+        function(device);
+    }
+}

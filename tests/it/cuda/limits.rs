@@ -1,0 +1,131 @@
+//! What a batch costs in launches, memory and waits, and what happens when a device fails. The
+//! emulated driver counts; on a real device only the results are checked.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use chunkflow::compute;
+use chunkflow::embeddings::{
+    DeviceChoice, DtypeChoice, EmbedOptions, Error, Forward, Model, ModelOptions, Worker,
+};
+
+use super::emulation::Emulation;
+use super::options;
+use crate::support::{bits, golden, real_folder};
+
+fn family(name: &str, options: &ModelOptions) -> Model {
+    Model::load(golden("families").join(name).to_str().unwrap(), options).unwrap()
+}
+
+fn embed(model: &Model, texts: &[&str]) -> Vec<u32> {
+    bits(&model.embed(texts, &EmbedOptions::default()).unwrap().data)
+}
+
+#[test]
+fn a_batch_takes_nine_launches_a_layer_and_four_around_whatever_its_texts() {
+    let Some(emulation) = Emulation::take() else { return };
+    for name in ["bert", "mpnet", "nomic-bert", "gte", "modernbert", "qwen3", "embeddinggemma"] {
+        let model = family(name, &options(DtypeChoice::F32));
+        let layers = model.spec().layers.len() as u64;
+        let launches = |texts: &[&str]| {
+            emulation.reset();
+            embed(&model, texts);
+            emulation.count("launches") + emulation.count("products")
+        };
+        let one = launches(&["The cat sat on the mat."]);
+        let many = launches(&["The cat sat.", "", "One dog would not sleep! Who?", "star", "sun"]);
+        assert_eq!(one, many, "{name}");
+        assert!(one <= 9 * layers + 4, "{name}: {one} launches for {layers} layers");
+    }
+}
+
+#[test]
+fn a_batch_waits_once_and_allocates_nothing_once_the_device_has_seen_its_size() {
+    let Some(emulation) = Emulation::take() else { return };
+    let model = family("bert", &options(DtypeChoice::F16));
+    let texts = ["The cat sat on the mat.", "One dog would not sleep! Who could see the star?"];
+    embed(&model, &texts);
+    emulation.reset();
+    embed(&model, &texts);
+    assert_eq!(emulation.count("allocations"), 0);
+    assert_eq!(emulation.count("pinned"), 0);
+    assert_eq!(emulation.count("synchronisations"), 1);
+    assert_eq!(emulation.count("downloads"), 1);
+}
+
+#[test]
+fn successive_batches_overlap_on_two_streams() {
+    let Some(emulation) = Emulation::take() else { return };
+    let options = ModelOptions { max_batch_tokens: Some(40), ..options(DtypeChoice::F32) };
+    let model = family("bert", &options);
+    assert_eq!(model.lanes(), 2);
+    let texts: Vec<String> =
+        (0..64).map(|at| format!("The cat number {at} sat on a mat.")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    emulation.reset();
+    embed(&model, &texts);
+    assert_eq!(emulation.most_streams(), 2);
+}
+
+#[test]
+fn a_batch_beyond_the_memory_runs_in_halves_and_a_text_beyond_it_is_an_error() {
+    let Some(emulation) = Emulation::take() else { return };
+    let words = "The cat sat on the mat. ".repeat(12);
+    let texts: Vec<String> = (0..16).map(|at| format!("{at} {words}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let expected = embed(&family("bert", &options(DtypeChoice::F32)), &texts);
+    let model = family("bert", &options(DtypeChoice::F32));
+    // Room for a few texts, far from room for all.
+    let held = emulation.count("bytes");
+    emulation.set_memory(0, held + 256 * 1024);
+    let halved = embed(&model, &texts);
+    emulation.set_memory(0, held + 16);
+    let refused = model.embed(&texts[..1], &EmbedOptions::default());
+    emulation.set_memory(0, u64::MAX);
+    assert_eq!(halved, expected);
+    match refused {
+        Err(Error::Compute(compute::Error::DeviceMemory { bytes })) => assert!(bytes > 0),
+        other => panic!("{other:?}"),
+    }
+    // Nothing else is disturbed.
+    assert_eq!(embed(&model, &texts), expected);
+}
+
+#[test]
+fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
+    let Some(emulation) = Emulation::take() else { return };
+    let folder = golden("families").join("bert");
+    let every = ModelOptions { device: DeviceChoice::Cuda(None), ..options(DtypeChoice::F32) };
+    let model = Arc::new(Model::load(folder.to_str().unwrap(), &every).unwrap());
+    assert_eq!(model.lanes(), 4, "two devices are emulated");
+    let worker = Worker::start(1_000_000, model.lanes()).unwrap();
+    let handle = worker.handle();
+    let queued = handle.with_model(Arc::clone(&model), Arc::new(AtomicBool::new(false)));
+    let run = |text: &str| {
+        let (job, _) = model.plan(&[text], &EmbedOptions::default()).unwrap();
+        queued.forward(job)
+    };
+    let expected = run("The cat sat on the mat.").unwrap();
+    assert!(handle.is_ready());
+    emulation.lose(1);
+    for _ in 0..64 {
+        let row = run("The cat sat on the mat.").unwrap();
+        assert_eq!(bits(&row), bits(&expected));
+    }
+    emulation.lose(0);
+    let failed = (0..8).map(|_| run("The cat sat on the mat.")).find(Result::is_err);
+    assert!(matches!(failed, Some(Err(Error::Stopped))), "{failed:?}");
+    assert!(!handle.is_ready());
+    emulation.restore(0);
+    emulation.restore(1);
+}
+
+#[test]
+fn the_real_model_takes_the_launches_of_its_layers() {
+    let Some(emulation) = Emulation::take() else { return };
+    let model = Model::load(real_folder().to_str().unwrap(), &options(DtypeChoice::F16)).unwrap();
+    emulation.reset();
+    embed(&model, &["The cat sat on the mat."]);
+    assert_eq!(emulation.count("products"), 4 * 6);
+    assert_eq!(emulation.count("launches"), 4 * 6 + 2);
+}

@@ -1,0 +1,52 @@
+//! The CUDA form on device 0 of the driver that is found: the emulated one (`make test-cuda`), or a
+//! real one. `CHUNKFLOW_TEST_DEVICE=cuda:N` picks another device. Without a device these tests fail.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use chunkflow::compute::{CudaExec, Dtype, Numerics};
+use chunkflow::embeddings::{DeviceChoice, DtypeChoice, ModelOptions};
+
+use crate::support;
+
+/// What the emulated driver counts and can be told.
+#[expect(unsafe_code, reason = "functions looked up in a library")]
+mod emulation;
+/// Memory that runs out, devices that are lost, work that overlaps.
+mod limits;
+/// Vectors of whole models.
+mod models;
+/// Operations in f16 and bf16.
+mod narrow;
+
+/// The number of the device under test.
+pub(crate) fn ordinal() -> usize {
+    let Ok(name) = std::env::var("CHUNKFLOW_TEST_DEVICE") else { return 0 };
+    match name.parse() {
+        Ok(DeviceChoice::Cuda(ordinal)) => ordinal.unwrap_or(0),
+        other => panic!("CHUNKFLOW_TEST_DEVICE is {other:?}, not cuda:N"),
+    }
+}
+
+/// Keeps tests that count or limit what the whole process does out of the way of the others.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// A turn beside others, held for the length of a test.
+pub(crate) fn turn() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The device under test.
+pub(crate) fn exec(dtype: Dtype) -> CudaExec {
+    CudaExec::open(ordinal(), Some(dtype), Numerics::Exact).expect("run these by `make test-cuda`")
+}
+
+/// Options that load a model on the device under test.
+pub(crate) fn options(dtype: DtypeChoice) -> ModelOptions {
+    ModelOptions {
+        models_dir: support::models_dir(),
+        device: DeviceChoice::Cuda(Some(ordinal())),
+        dtype: Some(dtype),
+        max_batch_tokens: Some(support::ONE_BATCH),
+        ..ModelOptions::default()
+    }
+}

@@ -1,0 +1,115 @@
+//! Whole models on CUDA beside the processor's form, which is held to the references elsewhere.
+
+use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Engine, Kind, Model, ModelOptions};
+
+use super::options;
+use crate::support::{self, ONE_BATCH, bits, golden, json, max_difference, widen};
+
+/// The largest difference of a component of a unit vector in f32.
+const TOLERANCE: f64 = 1e-5;
+/// The least cosine in f16 and bf16.
+const COSINE: f64 = 0.9995;
+/// Texts of each family that are compared.
+const TEXTS: usize = 24;
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    let (a, b) = (widen(a), widen(b));
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
+}
+
+fn load(folder: &std::path::Path, options: &ModelOptions) -> Model {
+    Model::load(folder.to_str().unwrap(), options).unwrap()
+}
+
+/// Vectors of `texts` in every dtype beside those of the processor in f32.
+fn check(folder: &std::path::Path, texts: &[String]) {
+    let _turn = super::turn();
+    let texts: Vec<&str> = texts.iter().take(TEXTS).map(String::as_str).collect();
+    assert_eq!(texts.len(), TEXTS);
+    let embed = |model: &Model| model.embed(&texts, &EmbedOptions::default()).unwrap();
+    let expected = embed(&support::load(folder, Engine::Native, ONE_BATCH));
+    for dtype in [DtypeChoice::F32, DtypeChoice::F16, DtypeChoice::Bf16] {
+        let model = load(folder, &options(dtype));
+        let actual = embed(&model);
+        for ((row, expected), text) in actual.rows().zip(expected.rows()).zip(&texts) {
+            let (difference, cosine) =
+                (max_difference(row, &widen(expected)), cosine(row, expected));
+            if dtype == DtypeChoice::F32 {
+                assert!(difference <= TOLERANCE, "{difference:e} at {text:?}");
+            }
+            assert!(cosine >= COSINE, "{dtype:?}: cosine {cosine} at {text:?}");
+        }
+        // In two runs, alone, and in other company: the same bits.
+        let again = embed(&model);
+        assert_eq!(bits(&again.data), bits(&actual.data), "{dtype:?} again");
+        let mut reversed = texts.clone();
+        reversed.truncate(5);
+        reversed.reverse();
+        let company = model.embed(&reversed, &EmbedOptions::default()).unwrap();
+        let company: Vec<&[f32]> = company.rows().collect();
+        for (row, expected) in company.into_iter().rev().zip(actual.rows()) {
+            assert_eq!(bits(row), bits(expected), "{dtype:?} in other company");
+        }
+    }
+}
+
+macro_rules! families {
+    ($($name:ident: $folder:literal),+ $(,)?) => {
+        $(#[test]
+        fn $name() {
+            let folder = golden("families").join($folder);
+            check(&folder, &json::<Vec<String>>(&folder.join("texts.json")));
+        })+
+    };
+}
+
+families! {
+    bert: "bert",
+    roberta: "roberta",
+    xlm_roberta: "xlm-roberta",
+    camembert: "camembert",
+    distilbert: "distilbert",
+    mpnet: "mpnet",
+    nomic_bert: "nomic-bert",
+    jina_bert: "jina-bert",
+    gte: "gte",
+    modernbert: "modernbert",
+    qwen3: "qwen3",
+    embeddinggemma: "embeddinggemma",
+}
+
+#[test]
+fn the_real_model() {
+    check(&support::real_folder(), &support::minilm().texts[20..]);
+}
+
+#[test]
+fn rerankers_and_sparse_models_are_those_of_the_processor() {
+    let _turn = super::turn();
+    for name in ["rerank-bert", "rerank-modernbert", "sparse-bert", "sparse-plain"] {
+        let folder = golden("heads").join(name);
+        let kind = name.starts_with("sparse").then_some(Kind::Sparse);
+        let cuda = load(&folder, &ModelOptions { kind, ..options(DtypeChoice::F32) });
+        let cpu = load(&folder, &ModelOptions { kind, ..ModelOptions::default() });
+        if kind.is_some() {
+            let texts = ["The cat sat on the mat.", "", "One dog would not sleep! Who could see?"];
+            let options = EmbedOptions::default();
+            let (actual, expected) = (
+                cuda.embed_sparse(&texts, &options).unwrap(),
+                cpu.embed_sparse(&texts, &options).unwrap(),
+            );
+            for (actual, expected) in actual.rows.iter().zip(&expected.rows) {
+                assert_eq!(actual.len(), expected.len(), "{name}");
+                for (actual, expected) in actual.iter().zip(expected) {
+                    assert_eq!(actual.index, expected.index, "{name}");
+                    assert!((actual.value - expected.value).abs() <= 1e-5, "{name}");
+                }
+            }
+        } else {
+            let pairs = [("the cat", "The cat sat on the mat."), ("sleep", "One dog barked.")];
+            let (actual, expected) = (cuda.score(&pairs).unwrap(), cpu.score(&pairs).unwrap());
+            assert!(max_difference(&actual.data, &widen(&expected.data)) <= TOLERANCE, "{name}");
+        }
+    }
+}
