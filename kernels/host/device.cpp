@@ -1,0 +1,86 @@
+#include "device.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "counters.h"
+#include "scheduler.h"
+
+namespace host {
+
+namespace {
+
+constexpr size_t DEFAULT_MEMORY = size_t(4) << 30;
+
+constexpr Properties TURING = {7, 5, 65536, 65536, 1024};
+constexpr Properties AMPERE = {8, 0, 166912, 167936, 2048};
+constexpr Properties HOPPER = {9, 0, 232448, 233472, 2048};
+
+[[noreturn]] void refuse(const char* variable, const char* value) {
+    fprintf(stderr, "chunkflow host device: %s is `%s`\n", variable, value);
+    abort();
+}
+
+uint64_t number_from(const char* variable, uint64_t otherwise) {
+    const char* value = getenv(variable);
+    if (!value || !*value) return otherwise;
+    char* end = nullptr;
+    const uint64_t number = strtoull(value, &end, 10);
+    if (*end) refuse(variable, value);
+    return number;
+}
+
+std::vector<std::unique_ptr<Device>>* make_devices() {
+    const char* order = getenv("CHUNKFLOW_HOST_ORDER");
+    if (order && *order && !set_order(order)) refuse("CHUNKFLOW_HOST_ORDER", order);
+    auto* made = new std::vector<std::unique_ptr<Device>>;
+    const uint64_t count = number_from("CHUNKFLOW_HOST_DEVICES", 1);
+    const size_t bytes = number_from("CHUNKFLOW_HOST_MEMORY", DEFAULT_MEMORY);
+    for (uint64_t i = 0; i < count; i++) {
+        made->push_back(std::make_unique<Device>());
+        made->back()->ordinal = int(i);
+        made->back()->memory_bytes = bytes;
+    }
+    return made;
+}
+
+const Properties& read_properties() {
+    const char* capability = getenv("CHUNKFLOW_HOST_CAPABILITY");
+    if (!capability || !*capability || !strcmp(capability, "80")) return AMPERE;
+    if (!strcmp(capability, "75")) return TURING;
+    if (!strcmp(capability, "90")) return HOPPER;
+    refuse("CHUNKFLOW_HOST_CAPABILITY", capability);
+}
+
+}  // namespace
+
+const Properties& properties() {
+    static const Properties& read = read_properties();
+    return read;
+}
+
+// Never destroyed: other threads may still run when the process ends.
+std::vector<std::unique_ptr<Device>>& devices() {
+    static auto* const all = make_devices();
+    return *all;
+}
+
+Device* device_of(int ordinal) {
+    auto& all = devices();
+    return ordinal >= 0 && size_t(ordinal) < all.size() ? all[size_t(ordinal)].get() : nullptr;
+}
+
+std::recursive_mutex& driver_mutex() {
+    static auto* const mutex = new std::recursive_mutex;
+    return *mutex;
+}
+
+Device*& current_device() {
+    static thread_local Device* current = nullptr;
+    return current;
+}
+
+Counters counters;
+
+}  // namespace host

@@ -1,0 +1,64 @@
+// The devices of the machine, as the environment describes them, and the errors of their contexts.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace host {
+
+// CUresult values that the emulation gives.
+enum Error : int {
+    SUCCESS = 0,
+    INVALID_VALUE = 1,
+    OUT_OF_MEMORY = 2,
+    NOT_INITIALIZED = 3,
+    NO_DEVICE = 100,
+    INVALID_DEVICE = 101,
+    INVALID_IMAGE = 200,
+    INVALID_CONTEXT = 201,
+    INVALID_HANDLE = 400,
+    NOT_FOUND = 500,
+    ILLEGAL_ADDRESS = 700,
+    LAUNCH_OUT_OF_RESOURCES = 701,
+    LAUNCH_FAILED = 719,
+    NOT_SUPPORTED = 801,
+};
+
+struct Stream;
+
+struct Device {
+    int ordinal;
+    size_t memory_bytes;
+    size_t used_bytes = 0;
+    // What failed on it: every call of the context gives this until the device is restored.
+    int error = SUCCESS;
+    std::vector<std::shared_ptr<Stream>> streams;
+};
+
+// What all devices have in common.
+struct Properties {
+    int major;
+    int minor;
+    int max_shared_bytes;
+    int shared_bytes_of_multiprocessor;
+    int threads_of_multiprocessor;
+};
+constexpr int MULTIPROCESSORS = 4;
+constexpr int MAX_BLOCK_THREADS = 1024;
+constexpr int PLAIN_SHARED_BYTES = 49152;
+constexpr int RESERVED_SHARED_BYTES = 1024;
+
+const Properties& properties();
+std::vector<std::unique_ptr<Device>>& devices();
+// Null where there is no such device.
+Device* device_of(int ordinal);
+
+// One for everything: host threads take turns, and what a call sets off runs within its turn.
+std::recursive_mutex& driver_mutex();
+
+// The calling thread's context, which is its device's only one; null where it has none.
+Device*& current_device();
+
+}  // namespace host

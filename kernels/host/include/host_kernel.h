@@ -1,0 +1,38 @@
+// How a compiled kernel makes itself known to the emulated driver.
+#pragma once
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "host_device.h"
+
+namespace host {
+
+struct Kernel {
+    const char* name;
+    void (*function)();
+    // Calls `function` with the parameters that lie at these addresses.
+    void (*call)(void (*function)(), void* const* parameters);
+    std::vector<size_t> parameter_bytes;
+    // Of __launch_bounds__, or a device's limit.
+    unsigned max_threads;
+};
+
+void add_kernel(const Kernel& kernel);
+
+template <class... Parameters, size_t... I>
+void call_with(void (*function)(Parameters...), void* const* parameters, std::index_sequence<I...>) {
+    function(*static_cast<std::remove_cv_t<Parameters>*>(parameters[I])...);
+}
+
+template <class... Parameters>
+bool register_kernel(const char* name, void (*function)(Parameters...), unsigned max_threads) {
+    static_assert((std::is_trivially_copyable<Parameters>::value && ...), "parameters are copied as bytes");
+    const auto call = [](void (*erased)(), void* const* parameters) {
+        call_with(reinterpret_cast<void (*)(Parameters...)>(erased), parameters, std::index_sequence_for<Parameters...>());
+    };
+    add_kernel({name, reinterpret_cast<void (*)()>(function), call, {sizeof(Parameters)...}, max_threads});
+    return true;
+}
+
+}  // namespace host
