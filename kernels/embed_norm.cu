@@ -1,21 +1,22 @@
 // Embedding, positions, types and norm:
-//   out[t] = norm(word[ids[t]] + position[positions[t]] + type[types[t]])
+//   out[t] = wide[t] = norm(word[ids[t]] + position[positions[t]] + type[types[t]])
 //
 // ids, types, positions: [tokens] u32, within their tables (the host checks)
 // word: [vocabulary, cols], position: [positions, cols] or null, type: [types, cols] or null
 // norm.weight: [cols] f32, null for no norm; norm.bias: [cols] f32 or null
-// out: [tokens, cols]
+// out: [tokens, cols], what products read
+// wide: [tokens, cols] f32, where the residual stream begins; null where out is f32
 //
 // Grid: (tokens / ROWS) blocks of ROWS warps, a warp a token. Shared: ROWS * cols f32.
 // cols a multiple of 16 bytes is read by 16-byte loads, else by value.
 //
-// @kernel embed_norm_{f32,f16,bf16} load=16 store=16 unit=token bytes=4*H*S+12 flops=11*H
+// @kernel embed_norm_{f32,f16,bf16} load=16 store=16 unit=token bytes=4*H*S+4*H+12 flops=11*H
 #include "values.cuh"
 
 template <class T>
 __device__ __forceinline__ void embed_norm(const unsigned* ids, const unsigned* types, const unsigned* positions,
                                            const T* word, const T* position, const T* type, Norm norm,
-                                           T* out, unsigned tokens, unsigned cols) {
+                                           T* out, float* wide, unsigned tokens, unsigned cols) {
     extern __shared__ __align__(16) unsigned char shared[];
     const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const unsigned token = blockIdx.x * (blockDim.x / WARP) + warp;
@@ -45,14 +46,16 @@ __device__ __forceinline__ void embed_norm(const unsigned* ids, const unsigned* 
         float x[CHUNK<T>];
         for (unsigned i = 0; i < CHUNK<T>; i++) x[i] = first + i < cols ? row[first + i] : 0.f;
         store_chunk(out + size_t(token) * cols, first, cols, whole, x);
+        if (wide) store_wide<T>(wide + size_t(token) * cols, first, cols, whole, x);
     }
 }
 
 #define EMBED_NORM(T)                                                                                              \
-    extern "C" __global__ void __launch_bounds__(256)                                                              \
+    extern "C" __global__ void __launch_bounds__(256, 2)                                                           \
         embed_norm_##T(const unsigned* ids, const unsigned* types, const unsigned* positions, const T* word,       \
-                       const T* position, const T* type, Norm norm, T* out, unsigned tokens, unsigned cols) {      \
-        embed_norm<T>(ids, types, positions, word, position, type, norm, out, tokens, cols);                       \
+                       const T* position, const T* type, Norm norm, T* out, float* wide, unsigned tokens,          \
+                       unsigned cols) {                                                                            \
+        embed_norm<T>(ids, types, positions, word, position, type, norm, out, wide, tokens, cols);                 \
     }
 EMBED_NORM(f32)
 EMBED_NORM(f16)

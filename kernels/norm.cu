@@ -1,19 +1,19 @@
 // Residual and norm, row by row, in one pass:
 //   v = x, or inner(x) where inner.weight is set; v += residual where that is set;
-//   sum = v where that is set (may be residual itself); out = norm(v)
+//   sum = v where that is set (may be residual itself); out = wide = norm(v)
 //
-// x, residual, sum, out: [rows, cols]; residual and sum may be null
+// x, out: [rows, cols]; residual, sum, wide: [rows, cols] f32, the residual stream, each may be null
 // weights and biases of both norms: [cols] f32; a bias may be null
 //
 // The bias of the product that gave x is already in it: cuBLASLt adds it in f32, before rounding.
 // Grid: (rows / ROWS) blocks of ROWS warps, a warp a row. Shared: ROWS * cols f32.
 //
-// @kernel norm_{f32,f16,bf16} load=16 store=16 unit=row bytes=3*H*S flops=9*H
+// @kernel norm_{f32,f16,bf16} load=16 store=16 unit=row bytes=2*H*S+8*H flops=9*H
 #include "values.cuh"
 
 template <class T>
-__device__ __forceinline__ void norm_rows(const T* x, Norm inner, const T* residual, T* sum, Norm norm,
-                                          T* out, unsigned rows, unsigned cols) {
+__device__ __forceinline__ void norm_rows(const T* x, Norm inner, const float* residual, float* sum,
+                                          Norm norm, T* out, float* wide, unsigned rows, unsigned cols) {
     extern __shared__ __align__(16) unsigned char shared[];
     const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const unsigned index = blockIdx.x * (blockDim.x / WARP) + warp;
@@ -29,22 +29,24 @@ __device__ __forceinline__ void norm_rows(const T* x, Norm inner, const T* resid
     if (inner.weight) normalise_row<CHUNK<T>>(row, cols, inner);
     for (unsigned first = lane * CHUNK<T>; residual && first < cols; first += WARP * CHUNK<T>) {
         float v[CHUNK<T>];
-        load_chunk(residual + start, first, cols, whole, v);
+        load_wide<T>(residual + start, first, cols, whole, v);
         for (unsigned i = 0; i < CHUNK<T> && first + i < cols; i++) v[i] = row[first + i] += v[i];
-        if (sum) store_chunk(sum + start, first, cols, whole, v);
+        if (sum) store_wide<T>(sum + start, first, cols, whole, v);
     }
     normalise_row<CHUNK<T>>(row, cols, norm);
     for (unsigned first = lane * CHUNK<T>; first < cols; first += WARP * CHUNK<T>) {
         float v[CHUNK<T>];
         for (unsigned i = 0; i < CHUNK<T>; i++) v[i] = first + i < cols ? row[first + i] : 0.f;
         store_chunk(out + start, first, cols, whole, v);
+        if (wide) store_wide<T>(wide + start, first, cols, whole, v);
     }
 }
 
 #define NORM(T)                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(256) norm_##T(const T* x, Norm inner, const T* residual, T* sum,  \
-                                                               Norm norm, T* out, unsigned rows, unsigned cols) {  \
-        norm_rows<T>(x, inner, residual, sum, norm, out, rows, cols);                                              \
+    extern "C" __global__ void __launch_bounds__(256, 2)                                                           \
+        norm_##T(const T* x, Norm inner, const float* residual, float* sum, Norm norm, T* out, float* wide,        \
+                 unsigned rows, unsigned cols) {                                                                   \
+        norm_rows<T>(x, inner, residual, sum, norm, out, wide, rows, cols);                                        \
     }
 NORM(f32)
 NORM(f16)

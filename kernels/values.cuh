@@ -77,6 +77,27 @@ __device__ __forceinline__ void store_chunk(T* row, unsigned first, unsigned col
     }
 }
 
+// A chunk of `T`'s columns from or to a row of f32, which has whole chunks where one of `T` has.
+template <class T>
+__device__ __forceinline__ void load_wide(const float* row, unsigned first, unsigned cols, bool whole, float (&x)[CHUNK<T>]) {
+#pragma unroll
+    for (unsigned at = 0; at < CHUNK<T>; at += CHUNK<float>) {
+        float part[CHUNK<float>];
+        load_chunk(row, first + at, cols, whole, part);
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<float>; i++) x[at + i] = part[i];
+    }
+}
+
+template <class T>
+__device__ __forceinline__ void store_wide(float* row, unsigned first, unsigned cols, bool whole, const float (&x)[CHUNK<T>]) {
+#pragma unroll
+    for (unsigned at = 0; at < CHUNK<T>; at += CHUNK<float>) {
+        const float part[CHUNK<float>] = {x[at], x[at + 1], x[at + 2], x[at + 3]};
+        store_chunk(row, first + at, cols, whole, part);
+    }
+}
+
 // The sum over a warp, in every lane; its order depends on nothing.
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll

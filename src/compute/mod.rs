@@ -20,7 +20,7 @@ pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
 pub use cuda::CudaExec;
 #[cfg(feature = "cuda")]
-pub use cuda::Format;
+pub use cuda::{Format, Objective, Pairs, SegmentRule, SegmentUnits, Segmentation};
 pub use exec::{Batching, Error, Exec};
 pub use operands::{
     Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,

@@ -12,6 +12,9 @@ mod config;
 /// The CUDA form, on the emulated driver or a device.
 #[cfg(feature = "cuda")]
 mod cuda;
+/// Similarities and cuts on the device against plain loops.
+#[cfg(feature = "cuda")]
+mod cuda_similarity;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
 /// Every operation of every form against loops in f64.

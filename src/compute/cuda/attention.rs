@@ -75,7 +75,7 @@ pub(super) fn attention(
     let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
     let cols = heads * head_dim;
     let memory = lane.pool.take(qkv.rows * cols * super::products::bytes_of(qkv.dtype))?;
-    let output = Buffer { memory, rows: qkv.rows, cols, dtype: qkv.dtype };
+    let output = Buffer::new(memory, qkv.rows, cols, qkv.dtype);
     let tile = Tile::of(qkv.dtype, dim);
     let tiles = tiles(cu_seqlens, tile.queries);
     if tiles.is_empty() || cols == 0 {

@@ -17,12 +17,18 @@ use super::memory::Memory;
 /// Activations `[rows, cols]`.
 pub struct Buffer {
     pub(super) memory: Memory,
+    /// The same rows in f32, where `memory` is narrower and they go on as the residual stream.
+    pub(super) wide: Option<Memory>,
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) dtype: Dtype,
 }
 
 impl Buffer {
+    pub(super) fn new(memory: Memory, rows: usize, cols: usize, dtype: Dtype) -> Self {
+        Self { memory, wide: None, rows, cols, dtype }
+    }
+
     pub(super) fn pointer(&self) -> CUdeviceptr {
         self.memory.pointer()
     }
@@ -41,6 +47,13 @@ pub struct Linear {
 pub(super) struct LinearBias {
     pub(super) working: Memory,
     pub(super) full: Memory,
+}
+
+impl LinearBias {
+    /// The bias in an output's dtype, the working one or f32.
+    pub(super) fn of(&self, dtype: Dtype) -> &Memory {
+        if dtype == Dtype::F32 { &self.full } else { &self.working }
+    }
 }
 
 impl Linear {

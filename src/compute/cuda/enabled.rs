@@ -4,22 +4,26 @@
 //! device: what it is given runs in order on one stream, and lanes of a device overlap.
 
 mod attention;
+mod boundary;
 mod buffer;
 mod device;
 mod lane;
 mod memory;
 mod products;
 mod rows;
+mod similarity;
 
 use std::sync::Arc;
 
+pub use self::boundary::{Objective, SegmentRule, SegmentUnits, Segmentation};
 use self::buffer::{Bias, Buffer, Linear, Norm, Rotary, Tables};
 use self::device::Device;
 use self::lane::Lane;
 use self::memory::Memory;
 use self::products::{Product, Products};
 pub use self::rows::Format;
-use self::rows::{NormInputs, span_rows, take};
+use self::rows::{NormInputs, Stream, span_rows, take};
+pub use self::similarity::Pairs;
 use super::exec::{Batching, Error, Exec, check_len};
 use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pooling,
@@ -143,7 +147,7 @@ impl CudaExec {
             input_offset: first * input.cols * products::bytes_of(input.dtype),
         };
         let memory = self.products.run(&self.lane, &product)?;
-        Ok(Buffer { memory, rows, cols: linear.outputs, dtype: output_dtype })
+        Ok(Buffer::new(memory, rows, linear.outputs, output_dtype))
     }
 
     /// `input` in the dtype of a layer, converted where it is another.
@@ -222,15 +226,16 @@ impl Exec for CudaExec {
     fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
         epilogue.columns(linear.outputs)?;
         // Where a kernel follows the product, that adds the bias.
-        let (working, full) = match (&linear.bias, epilogue) {
-            (Some(bias), Epilogue::None) => (Some(&bias.working), None),
-            (Some(bias), _) => (None, Some(&bias.full)),
-            (None, _) => (None, None),
+        let bias = linear.bias.as_ref();
+        let (in_product, after) = match epilogue {
+            Epilogue::None => (bias, None),
+            Epilogue::Activate(_) | Epilogue::Gate(_) => (None, bias),
         };
+        let in_product = in_product.map(|bias| bias.of(linear.dtype));
         self.with_input(input, linear, |input| {
             let rows = (0, input.rows);
-            let output = self.product(input, rows, linear, working, linear.dtype)?;
-            rows::activate(&self.lane, output, full, epilogue)
+            let output = self.product(input, rows, linear, in_product, linear.dtype)?;
+            rows::activate(&self.lane, output, after.map(|bias| &bias.full), epilogue)
         })
     }
 
@@ -266,13 +271,24 @@ impl Exec for CudaExec {
         residual: &mut Buffer,
         norm: &Norm,
     ) -> Result<Buffer, Error> {
-        let inputs = NormInputs { inner, residual: Some(residual), keep_sum: true };
+        rows::widen(&self.lane, residual)?;
+        let inputs = NormInputs { inner, residual: Some(&residual.memory), stream: Stream::Sum };
+        rows::check_residual(&x, residual)?;
         rows::norm(&self.lane, &x, &inputs, norm)
     }
 
     fn residual_norm(&self, x: Buffer, residual: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        let inputs = NormInputs { residual: Some(residual), ..NormInputs::default() };
-        rows::norm(&self.lane, &x, &inputs, norm)
+        rows::check_residual(&x, residual)?;
+        let run = |residual: &Memory| {
+            let residual = Some(residual);
+            let inputs = NormInputs { residual, stream: Stream::Output, ..NormInputs::default() };
+            rows::norm(&self.lane, &x, &inputs, norm)
+        };
+        match (&residual.wide, residual.dtype) {
+            (Some(wide), _) => run(wide),
+            (None, Dtype::F32) => run(&residual.memory),
+            (None, _) => run(&rows::convert(&self.lane, residual, Dtype::F32)?.memory),
+        }
     }
 
     fn pool(
@@ -285,7 +301,7 @@ impl Exec for CudaExec {
         let rows = span_rows(cu_seqlens, spans, pooling)?;
         let finish = Finish { dims: hidden.cols, normalize: false };
         let memory = rows::pool(&self.lane, hidden, &rows, finish, Format::F32)?;
-        Ok(Buffer { memory, rows: spans.len(), cols: hidden.cols, dtype: Dtype::F32 })
+        Ok(Buffer::new(memory, spans.len(), hidden.cols, Dtype::F32))
     }
 
     fn pool_finish(
@@ -332,10 +348,11 @@ impl Exec for CudaExec {
     fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
         let rows = data.len().checked_div(cols).unwrap_or(0);
         check_len("rows from the host", data.len(), rows * cols)?;
-        Ok(Buffer { memory: self.lane.upload(data)?, rows, cols, dtype: Dtype::F32 })
+        let memory = self.lane.upload(data)?;
+        Ok(Buffer::new(memory, rows, cols, Dtype::F32))
     }
 
     fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-        rows::gram(&self.lane, rows, width)
+        similarity::gram(&self.lane, rows, width)
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn suffix(dtype: Dtype) -> &'static str {
 
 /// A new buffer whose contents are anything.
 pub(super) fn take(lane: &Lane, rows: usize, cols: usize, dtype: Dtype) -> Result<Buffer, Error> {
-    Ok(Buffer { memory: lane.pool.take(rows * cols * bytes_of(dtype))?, rows, cols, dtype })
+    let memory = lane.pool.take(rows * cols * bytes_of(dtype))?;
+    Ok(Buffer::new(memory, rows, cols, dtype))
 }
 
 /// Blocks of warps, a warp and `cols` floats of shared memory a row: grid, threads, shared bytes.
@@ -72,7 +73,8 @@ pub(super) fn embed_norm(
     let (position, positions) = send("position", tables.position.as_ref(), tokens.positions)?;
     let (token_type, types) = send("token type", tables.token_type.as_ref(), tokens.type_ids)?;
     let at = |memory: &Option<std::sync::Arc<Memory>>| memory.as_ref().map_or(0, |m| m.pointer());
-    let output = take(lane, rows, tables.hidden, dtype)?;
+    let mut output = take(lane, rows, tables.hidden, dtype)?;
+    let wide = add_wide(lane, &mut output)?;
     if rows == 0 {
         return Ok(output);
     }
@@ -80,8 +82,44 @@ pub(super) fn embed_norm(
     let (grid, threads, shared) = by_warps(rows, tables.hidden);
     launch!(lane, &format!("embed_norm_{}", suffix(dtype)), grid, threads, shared;
         &at(&ids), &at(&types), &at(&positions), &word, &position, &token_type, &norm,
-        &output.pointer(), &(rows as u32), &(tables.hidden as u32))?;
+        &output.pointer(), &wide, &(rows as u32), &(tables.hidden as u32))?;
     Ok(output)
+}
+
+/// Gives a narrow buffer a copy in f32, to be written; its address, or null.
+fn add_wide(lane: &Lane, buffer: &mut Buffer) -> Result<CUdeviceptr, Error> {
+    if buffer.dtype == Dtype::F32 {
+        return Ok(0);
+    }
+    let wide = lane.take::<f32>(buffer.rows * buffer.cols)?;
+    let pointer = wide.pointer();
+    buffer.wide = Some(wide);
+    Ok(pointer)
+}
+
+/// Makes `buffer` its own f32 copy, as a residual stream that is to be added to.
+pub(super) fn widen(lane: &Lane, buffer: &mut Buffer) -> Result<(), Error> {
+    if buffer.dtype == Dtype::F32 {
+        return Ok(());
+    }
+    let memory = match buffer.wide.take() {
+        Some(wide) => wide,
+        None => convert(lane, buffer, Dtype::F32)?.memory,
+    };
+    *buffer = Buffer::new(memory, buffer.rows, buffer.cols, Dtype::F32);
+    Ok(())
+}
+
+/// Where the residual stream goes on after a norm.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stream {
+    /// Nowhere: nothing is added to what the norm gives.
+    #[default]
+    None,
+    /// In the sum, which is written over the residual.
+    Sum,
+    /// In the norm's output.
+    Output,
 }
 
 /// What goes into a norm besides its rows.
@@ -89,9 +127,14 @@ pub(super) fn embed_norm(
 pub(super) struct NormInputs<'a> {
     /// Applied to the rows before anything is added.
     pub(super) inner: Option<&'a Norm>,
-    pub(super) residual: Option<&'a Buffer>,
-    /// Whether the sum is written over the residual.
-    pub(super) keep_sum: bool,
+    /// f32, of the rows' shape.
+    pub(super) residual: Option<&'a Memory>,
+    pub(super) stream: Stream,
+}
+
+pub(super) fn check_residual(x: &Buffer, residual: &Buffer) -> Result<(), Error> {
+    check_len("residual columns", residual.cols, x.cols)?;
+    check_len("residual rows", residual.rows, x.rows)
 }
 
 /// `norm(inner(x) + residual)`.
@@ -101,24 +144,23 @@ pub(super) fn norm(
     inputs: &NormInputs<'_>,
     norm: &Norm,
 ) -> Result<Buffer, Error> {
-    check_len("norm input", x.cols, norm.len)?;
-    if let Some(inner) = inputs.inner {
-        check_len("norm input", x.cols, inner.len)?;
+    for norm in inputs.inner.into_iter().chain([norm]) {
+        check_len("norm input", x.cols, norm.len)?;
     }
-    if let Some(residual) = inputs.residual {
-        check_len("residual columns", residual.cols, x.cols)?;
-        check_len("residual rows", residual.rows, x.rows)?;
-    }
-    let output = take(lane, x.rows, x.cols, x.dtype)?;
+    let mut output = take(lane, x.rows, x.cols, x.dtype)?;
+    let wide = match inputs.stream {
+        Stream::Output => add_wide(lane, &mut output)?,
+        Stream::None | Stream::Sum => 0,
+    };
     if x.rows == 0 {
         return Ok(output);
     }
     let inner = inputs.inner.map_or(NormArgument::NONE, Norm::argument);
-    let residual: CUdeviceptr = inputs.residual.map_or(0, Buffer::pointer);
-    let sum = if inputs.keep_sum { residual } else { 0 };
+    let residual: CUdeviceptr = inputs.residual.map_or(0, Memory::pointer);
+    let sum = if inputs.stream == Stream::Sum { residual } else { 0 };
     let (grid, threads, shared) = by_warps(x.rows, x.cols);
     launch!(lane, &format!("norm_{}", suffix(x.dtype)), grid, threads, shared;
-        &x.pointer(), &inner, &residual, &sum, &norm.argument(), &output.pointer(),
+        &x.pointer(), &inner, &residual, &sum, &norm.argument(), &output.pointer(), &wide,
         &(x.rows as u32), &(x.cols as u32))?;
     Ok(output)
 }
@@ -284,6 +326,14 @@ pub(super) fn pool(
         let (index, limit) = (finish.dims, hidden.cols + 1);
         return Err(Error::Index { what: "dimensions", index, limit });
     }
+    if let Some(&end) = rows.iter().find(|&&row| row as usize > hidden.rows) {
+        let limit = hidden.rows + 1;
+        return Err(Error::Index { what: "row of a span", index: end as usize, limit });
+    }
+    let (pointer, dtype) = match &hidden.wide {
+        Some(wide) => (wide.pointer(), Dtype::F32),
+        None => (hidden.pointer(), hidden.dtype),
+    };
     let spans = rows.len() / 2;
     let output = lane.take::<u8>(spans * format.row_bytes(finish.dims))?;
     if spans == 0 {
@@ -296,10 +346,10 @@ pub(super) fn pool(
         normalize: u32::from(finish.normalize),
         format: format as u32,
     };
-    let partial = THREADS as usize * 16 / bytes_of(hidden.dtype);
+    let partial = THREADS as usize * 16 / bytes_of(dtype);
     let shared = 4 * (hidden.cols + partial + (THREADS / WARP) as usize);
-    launch!(lane, &format!("pool_{}", suffix(hidden.dtype)), (spans as u32, 1, 1), THREADS, shared as u32;
-        &hidden.pointer(), &sent.pointer(), &output.pointer(), &argument)?;
+    launch!(lane, &format!("pool_{}", suffix(dtype)), (spans as u32, 1, 1), THREADS, shared as u32;
+        &pointer, &sent.pointer(), &output.pointer(), &argument)?;
     Ok(output)
 }
 
@@ -316,15 +366,4 @@ pub(super) fn span_max(
     launch!(lane, "span_max", grid, THREADS, 0;
         &x.pointer(), &sent.pointer(), &output.pointer(), &(begin as u32),
         &((begin + x.rows) as u32), &(x.cols as u32))
-}
-
-/// The band of inner products of f32 rows: `[rows, width]`.
-pub(super) fn gram(lane: &Lane, x: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-    let output = lane.take::<f32>(x.rows * width)?;
-    if x.rows * width > 0 {
-        let grid = (x.rows as u32, width.div_ceil(8) as u32, 1);
-        launch!(lane, "gram", grid, THREADS, 0;
-            &x.pointer(), &output.pointer(), &(x.rows as u32), &(x.cols as u32), &(width as u32))?;
-    }
-    lane.download(&output, x.rows * width)
 }

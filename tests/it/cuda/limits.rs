@@ -27,6 +27,8 @@ fn a_batch_takes_nine_launches_a_layer_and_four_around_whatever_its_texts() {
     for name in ["bert", "mpnet", "nomic-bert", "gte", "modernbert", "qwen3", "embeddinggemma"] {
         let model = family(name, &options(DtypeChoice::F32));
         let layers = model.spec().layers.len() as u64;
+        // A product for each Dense module behind the pooling.
+        let modules = if name == "embeddinggemma" { 2 } else { 0 };
         let launches = |texts: &[&str]| {
             emulation.reset();
             embed(&model, texts);
@@ -35,7 +37,8 @@ fn a_batch_takes_nine_launches_a_layer_and_four_around_whatever_its_texts() {
         let one = launches(&["The cat sat on the mat."]);
         let many = launches(&["The cat sat.", "", "One dog would not sleep! Who?", "star", "sun"]);
         assert_eq!(one, many, "{name}");
-        assert!(one <= 9 * layers + 4, "{name}: {one} launches for {layers} layers");
+        let limit = 9 * layers + 4 + modules;
+        assert!(one <= limit, "{name}: {one} launches for {layers} layers, limit {limit}");
     }
 }
 
@@ -76,7 +79,7 @@ fn a_batch_beyond_the_memory_runs_in_halves_and_a_text_beyond_it_is_an_error() {
     let expected = embed(&family("bert", &options(DtypeChoice::F32)), &texts);
     let model = family("bert", &options(DtypeChoice::F32));
     // Room for a few texts, far from room for all.
-    let held = emulation.count("bytes");
+    let held = emulation.count("live_bytes");
     emulation.set_memory(0, held + 256 * 1024);
     let halved = embed(&model, &texts);
     emulation.set_memory(0, held + 16);

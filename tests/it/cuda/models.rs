@@ -7,8 +7,11 @@ use crate::support::{self, ONE_BATCH, bits, golden, json, max_difference, widen}
 
 /// The largest difference of a component of a unit vector in f32.
 const TOLERANCE: f64 = 1e-5;
-/// The least cosine in f16 and bf16.
+/// The least cosine in f16, and of real weights in bf16.
 const COSINE: f64 = 0.9995;
+/// The least cosine of the families' tiny models in bf16, whose random weights are badly conditioned:
+/// rounding them to bf16 alone takes JinaBERT's to 0.9992. Their mean is held to `COSINE`.
+const COSINE_TINY_BF16: f64 = 0.998;
 /// Texts of each family that are compared.
 const TEXTS: usize = 24;
 
@@ -22,24 +25,30 @@ fn load(folder: &std::path::Path, options: &ModelOptions) -> Model {
     Model::load(folder.to_str().unwrap(), options).unwrap()
 }
 
-/// Vectors of `texts` in every dtype beside those of the processor in f32.
-fn check(folder: &std::path::Path, texts: &[String]) {
+/// Vectors of `texts` in every dtype beside those of the processor in f32; `bf16` is the least cosine
+/// in that.
+fn check(folder: &std::path::Path, texts: &[String], bf16: f64) {
     let _turn = super::turn();
-    let texts: Vec<&str> = texts.iter().take(TEXTS).map(String::as_str).collect();
-    assert_eq!(texts.len(), TEXTS);
+    // The family's own, then the real model's.
+    let texts = texts.iter().chain(&support::minilm().texts);
+    let texts: Vec<&str> = texts.take(TEXTS).map(String::as_str).collect();
     let embed = |model: &Model| model.embed(&texts, &EmbedOptions::default()).unwrap();
     let expected = embed(&support::load(folder, Engine::Native, ONE_BATCH));
     for dtype in [DtypeChoice::F32, DtypeChoice::F16, DtypeChoice::Bf16] {
         let model = load(folder, &options(dtype));
         let actual = embed(&model);
+        let least = if dtype == DtypeChoice::Bf16 { bf16 } else { COSINE };
+        let mut sum = 0.0;
         for ((row, expected), text) in actual.rows().zip(expected.rows()).zip(&texts) {
             let (difference, cosine) =
                 (max_difference(row, &widen(expected)), cosine(row, expected));
             if dtype == DtypeChoice::F32 {
                 assert!(difference <= TOLERANCE, "{difference:e} at {text:?}");
             }
-            assert!(cosine >= COSINE, "{dtype:?}: cosine {cosine} at {text:?}");
+            assert!(cosine >= least, "{dtype:?}: cosine {cosine} at {text:?}");
+            sum += cosine;
         }
+        assert!(sum / TEXTS as f64 >= COSINE, "{dtype:?}: mean cosine {}", sum / TEXTS as f64);
         // In two runs, alone, and in other company: the same bits.
         let again = embed(&model);
         assert_eq!(bits(&again.data), bits(&actual.data), "{dtype:?} again");
@@ -59,7 +68,7 @@ macro_rules! families {
         $(#[test]
         fn $name() {
             let folder = golden("families").join($folder);
-            check(&folder, &json::<Vec<String>>(&folder.join("texts.json")));
+            check(&folder, &json::<Vec<String>>(&folder.join("texts.json")), COSINE_TINY_BF16);
         })+
     };
 }
@@ -81,7 +90,7 @@ families! {
 
 #[test]
 fn the_real_model() {
-    check(&support::real_folder(), &support::minilm().texts[20..]);
+    check(&support::real_folder(), &support::minilm().texts[20..], COSINE);
 }
 
 #[test]

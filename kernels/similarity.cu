@@ -1,0 +1,262 @@
+// Inner products of rows of `a` with rows of `b`, of which only what is asked for is written:
+//   top_k       keys[i, p] = the k best of <a[i], b[j]> over part p of the rows of b
+//   merge_best  out[i] = the k best of keys[i, 0..parts]
+//   threshold   pairs = (i, j, <a[i], b[j]>) with a score of at least `least`, in any order
+//
+// a: [a_rows, cols], b: [b_rows, cols] of one type
+// keys: [a_rows, parts, k] u64, k at most 128: a score in order-preserving bits over the complement
+// of its index, 0 where there is none; from the best down, ties by smaller index
+// pairs: [capacity, 3] u32, a score by its bits; count: u64, pairs found, also those beyond capacity
+// pick: 0 all, 1 where i != j, 2 where i < j
+//
+// A score's bits depend on its two rows alone; NaN is never picked. f16 and bf16 run on matrix
+// units; top_k_few is for at most 32 rows of a.
+// Tiles are of 128 rows of a and 64 of b in f32, 128 of both in f16 and bf16, 32 and 128 in top_k_few.
+// top_k: grid (a_rows / tile, parts) blocks of 256 threads, `step` tiles of b a part.
+// merge_best: grid a_rows / 8 blocks of 8 warps. threshold: grid of as many blocks of 256 threads as
+// there are tiles. All rounded up.
+// Shared: threshold: 25088 bytes f32, 40960 f16 and bf16; top_k: 26112 f32, 41984 f16 and bf16,
+// 21248 top_k_few.
+//
+// @kernel top_k_f32 load=16 store=8 unit=pair bytes=3*4*H/128 flops=2*H
+// @kernel top_k_few_f32 load=16 store=8 unit=pair bytes=5*4*H/128 flops=2*H
+// @kernel top_k_{f16,bf16} load=16 store=8 mma=1 unit=pair bytes=2*H/64 flops=2*H
+// @kernel merge_best load=8 store=8 unit=key bytes=8 flops=0
+// @kernel threshold_f32 load=16 store=4 unit=pair bytes=3*4*H/128 flops=2*H
+// @kernel threshold_{f16,bf16} load=16 store=4 mma=1 unit=pair bytes=2*H/64 flops=2*H
+#include "best.cuh"
+#include "tiles.cuh"
+
+typedef FmaTile<f32, 8, 4, 16, 16, 16> PlainTile;
+typedef FmaTile<f32, 4, 4, 32, 8, 16> FewRowsTile;
+
+constexpr unsigned SIMILARITY_THREADS = 256;
+constexpr unsigned SIMILARITY_WARPS = SIMILARITY_THREADS / WARP;
+
+// Blocks that registers leave room for on a multiprocessor; 7.5 has shared memory for one alone.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr unsigned SIMILARITY_RESIDENT = 1;
+#else
+constexpr unsigned SIMILARITY_RESIDENT = 2;
+#endif
+
+enum Pick { PICK_ALL = 0, PICK_OTHERS = 1, PICK_LATER = 2 };
+
+struct TopK {
+    unsigned k;
+    // Tiles of a part.
+    unsigned step;
+    unsigned exclude_self;
+};
+
+// What the blocks of top_k keep in shared memory.
+template <class Tile>
+struct Selection {
+    static constexpr unsigned STRIDE = Tile::COLS + 4;
+    static constexpr unsigned LINES = Tile::ROWS < 64 ? Tile::ROWS : 64;
+    static constexpr unsigned STAGED = LINES * STRIDE * sizeof(float);
+    // Scores take the place of the slices that they were made of.
+    static constexpr unsigned AREA = Tile::BYTES < STAGED ? STAGED : Tile::BYTES;
+    float* scores;
+    // The score that a row's next must reach.
+    float* least;
+    // Rows that have a score which does.
+    unsigned* open;
+
+    __device__ __forceinline__ explicit Selection(unsigned char* shared)
+        : scores(reinterpret_cast<float*>(shared)), least(reinterpret_cast<float*>(shared + AREA)),
+          open(reinterpret_cast<unsigned*>(shared + AREA) + Tile::ROWS) {}
+};
+
+// Scores that nobody may pick become NaN.
+template <class Tile>
+__device__ __forceinline__ void drop_scores(float (&scores)[Tile::VALUES / 4][4], unsigned row, unsigned column,
+                                            unsigned columns, bool exclude_self) {
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i++) {
+        const unsigned at = column + Tile::column(i);
+        const bool self = exclude_self && at == row + Tile::row(Tile::own_row(i));
+        if (at >= columns || self) scores[i / 4][i % 4] = NAN;
+    }
+}
+
+// Marks the rows that take in a score of this tile; whether there is one, for the whole block.
+template <class Tile>
+__device__ __forceinline__ bool open_rows(const float (&scores)[Tile::VALUES / 4][4], const Selection<Tile>& selection) {
+    float least[Tile::OWN_ROWS];
+#pragma unroll
+    for (unsigned own = 0; own < Tile::OWN_ROWS; own++) least[own] = selection.least[Tile::row(own)];
+    unsigned reached = 0;
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i++) {
+        reached |= unsigned(scores[i / 4][i % 4] >= least[Tile::own_row(i)]) << Tile::own_row(i);
+    }
+    for (unsigned own = 0; own < Tile::OWN_ROWS; own++) {
+        if (reached >> own & 1) selection.open[Tile::row(own)] = 1;
+    }
+    return __syncthreads_or(reached != 0);
+}
+
+// This part's keys of a row.
+__device__ __forceinline__ Key* part_list(Key* keys, unsigned row, unsigned k) {
+    return keys + (size_t(row) * gridDim.y + blockIdx.y) * k;
+}
+
+// Takes a tile's scores into the lists of its rows, each of which belongs to one warp.
+template <class Tile>
+__device__ __forceinline__ void take_scores(const float (&scores)[Tile::VALUES / 4][4], const Selection<Tile>& selection,
+                                            unsigned row, unsigned column, Key* keys, unsigned k) {
+    const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    for (unsigned first = 0; first < Tile::ROWS; first += Selection<Tile>::LINES) {
+#pragma unroll
+        for (unsigned i = 0; i < Tile::VALUES; i++) {
+            const unsigned line = Tile::row(Tile::own_row(i)) - first;
+            if (line < Selection<Tile>::LINES) {
+                selection.scores[line * Selection<Tile>::STRIDE + Tile::column(i)] = scores[i / 4][i % 4];
+            }
+        }
+        __syncthreads();
+        for (unsigned line = warp; line < Selection<Tile>::LINES; line += SIMILARITY_WARPS) {
+            if (!selection.open[first + line]) continue;
+            Key* list = part_list(keys, row + first + line, k);
+            BestKeys best;
+            best.load(list, k);
+            for (unsigned c = lane; c < Tile::COLS; c += WARP) {
+                best.offer(score_key(selection.scores[line * Selection<Tile>::STRIDE + c], column + c));
+            }
+            best.store(list, k);
+            const float least = key_score(best.floor());
+            if (lane == 0) {
+                selection.least[first + line] = least;
+                selection.open[first + line] = 0;
+            }
+        }
+        __syncthreads();
+    }
+}
+
+template <class Tile, class T = typename Tile::Value>
+__device__ __forceinline__ void top_k_part(const Rows<T>& a, const Rows<T>& b, Key* keys, const TopK& top) {
+    extern __shared__ __align__(16) unsigned char shared[];
+    const Selection<Tile> selection(shared);
+    const unsigned row = blockIdx.x * Tile::ROWS, warp = threadIdx.x / WARP;
+    BestKeys none;
+    none.clear(top.k);
+    for (unsigned line = warp; line < Tile::ROWS; line += SIMILARITY_WARPS) {
+        const bool valid = row + line < a.count;
+        if (valid) none.store(part_list(keys, row + line, top.k), top.k);
+        if (threadIdx.x % WARP == 0) {
+            selection.least[line] = valid ? -INFINITY : INFINITY;
+            selection.open[line] = 0;
+        }
+    }
+    const unsigned tiles = (b.count + Tile::COLS - 1) / Tile::COLS;
+    const unsigned end = min(tiles, (blockIdx.y + 1) * top.step);
+    for (unsigned tile = blockIdx.y * top.step; tile < end; tile++) {
+        const unsigned column = tile * Tile::COLS;
+        float scores[Tile::VALUES / 4][4] = {};
+        Tile::products(scores, a, row, b, column, shared);
+        const bool self = top.exclude_self && row < column + Tile::COLS && column < row + Tile::ROWS;
+        if (self || column + Tile::COLS > b.count) drop_scores<Tile>(scores, row, column, b.count, self);
+        if (open_rows<Tile>(scores, selection)) take_scores<Tile>(scores, selection, row, column, keys, top.k);
+    }
+}
+
+#define TOP_K(NAME, T, TILE)                                                                             \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                                  \
+        NAME(const T* a, const T* b, Key* keys, unsigned a_rows, unsigned b_rows, unsigned cols, TopK top) { \
+        top_k_part<TILE>({a, a_rows, cols}, {b, b_rows, cols}, keys, top);                               \
+    }
+TOP_K(top_k_f32, f32, PlainTile)
+TOP_K(top_k_few_f32, f32, FewRowsTile)
+TOP_K(top_k_f16, f16, MatrixTile<f16>)
+TOP_K(top_k_bf16, bf16, MatrixTile<bf16>)
+
+extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS)
+    merge_best(const Key* keys, Key* out, unsigned rows, unsigned parts, unsigned k) {
+    const unsigned row = blockIdx.x * SIMILARITY_WARPS + threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    if (row >= rows) return;
+    const size_t candidates = size_t(parts) * k;
+    const Key* from = keys + row * candidates;
+    BestKeys best;
+    best.clear(k);
+    for (size_t first = 0; first < candidates; first += WARP) {
+        best.offer(first + lane < candidates ? from[first + lane] : 0);
+    }
+    best.store(out + size_t(row) * k, k);
+}
+
+struct Threshold {
+    float least;
+    unsigned pick;
+    unsigned long long capacity;
+};
+
+// The tile of this block: groups of eight rows of tiles go through `b` together, so that it comes
+// from memory once a group.
+__device__ __forceinline__ uint2 grouped_tile(unsigned rows, unsigned columns) {
+    constexpr unsigned GROUP = 8;
+    const unsigned first = blockIdx.x / (GROUP * columns) * GROUP, within = blockIdx.x % (GROUP * columns);
+    const unsigned height = min(GROUP, rows - first);
+    return make_uint2(first + within % height, within / height);
+}
+
+__device__ __forceinline__ bool is_picked(unsigned i, unsigned j, unsigned pick) {
+    return pick == PICK_ALL || (pick == PICK_OTHERS ? i != j : i < j);
+}
+
+// Writes a thread's values, those whose bits are set in `kept`; one atomic addition a warp.
+template <class Tile>
+__device__ __forceinline__ void append_pairs(const float (&scores)[Tile::VALUES / 4][4], unsigned long long kept, unsigned row,
+                                             unsigned column, const Threshold& threshold, unsigned long long* count,
+                                             unsigned* pairs) {
+    const unsigned lane = threadIdx.x % WARP, own = __popcll(kept);
+    unsigned before = own;
+#pragma unroll
+    for (unsigned distance = 1; distance < WARP; distance *= 2) {
+        const unsigned earlier = __shfl_up_sync(ALL_LANES, before, distance);
+        if (lane >= distance) before += earlier;
+    }
+    unsigned long long at = 0;
+    if (lane == WARP - 1) at = atomicAdd(count, (unsigned long long)before);
+    at = __shfl_sync(ALL_LANES, at, WARP - 1) + (before - own);
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i++) {
+        if (!(kept >> i & 1)) continue;
+        if (at < threshold.capacity) {
+            pairs[3 * at] = row + Tile::row(Tile::own_row(i));
+            pairs[3 * at + 1] = column + Tile::column(i);
+            pairs[3 * at + 2] = __float_as_uint(scores[i / 4][i % 4]);
+        }
+        at++;
+    }
+}
+
+template <class Tile, class T = typename Tile::Value>
+__device__ __forceinline__ void threshold_tile(const Rows<T>& a, const Rows<T>& b, const Threshold& threshold,
+                                               unsigned long long* count, unsigned* pairs) {
+    extern __shared__ __align__(16) unsigned char shared[];
+    const uint2 tile = grouped_tile((a.count + Tile::ROWS - 1) / Tile::ROWS, (b.count + Tile::COLS - 1) / Tile::COLS);
+    const unsigned row = tile.x * Tile::ROWS, column = tile.y * Tile::COLS;
+    if (threshold.pick == PICK_LATER && column + Tile::COLS <= row + 1) return;
+    float scores[Tile::VALUES / 4][4] = {};
+    Tile::products(scores, a, row, b, column, shared);
+    unsigned long long kept = 0;
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i++) {
+        const unsigned at = row + Tile::row(Tile::own_row(i)), other = column + Tile::column(i);
+        const bool valid = at < a.count && other < b.count && is_picked(at, other, threshold.pick);
+        kept |= (unsigned long long)(valid && scores[i / 4][i % 4] >= threshold.least) << i;
+    }
+    if (__any_sync(ALL_LANES, kept != 0)) append_pairs<Tile>(scores, kept, row, column, threshold, count, pairs);
+}
+
+#define THRESHOLD(T, TILE)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                                    \
+        threshold_##T(const T* a, const T* b, unsigned a_rows, unsigned b_rows, unsigned cols, Threshold threshold, \
+                      unsigned long long* count, unsigned* pairs) {                                        \
+        threshold_tile<TILE>({a, a_rows, cols}, {b, b_rows, cols}, threshold, count, pairs);               \
+    }
+THRESHOLD(f32, PlainTile)
+THRESHOLD(f16, MatrixTile<f16>)
+THRESHOLD(bf16, MatrixTile<bf16>)
