@@ -63,8 +63,8 @@ extern "C" __global__ void __launch_bounds__(BOUNDARY_THREADS)
             *value = 2.f * column - own;
         }
         __syncthreads();
+        // A thread copies the same places of the tile each time: no barrier before the next.
         copy_diagonals<false>(tile, steps, last, first, rows, width);
-        __syncthreads();
     }
 }
 
@@ -88,11 +88,11 @@ extern "C" __global__ void __launch_bounds__(BOUNDARY_THREADS) block_sums(float*
             *value = sum += *value;
         }
         __syncthreads();
+        // As above, no barrier before the next.
         for (unsigned line = threadIdx.x / WARP; line < WARP; line += BOUNDARY_WARPS) {
             const unsigned row = base + line;
             if (units < width && row < rows) sums[size_t(row) * width + units] = tile[line * TILE_STRIDE + lane];
         }
-        __syncthreads();
     }
 }
 

@@ -80,7 +80,8 @@ __device__ __forceinline__ void drop_scores(float (&scores)[Tile::VALUES / 4][4]
     }
 }
 
-// Marks the rows that take in a score of this tile; whether there is one, for the whole block.
+// Marks the rows that take in a score of this tile; whether there is one, for the whole block,
+// which meets here.
 template <class Tile>
 __device__ __forceinline__ bool open_rows(const float (&scores)[Tile::VALUES / 4][4], const Selection<Tile>& selection) {
     float least[Tile::OWN_ROWS];
@@ -162,10 +163,10 @@ __device__ __forceinline__ void top_k_part(const Rows<T>& a, const Rows<T>& b, K
     }
 }
 
-#define TOP_K(NAME, T, TILE)                                                                             \
-    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                                  \
+#define TOP_K(NAME, T, TILE)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                    \
         NAME(const T* a, const T* b, Key* keys, unsigned a_rows, unsigned b_rows, unsigned cols, TopK top) { \
-        top_k_part<TILE>({a, a_rows, cols}, {b, b_rows, cols}, keys, top);                               \
+        top_k_part<TILE>({a, a_rows, cols}, {b, b_rows, cols}, keys, top);                                   \
     }
 TOP_K(top_k_f32, f32, PlainTile)
 TOP_K(top_k_few_f32, f32, FewRowsTile)
@@ -251,11 +252,11 @@ __device__ __forceinline__ void threshold_tile(const Rows<T>& a, const Rows<T>& 
     if (__any_sync(ALL_LANES, kept != 0)) append_pairs<Tile>(scores, kept, row, column, threshold, count, pairs);
 }
 
-#define THRESHOLD(T, TILE)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                                    \
+#define THRESHOLD(T, TILE)                                                                                          \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                           \
         threshold_##T(const T* a, const T* b, unsigned a_rows, unsigned b_rows, unsigned cols, Threshold threshold, \
-                      unsigned long long* count, unsigned* pairs) {                                        \
-        threshold_tile<TILE>({a, a_rows, cols}, {b, b_rows, cols}, threshold, count, pairs);               \
+                      unsigned long long* count, unsigned* pairs) {                                                 \
+        threshold_tile<TILE>({a, a_rows, cols}, {b, b_rows, cols}, threshold, count, pairs);                        \
     }
 THRESHOLD(f32, PlainTile)
 THRESHOLD(f16, MatrixTile<f16>)

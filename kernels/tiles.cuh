@@ -85,8 +85,8 @@ struct FmaTile {
         }
     }
 
-    // The products of rows `row..` of `a` and `column..` of `b`; all threads have read and written
-    // shared memory when it returns.
+    // The products of rows `row..` of `a` and `column..` of `b`. Threads must meet at a barrier
+    // before shared memory is used again.
     static __device__ __forceinline__ void products(float (&sums)[VALUES / 4][4], const Rows<T>& a, unsigned row,
                                                     const Rows<T>& b, unsigned column, unsigned char* shared) {
         float* slice = reinterpret_cast<float*>(shared);
@@ -108,7 +108,6 @@ struct FmaTile {
             slice = other;
             other = read;
         }
-        __syncthreads();
     }
 };
 
@@ -175,6 +174,7 @@ struct MatrixTile {
         }
     }
 
+    // As FmaTile's.
     static __device__ __forceinline__ void products(float (&sums)[VALUES / 4][4], const Rows<T>& a, unsigned row,
                                                     const Rows<T>& b, unsigned column, unsigned char* shared) {
         T* slice = reinterpret_cast<T*>(shared);
@@ -193,6 +193,5 @@ struct MatrixTile {
             other = read;
         }
         wait_copies<0>();
-        __syncthreads();
     }
 };

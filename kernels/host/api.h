@@ -12,7 +12,7 @@ namespace host {
 // once where it is not SUCCESS.
 struct Turn {
     Turn() : lock(driver_mutex()), device(current_device()), error(device ? device->error : int(INVALID_CONTEXT)) {}
-    std::lock_guard<std::recursive_mutex> lock;
+    std::lock_guard<DriverMutex> lock;
     Device* device;
     int error;
 };
@@ -20,7 +20,7 @@ struct Turn {
 // For calls that need no context.
 struct AnyTurn {
     AnyTurn() : lock(driver_mutex()) {}
-    std::lock_guard<std::recursive_mutex> lock;
+    std::lock_guard<DriverMutex> lock;
 };
 
 }  // namespace host

@@ -71,8 +71,26 @@ Device* device_of(int ordinal) {
     return ordinal >= 0 && size_t(ordinal) < all.size() ? all[size_t(ordinal)].get() : nullptr;
 }
 
-std::recursive_mutex& driver_mutex() {
-    static auto* const mutex = new std::recursive_mutex;
+void DriverMutex::lock() {
+    std::unique_lock<std::mutex> guard(mutex_);
+    if (depth_ == 0 || owner_ != std::this_thread::get_id()) {
+        const uint64_t ticket = next_ticket_++;
+        turn_.wait(guard, [&] { return ticket == served_ && depth_ == 0; });
+        owner_ = std::this_thread::get_id();
+    }
+    depth_++;
+}
+
+void DriverMutex::unlock() {
+    std::lock_guard<std::mutex> guard(mutex_);
+    if (--depth_ == 0) {
+        served_++;
+        turn_.notify_all();
+    }
+}
+
+DriverMutex& driver_mutex() {
+    static auto* const mutex = new DriverMutex;
     return *mutex;
 }
 

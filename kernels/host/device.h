@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace host {
@@ -56,7 +58,22 @@ std::vector<std::unique_ptr<Device>>& devices();
 Device* device_of(int ordinal);
 
 // One for everything: host threads take turns, and what a call sets off runs within its turn.
-std::recursive_mutex& driver_mutex();
+// Held by one thread at a time, any number of times, in the order in which they ask: a thread that
+// launches cannot starve behind one that runs.
+class DriverMutex {
+public:
+    void lock();
+    void unlock();
+
+private:
+    std::mutex mutex_;
+    std::condition_variable turn_;
+    uint64_t next_ticket_ = 0, served_ = 0;
+    std::thread::id owner_;
+    unsigned depth_ = 0;
+};
+
+DriverMutex& driver_mutex();
 
 // The calling thread's context, which is its device's only one; null where it has none.
 Device*& current_device();

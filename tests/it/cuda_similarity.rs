@@ -31,7 +31,8 @@ fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+    // Never -0, which sorts below 0.
+    a.iter().zip(b).fold(0.0, |sum, (&x, &y)| sum + f64::from(x) * f64::from(y))
 }
 
 /// What f32 sums of products of values up to 1 may be off by.
@@ -74,22 +75,45 @@ fn bands_are_inner_products_of_neighbours() {
 }
 
 /// The best by the definition: all scores, sorted.
-fn best(a: &[f32], b: &[f32], cols: usize, k: usize, exclude_self: bool) -> Vec<Vec<(u32, f64)>> {
-    let row = |(i, a): (usize, &[f32])| {
-        let others = b.chunks_exact(cols).enumerate();
-        let others = others.filter(|&(j, _)| !(exclude_self && i == j));
-        let mut scored: Vec<(u32, f64)> = others.map(|(j, b)| (j as u32, dot(a, b))).collect();
+fn best(
+    queries: &[f32],
+    rows: &[f32],
+    cols: usize,
+    wanted: usize,
+    exclude_self: bool,
+) -> Vec<Vec<(u32, f64)>> {
+    let best_of = |(own, query): (usize, &[f32])| {
+        let others = rows.chunks_exact(cols).enumerate();
+        let others = others.filter(|&(at, _)| !(exclude_self && own == at));
+        let scored = others.map(|(at, row)| (at as u32, dot(query, row)));
+        let mut scored: Vec<(u32, f64)> = scored.collect();
         scored.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
-        scored.truncate(k);
+        scored.truncate(wanted);
         scored
     };
-    a.chunks_exact(cols).enumerate().map(row).collect()
+    queries.chunks_exact(cols).enumerate().map(best_of).collect()
+}
+
+/// Checks what was found for one of `queries` against all its scores.
+fn check_best(what: &str, found: &[(u32, f32)], query: &[f32], rows: &[f32], wanted: usize) {
+    let cols = query.len();
+    let tolerance = 2e-6 * (cols as f64).sqrt();
+    let expected = best(query, rows, cols, wanted, false).remove(0);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    // Scores that rounding cannot tell apart may change places.
+    for (&(at, score), (_, expected)) in found.iter().zip(expected) {
+        let own = dot(query, &rows[at as usize * cols..][..cols]);
+        assert!((f64::from(score) - own).abs() <= tolerance, "{what}: row {at}");
+        assert!((f64::from(score) - expected).abs() <= tolerance, "{what}: row {at}");
+    }
+    let sorted = found.is_sorted_by(|x, y| x.1 > y.1 || (x.1 == y.1 && x.0 < y.0));
+    assert!(sorted, "{what}");
 }
 
 #[test]
 fn top_k_is_the_head_of_all_scores() {
     on_every_dtype(|exec, dtype| {
-        for (m, n, cols, k) in [
+        for (count, others, cols, wanted) in [
             (1, 1, 1, 1),
             (2, 63, 7, 5),
             (63, 65, 100, 128),
@@ -98,26 +122,15 @@ fn top_k_is_the_head_of_all_scores() {
             (5, 700, 384, 10),
             (129, 257, 40, 100),
         ] {
-            let a = rounded(dtype, &random(2, m * cols, 1.0));
-            let b = rounded(dtype, &random(3, n * cols, 1.0));
-            let [left, right] = [&a, &b].map(|rows| exec.upload_working(rows, cols).unwrap());
-            let found = exec.top_k(&left, &right, k, false).unwrap();
-            assert_eq!(found.len(), m);
-            let tolerance = 2e-6 * (cols as f64).sqrt();
-            for (i, (found, expected)) in found.iter().zip(best(&a, &b, cols, k, false)).enumerate()
-            {
-                let what = format!("{dtype} {m} x {n} x {cols}, {k}: row {i}");
-                assert_eq!(found.len(), k.min(n), "{what}");
-                // Scores that rounding cannot tell apart may change places.
-                for (&(j, score), (_, expected)) in found.iter().zip(expected) {
-                    let own = dot(&a[i * cols..][..cols], &b[j as usize * cols..][..cols]);
-                    assert!((f64::from(score) - own).abs() <= tolerance, "{what}: {j}");
-                    assert!((f64::from(score) - expected).abs() <= tolerance, "{what}: {j}");
-                }
-                assert!(
-                    found.is_sorted_by(|x, y| x.1 > y.1 || (x.1 == y.1 && x.0 < y.0)),
-                    "{what}"
-                );
+            let queries = rounded(dtype, &random(2, count * cols, 1.0));
+            let rows = rounded(dtype, &random(3, others * cols, 1.0));
+            let [left, right] =
+                [&queries, &rows].map(|rows| exec.upload_working(rows, cols).unwrap());
+            let found = exec.top_k(&left, &right, wanted, false).unwrap();
+            assert_eq!(found.len(), count);
+            for (at, (found, query)) in found.iter().zip(queries.chunks_exact(cols)).enumerate() {
+                let what = format!("{dtype} {count} x {others} x {cols}, {wanted}: query {at}");
+                check_best(&what, found, query, &rows, wanted);
             }
         }
     });
@@ -126,21 +139,20 @@ fn top_k_is_the_head_of_all_scores() {
 #[test]
 fn equal_scores_come_in_the_order_of_their_rows() {
     on_every_dtype(|exec, dtype| {
-        for (n, cols, k) in [(65, 2, 128), (130, 3, 7), (700, 4, 128), (20, 5, 20)] {
-            let rows = whole(4, n * cols);
+        for (count, cols, wanted) in [(65, 2, 128), (130, 3, 7), (700, 4, 128), (20, 5, 20)] {
+            let rows = whole(4, count * cols);
             let buffer = exec.upload_working(&rows, cols).unwrap();
             let few = exec.upload_working(&rows[..3 * cols], cols).unwrap();
             for exclude_self in [false, true] {
-                for (what, a, buffer_a) in
-                    [("all", &rows[..], &buffer), ("few", &rows[..3 * cols], &few)]
-                {
-                    let found = exec.top_k(buffer_a, &buffer, k, exclude_self).unwrap();
+                for (queries, sent) in [(&rows[..], &buffer), (&rows[..3 * cols], &few)] {
+                    let found = exec.top_k(sent, &buffer, wanted, exclude_self).unwrap();
                     let found: Vec<Vec<(u32, f64)>> = found
                         .iter()
-                        .map(|row| row.iter().map(|&(j, score)| (j, f64::from(score))).collect())
+                        .map(|row| row.iter().map(|&(at, score)| (at, f64::from(score))).collect())
                         .collect();
-                    let expected = best(a, &rows, cols, k, exclude_self);
-                    assert_eq!(found, expected, "{dtype} {what} {n} x {cols}, {k}");
+                    let expected = best(queries, &rows, cols, wanted, exclude_self);
+                    let queries = queries.len() / cols;
+                    assert_eq!(found, expected, "{dtype} {queries} x {count} x {cols}, {wanted}");
                 }
             }
         }
@@ -182,33 +194,48 @@ fn scores_that_are_no_numbers_are_never_best() {
     });
 }
 
+/// The pairs by the definition, sorted.
+fn pairs_above(
+    left: &[f32],
+    right: &[f32],
+    cols: usize,
+    least: f32,
+    pairs: Pairs,
+) -> Vec<(u32, u32, f32)> {
+    let mut found = Vec::new();
+    for (i, row) in left.chunks_exact(cols).enumerate() {
+        for (j, other) in right.chunks_exact(cols).enumerate() {
+            let wanted = match pairs {
+                Pairs::All => true,
+                Pairs::Distinct => i != j,
+                Pairs::Upper => i < j,
+            };
+            let score = dot(row, other) as f32;
+            if wanted && score >= least {
+                found.push((i as u32, j as u32, score));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn thresholds_find_every_pair_in_order() {
     on_every_dtype(|exec, dtype| {
-        for (n, cols) in SHAPES {
+        for (count, cols) in SHAPES {
             // Whole numbers: no sum is off.
-            let (a, b) = (whole(6, n * cols), whole(7, (n + 3) * cols));
-            let [left, right] = [&a, &b].map(|rows| exec.upload_working(rows, cols).unwrap());
-            for (pairs, other, buffer) in
-                [(Pairs::All, &b, &right), (Pairs::Distinct, &a, &left), (Pairs::Upper, &a, &left)]
-            {
+            let [rows, others] = [whole(6, count * cols), whole(7, (count + 3) * cols)];
+            let [left, right] =
+                [&rows, &others].map(|rows| exec.upload_working(rows, cols).unwrap());
+            for (pairs, other, sent) in [
+                (Pairs::All, &others, &right),
+                (Pairs::Distinct, &rows, &left),
+                (Pairs::Upper, &rows, &left),
+            ] {
                 for least in [f32::NEG_INFINITY, 0.0, 2.0, (cols / 8) as f32, 1e9] {
-                    let mut expected = Vec::new();
-                    for (i, a) in a.chunks_exact(cols).enumerate() {
-                        for (j, b) in other.chunks_exact(cols).enumerate() {
-                            let wanted = match pairs {
-                                Pairs::All => true,
-                                Pairs::Distinct => i != j,
-                                Pairs::Upper => i < j,
-                            };
-                            let score = dot(a, b) as f32;
-                            if wanted && score >= least {
-                                expected.push((i as u32, j as u32, score));
-                            }
-                        }
-                    }
-                    let found = exec.threshold(&left, buffer, least, pairs).unwrap();
-                    assert!(found == expected, "{dtype} {n} x {cols} {pairs:?} {least}");
+                    let expected = pairs_above(&rows, other, cols, least, pairs);
+                    let found = exec.threshold(&left, sent, least, pairs).unwrap();
+                    assert!(found == expected, "{dtype} {count} x {cols} {pairs:?} {least}");
                 }
             }
         }
