@@ -26,7 +26,8 @@ CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(C
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench bench-track compare quality golden \
-	cuda-toolkit build-cuda test-cuda test-cuda-full test-cuda-build cuda-report fmt fmt-check lint doc ci
+	cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full test-cuda-build bench-cuda cuda-report \
+	lint-cuda ci-cuda fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -81,17 +82,23 @@ cuda-toolkit: ## Obtain the pinned CUDA compiler from PyPI into the target folde
 build-cuda: cuda-toolkit ## Build the release binary for CUDA; it starts without any of CUDA's libraries
 	$(CUDA_ENV) $(CARGO) build --release --locked --features cuda
 
-test-cuda: model cuda-toolkit ## Run the CUDA path on the emulated driver, or on CHUNKFLOW_TEST_DEVICE
+cuda-host:
 	$(PYTHON) kernels/host/build.py --kernels kernels --out $(CUDA_HOST)
+
+test-cuda: model cuda-toolkit cuda-host ## Run the CUDA path on the emulated driver, or on CHUNKFLOW_TEST_DEVICE
 	$(CUDA_TESTS) cuda
 
-test-cuda-full: model cuda-toolkit ## The same with threads in every order that the emulation has
-	$(PYTHON) kernels/host/build.py --kernels kernels --out $(CUDA_HOST)
+test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every order, and with planted faults
 	for order in forward reverse random:1 random:2 random:3; do \
 		CHUNKFLOW_HOST_ORDER=$$order $(CUDA_TESTS) cuda || exit 1; done
+	$(PYTHON) kernels/host/faults.py --tests \
+		"$$($(CUDA_ENV) $(CARGO) test --locked --features cuda --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')"
 
 test-cuda-build: model cuda-toolkit ## Run the CPU's tests on the CUDA build, without a driver
 	$(CUDA_ENV) $(CARGO) test --locked --features cuda --test it -- --skip cuda
+
+bench-cuda: cuda-toolkit ## Measure every operation on CUDA device 0, against ceilings measured first
+	$(CUDA_ENV) $(CARGO) bench --locked --features cuda --bench cuda
 
 cuda-report: cuda-toolkit ## Make kernels/REPORT.md: registers, spills, load widths, rooflines
 	$(CUDA_ENV) $(PYTHON) kernels/report.py --out kernels/REPORT.md
@@ -113,7 +120,14 @@ fmt-check:
 lint: ## Run clippy over everything, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
+lint-cuda: cuda-toolkit ## Run clippy over the CUDA build
+	$(CUDA_ENV) $(CARGO) clippy --locked --features cuda --all-targets -- -D warnings
+
 doc: ## Build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
+ci-cuda: lint-cuda test-cuda test-cuda-build ## All that the CUDA build must pass, kernels' machine code too
+	$(CUDA_ENV) $(PYTHON) kernels/report.py --check --capabilities $(or $(CAPABILITIES),80,90)
+
 ci: check ## What CI runs
+	@$(MAKE) --no-print-directory ci-cuda CAPABILITIES=80,90

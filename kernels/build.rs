@@ -1,5 +1,6 @@
 //! With the feature `cuda`: compiles every kernel into one fat binary, and makes the library
 //! through which the CUDA libraries are opened at the first call. Else nothing.
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by the environment")]
 
 use std::env;
 use std::error::Error;
@@ -39,9 +40,9 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
     let folder = env::current_dir()?.join("kernels");
     let mut unit = String::new();
     for file in sources(&folder)? {
-        println!("cargo:rerun-if-changed=kernels/{file}");
-        if file.ends_with(".cu") {
-            writeln!(unit, "#include \"{file}\"")?;
+        println!("cargo:rerun-if-changed=kernels/{}", file.display());
+        if file.extension() == Some("cu".as_ref()) {
+            writeln!(unit, "#include \"{}\"", file.display())?;
         }
     }
     let source = out.join("kernels.cu");
@@ -59,11 +60,11 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Kernels and their headers, by name.
-fn sources(folder: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".cu") || name.ends_with(".cuh") {
+        let name = PathBuf::from(entry?.file_name());
+        if name.extension().is_some_and(|suffix| suffix == "cu" || suffix == "cuh") {
             files.push(name);
         }
     }

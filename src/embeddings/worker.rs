@@ -194,8 +194,8 @@ fn work(shared: &Shared, lane: usize) {
     while let Some(tickets) = next_batch(shared) {
         let tokens: usize = tickets.iter().map(|ticket| ticket.job.packed.tokens()).sum();
         let start = Instant::now();
-        if let Err(Lost { tickets, error }) = run(tickets, lane) {
-            return lose_device(shared, tickets, &error);
+        if let Err(Lost(unanswered)) = run(tickets, lane) {
+            return lose_device(shared, unanswered);
         }
         let rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
         let mut queue = shared.lock();
@@ -242,10 +242,7 @@ fn next_batch(shared: &Shared) -> Option<Vec<Ticket>> {
 }
 
 /// Tickets that a lost device leaves unanswered.
-struct Lost {
-    tickets: Vec<Ticket>,
-    error: Error,
-}
+struct Lost(Vec<Ticket>);
 
 /// Runs tickets of one model together and answers them; if that fails, each alone. Those that a
 /// lost device could not run come back.
@@ -260,7 +257,8 @@ fn run(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
             Ok(())
         }
         Err(error @ Error::Compute(compute::Error::DeviceLost { .. })) => {
-            Err(Lost { tickets, error })
+            tracing::error!(%error, "a device is lost, the others serve on");
+            Err(Lost(tickets))
         }
         Err(error) => match <[Ticket; 1]>::try_from(tickets) {
             Ok([ticket]) => {
@@ -276,17 +274,16 @@ fn run(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
 fn each_alone(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
     let mut tickets = tickets.into_iter();
     while let Some(ticket) = tickets.next() {
-        if let Err(mut lost) = run(vec![ticket], lane) {
-            lost.tickets.extend(tickets);
-            return Err(lost);
+        if let Err(Lost(mut unanswered)) = run(vec![ticket], lane) {
+            unanswered.extend(tickets);
+            return Err(Lost(unanswered));
         }
     }
     Ok(())
 }
 
 /// Hands a lost device's tickets to the other threads; the last thread answers whatever waits.
-fn lose_device(shared: &Shared, tickets: Vec<Ticket>, error: &Error) {
-    tracing::error!(%error, "a device is lost, the others serve on");
+fn lose_device(shared: &Shared, tickets: Vec<Ticket>) {
     let mut queue = shared.lock();
     queue.device_lost = true;
     queue.running -= 1;

@@ -55,5 +55,8 @@ mod server_support;
 mod support;
 /// The house rules that no compiler checks.
 mod tidy;
+/// A build for CUDA needs no CUDA.
+#[cfg(feature = "cuda")]
+mod without_driver;
 /// The queue answers every job once, and refuses what it cannot hold.
 mod worker;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytemuck::Pod;
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaStream, DeviceRepr};
 use half::slice::HalfFloatSliceExt;
@@ -224,20 +223,17 @@ pub(super) fn holding_as(
     dtype: Dtype,
     values: &[f32],
 ) -> Result<Memory, Error> {
-    fn rounded<H: Pod>(values: &[f32], round: impl Fn(&mut [H], &[f32])) -> Vec<H> {
-        let mut narrow = vec![H::zeroed(); values.len()];
-        round(&mut narrow, values);
+    fn rounded<H: Copy + Default>(values: &[f32]) -> Vec<H>
+    where
+        [H]: HalfFloatSliceExt,
+    {
+        let mut narrow = vec![H::default(); values.len()];
+        narrow.convert_from_f32_slice(values);
         narrow
     }
     match dtype {
         Dtype::F32 | Dtype::Int8 => Memory::holding(stream, values),
-        Dtype::F16 => Memory::holding(
-            stream,
-            &rounded::<f16>(values, |to, from| to.convert_from_f32_slice(from)),
-        ),
-        Dtype::Bf16 => Memory::holding(
-            stream,
-            &rounded::<bf16>(values, |to, from| to.convert_from_f32_slice(from)),
-        ),
+        Dtype::F16 => Memory::holding(stream, &rounded::<f16>(values)),
+        Dtype::Bf16 => Memory::holding(stream, &rounded::<bf16>(values)),
     }
 }

@@ -135,15 +135,14 @@ impl Device {
     /// The kernel `name`, allowed `shared_bytes` of dynamic shared memory.
     pub(super) fn kernel(&self, name: &str, shared_bytes: u32) -> Result<Arc<Kernel>, Error> {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        let kernel = match kernels.get(name) {
-            Some(kernel) => kernel.clone(),
-            None => {
-                let function = self.module.load_function(name);
-                let function = function.map_err(|error| driver_error("find a kernel", error))?;
-                let kernel = Arc::new(Kernel { function, shared_bytes: SHARED_BYTES.into() });
-                kernels.insert(name.to_owned(), kernel.clone());
-                kernel
-            }
+        let kernel = if let Some(kernel) = kernels.get(name) {
+            kernel.clone()
+        } else {
+            let function = self.module.load_function(name);
+            let function = function.map_err(|error| driver_error("find a kernel", error))?;
+            let kernel = Arc::new(Kernel { function, shared_bytes: SHARED_BYTES.into() });
+            kernels.insert(name.to_owned(), kernel.clone());
+            kernel
         };
         if shared_bytes > kernel.shared_bytes.load(Ordering::Relaxed) {
             if shared_bytes > self.max_shared_bytes {

@@ -146,7 +146,8 @@ macro_rules! launch {
             block_dim: ($threads, 1, 1),
             shared_mem_bytes: $shared,
         };
-        // One expression: what the arguments point to must outlive the launch.
+        // SAFETY: as the caller promises above; in one expression, what the arguments point to
+        // outlives the launch.
         unsafe { lane.stream.launch_builder(&kernel.function)$(.arg($argument))+.launch(config) }
             .map(|_| ())
             .map_err(|error| driver_error("launch a kernel", error))

@@ -19,6 +19,7 @@ mod models;
 mod narrow;
 
 /// The number of the device under test.
+#[expect(clippy::disallowed_methods, reason = "says where tests run, no setting")]
 pub(crate) fn ordinal() -> usize {
     let Ok(name) = std::env::var("CHUNKFLOW_TEST_DEVICE") else { return 0 };
     match name.parse() {
