@@ -9,7 +9,7 @@ use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::sample_texts;
 use crate::Error;
 use crate::compute::Dtype;
-use crate::embeddings::{EmbedOptions, Engine, Model};
+use crate::embeddings::{DeviceChoice, EmbedOptions, Engine, Model};
 
 /// The largest difference of two components that rounding explains: the fast form and candle's
 /// are each within 2e-6 of the exact value.
@@ -49,6 +49,7 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     }
     let mut options = config.model_options();
     options.engine = Engine::Candle;
+    options.device = DeviceChoice::Cpu;
     let oracle = Model::load(&config.model.name, &options).map_err(Error::from)?;
     let (passed, finding) = compare(&model, &oracle)?;
     let verdict = if passed { "ok" } else { "WRONG" };

@@ -106,7 +106,7 @@ fn check_best(what: &str, found: &[(u32, f32)], query: &[f32], rows: &[f32], wan
         assert!((f64::from(score) - own).abs() <= tolerance, "{what}: row {at}");
         assert!((f64::from(score) - expected).abs() <= tolerance, "{what}: row {at}");
     }
-    let sorted = found.is_sorted_by(|x, y| x.1 > y.1 || (x.1 == y.1 && x.0 < y.0));
+    let sorted = found.is_sorted_by(|x, y| x.1 > y.1 || (x.1 >= y.1 && x.0 < y.0));
     assert!(sorted, "{what}");
 }
 
@@ -287,7 +287,9 @@ fn units(seed: u64, n: usize, width: usize) -> Vec<f32> {
     let mut rows = random(seed, n * DIM, 1.0);
     for row in rows.chunks_exact_mut(DIM) {
         let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-3);
-        row.iter_mut().for_each(|x| *x /= norm);
+        for x in row {
+            *x /= norm;
+        }
     }
     naive::gram(&rows, DIM, width).into_iter().map(|x| x as f32).collect()
 }
@@ -430,8 +432,9 @@ impl Case {
     }
 }
 
+/// Costs are equal to rounding, or both are those of the impossible.
 fn close(x: f64, y: f64) -> bool {
-    x == y || (x - y).abs() < 1e-4
+    (x.is_infinite() && y.is_infinite()) || (x - y).abs() < 1e-4
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn no_driver() -> (Place, String) {
 }
 
 #[test]
-fn the_binary_needs_no_library_of_cudas() {
+fn the_binary_is_linked_with_none_of_the_drivers_libraries() {
     let read = Command::new("readelf").arg("-d").arg(binary()).output().unwrap();
     let needed = String::from_utf8(read.stdout).unwrap();
     let needed: Vec<&str> = needed.lines().filter(|line| line.contains("(NEEDED)")).collect();
@@ -49,7 +49,8 @@ fn the_processor_serves_instead_and_says_so_once() {
         &["--device", "auto"],
     );
     server.wait_for_log("the processor serves instead");
-    let answer = server.post("/v1/embeddings", &json!({ "input": "the cat", "model": "tiny" })).ok();
+    let answer =
+        server.post("/v1/embeddings", &json!({ "input": "the cat", "model": "tiny" })).ok();
     let vector: Vec<f32> = answer["data"][0]["embedding"]
         .as_array()
         .unwrap()

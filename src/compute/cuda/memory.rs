@@ -1,6 +1,7 @@
 //! Device memory: blocks that return to their lane's pool, and page-locked host memory.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUdeviceptr;
@@ -9,7 +10,7 @@ use cudarc::driver::{CudaContext, CudaStream, result};
 use super::super::exec::Error;
 use super::device::{driver_error, is_out_of_memory};
 
-/// A larger free block serves a request up to this many times smaller.
+/// A free block serves a request up to this many times smaller while the device has memory left.
 const MAX_SLACK: usize = 2;
 /// Fresh blocks are filled with it in debug builds: NaN in every dtype, so that a value which no
 /// kernel wrote shows.
@@ -30,36 +31,44 @@ impl Pool {
 
     /// A block of at least `bytes`, whose contents are anything.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Result<Memory, Error> {
-        let block = match self.reuse(bytes) {
-            Some(block) => block,
-            None => (self.allocate(bytes)?, bytes),
-        };
-        let memory = Memory { pointer: block.0, bytes: block.1, owner: Owner::Pool(self.clone()) };
+        // Whatever thread this is, what it does with the block is on this device.
+        let bound = self.stream.context().bind_to_thread();
+        bound.map_err(|error| driver_error("bind the device", error))?;
+        let (pointer, bytes) = self.block(bytes)?;
+        let memory = Memory { pointer, bytes, owner: Owner::Pool(self.clone()) };
         if cfg!(debug_assertions) && bytes > 0 {
             memory.fill(POISON, &self.stream)?;
         }
         Ok(memory)
     }
 
-    fn reuse(&self, bytes: usize) -> Option<(CUdeviceptr, usize)> {
+    /// A free block that fits well, else one from the device, else any free block that is large
+    /// enough, else one from the device after all free blocks have gone back to it.
+    fn block(&self, bytes: usize) -> Result<(CUdeviceptr, usize), Error> {
+        if let Some(block) = self.reuse(bytes..=bytes.saturating_mul(MAX_SLACK)) {
+            return Ok(block);
+        }
+        let allocate = || Ok((allocate(self.stream.context(), bytes)?, bytes));
+        match allocate() {
+            Err(Error::DeviceMemory { .. }) => {
+                if let Some(block) = self.reuse(bytes..=usize::MAX) {
+                    return Ok(block);
+                }
+                self.trim()?;
+                allocate()
+            }
+            done => done,
+        }
+    }
+
+    fn reuse(&self, sizes: RangeInclusive<usize>) -> Option<(CUdeviceptr, usize)> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (&size, blocks) = free.range_mut(bytes..=bytes.saturating_mul(MAX_SLACK)).next()?;
+        let (&size, blocks) = free.range_mut(sizes).next()?;
         let pointer = blocks.pop()?;
         if blocks.is_empty() {
             free.remove(&size);
         }
         Some((pointer, size))
-    }
-
-    /// From the device, if need be after all free blocks have gone back to it.
-    fn allocate(&self, bytes: usize) -> Result<CUdeviceptr, Error> {
-        match allocate(self.stream.context(), bytes) {
-            Err(Error::DeviceMemory { .. }) => {
-                self.trim()?;
-                allocate(self.stream.context(), bytes)
-            }
-            other => other,
-        }
     }
 
     /// Gives the free blocks back to the device.

@@ -5,10 +5,25 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 
 use super::TURN;
 
+/// Devices that `make test-cuda` asks for.
+const DEVICES: usize = 2;
+
 /// The emulated driver, for one test at a time: it counts for the whole process.
 pub(super) struct Emulation {
     library: *mut c_void,
     _turn: RwLockWriteGuard<'static, ()>,
+}
+
+impl Drop for Emulation {
+    /// Leaves the devices as they were, also after a test that failed.
+    fn drop(&mut self) {
+        if self.find(c"chunkflow_host_counter").is_some() {
+            for device in 0..DEVICES {
+                self.set_memory(device, u64::MAX);
+                self.restore(device);
+            }
+        }
+    }
 }
 
 impl Emulation {
@@ -20,6 +35,15 @@ impl Emulation {
         assert!(!library.is_null(), "no CUDA driver: run these by `make test-cuda`");
         let emulation = Self { library, _turn: turn };
         emulation.find(c"chunkflow_host_counter").map(|_| emulation)
+    }
+
+    /// Whether the driver is a real one, which can be told nothing.
+    pub(super) fn is_absent() -> bool {
+        // SAFETY: opening a library that the tests have open already.
+        let library = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_NOW) };
+        assert!(!library.is_null(), "no CUDA driver: run these by `make test-cuda`");
+        // SAFETY: the library is open.
+        unsafe { libc::dlsym(library, c"chunkflow_host_counter".as_ptr()) }.is_null()
     }
 
     fn find(&self, name: &CStr) -> Option<*mut c_void> {
@@ -55,25 +79,25 @@ impl Emulation {
     }
 
     /// Limits a device's memory.
-    pub(super) fn set_memory(&self, device: c_int, bytes: u64) {
+    pub(super) fn set_memory(&self, device: usize, bytes: u64) {
         let function = self.find(c"chunkflow_host_set_memory").unwrap();
         // SAFETY: as above.
         let function: extern "C" fn(c_int, u64) = unsafe { std::mem::transmute(function) };
-        function(device, bytes);
+        function(device as c_int, bytes);
     }
 
     /// Lets every later call on a device fail.
-    pub(super) fn lose(&self, device: c_int) {
+    pub(super) fn lose(&self, device: usize) {
         let function = self.find(c"chunkflow_host_lose").unwrap();
         // SAFETY: as above.
         let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
-        function(device);
+        function(device as c_int);
     }
 
-    pub(super) fn restore(&self, device: c_int) {
+    pub(super) fn restore(&self, device: usize) {
         let function = self.find(c"chunkflow_host_restore").unwrap();
         // SAFETY: as above.
         let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
-        function(device);
+        function(device as c_int);
     }
 }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use chunkflow::compute;
+use chunkflow::compute::{self, Numerics};
 use chunkflow::embeddings::{
     DeviceChoice, DtypeChoice, EmbedOptions, Error, Forward, Model, ModelOptions, Worker,
 };
 
 use super::emulation::Emulation;
-use super::options;
-use crate::support::{bits, golden, real_folder};
+use super::{options, ordinal};
+use crate::support::{ONE_BATCH, bits, golden, real_folder};
 
 fn family(name: &str, options: &ModelOptions) -> Model {
     Model::load(golden("families").join(name).to_str().unwrap(), options).unwrap()
@@ -80,11 +80,11 @@ fn a_batch_beyond_the_memory_runs_in_halves_and_a_text_beyond_it_is_an_error() {
     let model = family("bert", &options(DtypeChoice::F32));
     // Room for a few texts, far from room for all.
     let held = emulation.count("live_bytes");
-    emulation.set_memory(0, held + 256 * 1024);
+    emulation.set_memory(ordinal(), held + 256 * 1024);
     let halved = embed(&model, &texts);
-    emulation.set_memory(0, held + 16);
+    emulation.set_memory(ordinal(), held + 16);
     let refused = model.embed(&texts[..1], &EmbedOptions::default());
-    emulation.set_memory(0, u64::MAX);
+    emulation.set_memory(ordinal(), u64::MAX);
     assert_eq!(halved, expected);
     match refused {
         Err(Error::Compute(compute::Error::DeviceMemory { bytes })) => assert!(bytes > 0),
@@ -119,8 +119,6 @@ fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
     let failed = (0..8).map(|_| run("The cat sat on the mat.")).find(Result::is_err);
     assert!(matches!(failed, Some(Err(Error::Stopped))), "{failed:?}");
     assert!(!handle.is_ready());
-    emulation.restore(0);
-    emulation.restore(1);
 }
 
 #[test]
@@ -131,4 +129,34 @@ fn the_real_model_takes_the_launches_of_its_layers() {
     embed(&model, &["The cat sat on the mat."]);
     assert_eq!(emulation.count("products"), 4 * 6);
     assert_eq!(emulation.count("launches"), 4 * 6 + 2);
+}
+
+#[test]
+fn exact_numerics_keep_one_algorithm_whatever_the_batch_and_fast_ones_follow_it() {
+    let Some(emulation) = Emulation::take() else { return };
+    let texts = ["The cat sat on the mat.", "One dog would not sleep! Who could see the star?"];
+    for numerics in [Numerics::Exact, Numerics::Fast] {
+        let model = family("bert", &ModelOptions { numerics, ..options(DtypeChoice::F16) });
+        let chosen_for = |texts: &[&str]| {
+            embed(&model, texts);
+            emulation.count("algorithm_columns")
+        };
+        let (one, two) = (chosen_for(&texts[..1]), chosen_for(&texts));
+        assert_eq!(one == two, numerics == Numerics::Exact, "{numerics:?}: {one} and {two}");
+    }
+}
+
+#[test]
+fn warming_up_finds_the_largest_batch_that_both_lanes_have_memory_for() {
+    let Some(emulation) = Emulation::take() else { return };
+    let mut model = family("bert", &options(DtypeChoice::F32));
+    emulation.set_memory(ordinal(), emulation.count("live_bytes") + (8 << 20));
+    model.warm_up().unwrap();
+    let tokens = model.max_batch_tokens();
+    assert!((model.tokenizer().max_tokens()..ONE_BATCH).contains(&tokens), "{tokens}");
+    let words = "The cat sat on the mat. ".repeat(12);
+    let texts = vec![words.as_str(); 256];
+    let limited = embed(&model, &texts);
+    emulation.set_memory(ordinal(), u64::MAX);
+    assert_eq!(limited, embed(&family("bert", &options(DtypeChoice::F32)), &texts));
 }

@@ -17,6 +17,8 @@ mod limits;
 mod models;
 /// Operations in f16 and bf16.
 mod narrow;
+/// The program and its service.
+mod program;
 
 /// The number of the device under test.
 #[expect(clippy::disallowed_methods, reason = "says where tests run, no setting")]

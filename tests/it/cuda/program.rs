@@ -1,0 +1,79 @@
+//! The program on CUDA: what it chooses and what it serves.
+
+use chunkflow::embeddings::{EmbedOptions, Engine};
+use serde_json::json;
+
+use crate::process::{Place, Ran, tiny};
+use crate::server_support::Server;
+use crate::support::{self, ONE_BATCH};
+
+/// Where this process's driver comes from, handed on.
+#[expect(clippy::disallowed_methods, reason = "handed on, not read as a setting")]
+fn driver() -> String {
+    std::env::var("LD_LIBRARY_PATH").unwrap_or_default()
+}
+
+/// A run on an emulated device of this compute capability; a real device has its own.
+fn embed(capability: &str, flags: &[&str]) -> Ran {
+    let model = tiny();
+    let args = [&["embed", "-v", "--model", &model, "--device", "cuda:0"], flags].concat();
+    let capability = ("CHUNKFLOW_HOST_CAPABILITY", capability.to_owned());
+    Place::new().feed_with(&args, b"the cat", &[("LD_LIBRARY_PATH", driver()), capability])
+}
+
+#[test]
+fn auto_is_bf16_and_on_devices_without_it_f16() {
+    let _turn = super::turn();
+    if super::emulation::Emulation::is_absent() {
+        return;
+    }
+    for (capability, dtype) in [("80", "bf16"), ("90", "bf16"), ("75", "f16")] {
+        let ran = embed(capability, &["--dtype", "auto"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let device = ran.stderr.lines().find(|line| line.contains("model loaded")).unwrap();
+        assert!(device.contains(&format!(", {dtype}\"")), "{capability}: {device}");
+    }
+    let refused = embed("75", &["--dtype", "bf16"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains("dtype is bf16"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has: f32, f16"), "{}", refused.stderr);
+}
+
+#[test]
+fn dtypes_and_devices_that_there_are_not_are_refused_with_what_there_is() {
+    let _turn = super::turn();
+    let int8 = embed("80", &["--dtype", "int8"]);
+    assert_ne!(int8.code, Some(0));
+    assert!(int8.stderr.contains("dtype is int8"), "{}", int8.stderr);
+    let args = ["embed", "--model", &tiny(), "--device", "cuda:64"];
+    let absent = Place::new().feed_with(&args, b"the cat", &[("LD_LIBRARY_PATH", driver())]);
+    assert_ne!(absent.code, Some(0));
+    assert!(absent.stderr.contains("no CUDA device: device 64 of "), "{}", absent.stderr);
+}
+
+#[test]
+fn the_service_answers_from_the_device() {
+    let _turn = super::turn();
+    let folder = support::golden("tiny");
+    let flags = ["--device", "cuda", "--dtype", "f32"];
+    let driver = driver();
+    // The warm-up runs a batch of the most tokens: a small one is enough here.
+    let variables =
+        [("LD_LIBRARY_PATH", driver.as_str()), ("CHUNKFLOW__COMPUTE__MAX_BATCH_TOKENS", "256")];
+    let server = Server::with(&folder, &variables, &flags);
+    let device = server.wait_for_log("model loaded")["device"].to_string();
+    assert!(device.contains("cuda:0"), "{device}");
+    assert_eq!(server.wait_for_log("largest batch")["tokens"], json!(256));
+    let texts = ["the cat", "One dog would not sleep!"];
+    let answer = server.post("/v1/embeddings", &json!({ "input": texts, "model": "tiny" })).ok();
+    let model = support::load(&folder, Engine::Native, ONE_BATCH);
+    let expected = model.embed(&texts, &EmbedOptions::default()).unwrap();
+    for (index, expected) in expected.rows().enumerate() {
+        let vector = answer["data"][index]["embedding"].as_array().unwrap();
+        let vector: Vec<f32> = vector.iter().map(|x| x.as_f64().unwrap() as f32).collect();
+        assert!(support::max_difference(&vector, &support::widen(expected)) <= 1e-5);
+    }
+    assert_eq!(server.get("/readyz").text(), "ready");
+    server.terminate();
+    assert!(server.wait().0.success());
+}
