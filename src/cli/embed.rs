@@ -1,15 +1,18 @@
 //! `chunkflow embed`: texts in, vectors out.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 
 use clap::{Args, ValueEnum};
 
 use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up, warn_of_cuts};
-use super::input::{Document, InputArgs, Plain};
+use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
-use crate::embeddings::{EmbedOptions, Kind, Model, Truncate};
+use crate::embeddings::{EmbedOptions, Embeddings, Forward, Kind, Model, Truncate};
 use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 
 /// Texts embedded at a time, and their bytes: what is held in memory.
@@ -102,21 +105,39 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
         Output::Tokens(_) => TOKENS_BLOCK_BYTES,
         Output::Dense(_) | Output::Sparse(_) => BLOCK_BYTES,
     };
-    let mut block = Vec::new();
-    let mut bytes = 0;
-    for document in documents {
-        let document = document?;
-        bytes += document.text.len();
-        block.push(document);
-        if block.len() == BLOCK_TEXTS || bytes >= block_bytes {
-            run.embed(&block)?;
-            block.clear();
-            bytes = 0;
-        }
+    let mut blocks = Blocks { documents, bytes: block_bytes };
+    if args.output_kind == OutputKind::Dense && model.lanes() > 1 {
+        run.embed_ahead(blocks)?;
+    } else {
+        blocks.try_for_each(|block| Ok::<_, anyhow::Error>(run.embed(&block?)?))?;
     }
-    run.embed(&block)?;
     run.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Documents in blocks of `BLOCK_TEXTS` or about so many bytes of text; none is empty.
+struct Blocks {
+    documents: Documents,
+    bytes: usize,
+}
+
+impl Iterator for Blocks {
+    type Item = anyhow::Result<Vec<Document>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mut block, mut bytes) = (Vec::new(), 0);
+        while block.len() < BLOCK_TEXTS && bytes < self.bytes {
+            match self.documents.next() {
+                Some(Ok(document)) => {
+                    bytes += document.text.len();
+                    block.push(document);
+                }
+                Some(Err(error)) => return Some(Err(error.into())),
+                None => break,
+            }
+        }
+        (!block.is_empty()).then_some(Ok(block))
+    }
 }
 
 fn options(model: &Model, args: &EmbedArgs, truncate: Truncate) -> Result<EmbedOptions, Error> {
@@ -125,6 +146,10 @@ fn options(model: &Model, args: &EmbedArgs, truncate: Truncate) -> Result<EmbedO
         None => model.prompt(args.prompt_name.as_deref())?,
     };
     Ok(EmbedOptions { dimensions: args.dimensions, prompt, truncate })
+}
+
+fn texts(block: &[Document]) -> Vec<&str> {
+    block.iter().map(|document| document.text.as_str()).collect()
 }
 
 /// Where vectors go.
@@ -145,32 +170,70 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
-        let texts: Vec<&str> = block.iter().map(|document| document.text.as_str()).collect();
-        let ids: Vec<Option<String>> = block.iter().map(|document| document.id.clone()).collect();
-        let rows = |embeddings| Rows { first_index: self.rows, ids: &ids, embeddings };
-        let (tokens, truncated) = match &mut self.sink {
-            Output::Dense(sink) => {
-                let embeddings = self.model.embed(&texts, &self.options)?;
-                sink.write(rows(&embeddings))?;
-                (embeddings.tokens, embeddings.truncated)
+    /// Reads and tokenises the next block while the device runs the one before.
+    fn embed_ahead(&mut self, blocks: Blocks) -> anyhow::Result<()> {
+        let (model, options) = (self.model, &self.options.clone());
+        let (sender, planned) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                for block in blocks {
+                    let block = block?;
+                    let plan = model.plan(&texts(&block), options).map_err(Error::from)?;
+                    if sender.send((block, plan)).is_err() {
+                        // The other side has failed, and says why.
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            for (block, (job, mut embeddings)) in planned {
+                embeddings.data = model.forward(job).map_err(Error::from)?;
+                self.write(&block, &embeddings)?;
             }
-            Output::Tokens(writer) => {
+            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    /// Writes a block's vectors.
+    fn write(&mut self, block: &[Document], embeddings: &Embeddings) -> Result<(), Error> {
+        let ids: Vec<Option<String>> = block.iter().map(|document| document.id.clone()).collect();
+        let rows = Rows { first_index: self.rows, ids: &ids, embeddings };
+        match &mut self.sink {
+            Output::Dense(sink) => sink.write(rows)?,
+            Output::Tokens(writer) => writer.write_tokens(rows)?,
+            Output::Sparse(_) => {}
+        }
+        self.count(block, &embeddings.tokens, &embeddings.truncated);
+        Ok(())
+    }
+
+    fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
+        let texts = texts(block);
+        match &mut self.sink {
+            Output::Dense(_) => {
+                let embeddings = self.model.embed(&texts, &self.options)?;
+                self.write(block, &embeddings)
+            }
+            Output::Tokens(_) => {
                 let embeddings = self.model.embed_tokens(&texts, &self.options)?;
-                writer.write_tokens(rows(&embeddings))?;
-                (embeddings.tokens, embeddings.truncated)
+                self.write(block, &embeddings)
             }
             Output::Sparse(writer) => {
+                let ids: Vec<Option<String>> =
+                    block.iter().map(|document| document.id.clone()).collect();
                 let embeddings = self.model.embed_sparse(&texts, &self.options)?;
                 writer.write_sparse(self.rows, &ids, &embeddings)?;
-                (embeddings.tokens, embeddings.truncated)
+                self.count(block, &embeddings.tokens, &embeddings.truncated);
+                Ok(())
             }
-        };
+        }
+    }
+
+    fn count(&mut self, block: &[Document], tokens: &[usize], truncated: &[Option<usize>]) {
         self.rows += block.len() as u64;
         self.truncated += truncated.iter().flatten().count();
         let bytes = block.iter().map(|document| document.bytes).sum();
         self.progress.add(bytes, block.len(), tokens.iter().sum());
-        Ok(())
     }
 
     fn finish(self) -> Result<(), Error> {

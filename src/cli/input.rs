@@ -74,7 +74,7 @@ pub(super) struct Document {
     pub(super) bytes: u64,
 }
 
-type Documents = Box<dyn Iterator<Item = Result<Document, Error>>>;
+pub(super) type Documents = Box<dyn Iterator<Item = Result<Document, Error>> + Send>;
 
 impl InputArgs {
     /// One file, read as the command line would.
@@ -127,7 +127,7 @@ fn open(
     if suffix.as_deref() == Some("parquet") {
         return parquet_documents(path, name, column, id);
     }
-    let reader: Box<dyn BufRead> = if is_stdin(path) {
+    let reader: Box<dyn BufRead + Send> = if is_stdin(path) {
         Box::new(BufReader::with_capacity(1 << 16, io::stdin()))
     } else {
         let open = |source| Error::Open { path: path.to_owned(), source };
@@ -157,7 +157,7 @@ fn open(
 
 /// Lines with their place, without their ends (`\n` or `\r\n`).
 struct Lines {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     name: String,
     line: u64,
 }
@@ -193,7 +193,7 @@ fn utf8(place: String, bytes: Vec<u8>) -> Result<String, Error> {
         .map_err(|error| Error::Utf8 { place, byte: error.utf8_error().valid_up_to() })
 }
 
-fn read_whole(mut reader: Box<dyn BufRead>, name: String) -> Result<Document, Error> {
+fn read_whole(mut reader: Box<dyn BufRead + Send>, name: String) -> Result<Document, Error> {
     let mut bytes = Vec::new();
     let limited = (&mut reader).take(MAX_DOCUMENT_BYTES as u64 + 1).read_to_end(&mut bytes);
     limited.map_err(|source| Error::Read { place: name.clone(), source })?;

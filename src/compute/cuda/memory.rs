@@ -1,7 +1,6 @@
 //! Device memory: blocks that return to their lane's pool, and page-locked host memory.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUdeviceptr;
@@ -10,7 +9,7 @@ use cudarc::driver::{CudaContext, CudaStream, result};
 use super::super::exec::Error;
 use super::device::{driver_error, is_out_of_memory};
 
-/// A free block serves a request up to this many times smaller while the device has memory left.
+/// A free block serves a request up to this many times smaller.
 const MAX_SLACK: usize = 2;
 /// Fresh blocks are filled with it in debug builds: NaN in every dtype, so that a value which no
 /// kernel wrote shows.
@@ -42,18 +41,15 @@ impl Pool {
         Ok(memory)
     }
 
-    /// A free block that fits well, else one from the device, else any free block that is large
-    /// enough, else one from the device after all free blocks have gone back to it.
+    /// A free block that fits well, else one from the device, if need be after all free blocks have
+    /// gone back to it: a large one held by a small request would be missed by the next large one.
     fn block(&self, bytes: usize) -> Result<(CUdeviceptr, usize), Error> {
-        if let Some(block) = self.reuse(bytes..=bytes.saturating_mul(MAX_SLACK)) {
+        if let Some(block) = self.reuse(bytes) {
             return Ok(block);
         }
         let allocate = || Ok((allocate(self.stream.context(), bytes)?, bytes));
         match allocate() {
             Err(Error::DeviceMemory { .. }) => {
-                if let Some(block) = self.reuse(bytes..=usize::MAX) {
-                    return Ok(block);
-                }
                 self.trim()?;
                 allocate()
             }
@@ -61,9 +57,9 @@ impl Pool {
         }
     }
 
-    fn reuse(&self, sizes: RangeInclusive<usize>) -> Option<(CUdeviceptr, usize)> {
+    fn reuse(&self, bytes: usize) -> Option<(CUdeviceptr, usize)> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (&size, blocks) = free.range_mut(sizes).next()?;
+        let (&size, blocks) = free.range_mut(bytes..=bytes.saturating_mul(MAX_SLACK)).next()?;
         let pointer = blocks.pop()?;
         if blocks.is_empty() {
             free.remove(&size);

@@ -77,3 +77,29 @@ fn the_service_answers_from_the_device() {
     server.terminate();
     assert!(server.wait().0.success());
 }
+
+#[test]
+fn blocks_of_a_file_come_in_order_and_an_error_in_a_later_one_is_told() {
+    let _turn = super::turn();
+    let model = tiny();
+    let lines: Vec<String> = (0..2_500).map(|at| format!("{{\"text\": \"cat {at}\"}}")).collect();
+    let place = Place::with("good.jsonl", lines.join("\n"));
+    place.write("bad.jsonl", [&lines.join("\n"), "\n{\"text\": 1}"].concat());
+    let run = |file: &str, device: &str| {
+        let args = ["embed", file, "--model", &model, "--device", device, "--dtype", "f32"];
+        place.run_with(&args, &[("LD_LIBRARY_PATH", driver())])
+    };
+    let (cuda, cpu) = (run("good.jsonl", "cuda:0"), run("good.jsonl", "cpu"));
+    let tokens = |ran: &Ran| -> Vec<(u64, u64)> {
+        let row = |line: &str| -> (u64, u64) {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            (row["index"].as_u64().unwrap(), row["tokens"].as_u64().unwrap())
+        };
+        ran.text().lines().map(row).collect()
+    };
+    assert_eq!(tokens(&cuda).len(), lines.len());
+    assert_eq!(tokens(&cuda), tokens(&cpu));
+    let bad = run("bad.jsonl", "cuda:0");
+    assert_ne!(bad.code, Some(0));
+    assert!(bad.stderr.contains("bad.jsonl:2501"), "{}", bad.stderr);
+}
