@@ -12,9 +12,9 @@
 // sequence alone. Grid: (tiles, heads). d a multiple of 16 bytes is read by 16-byte loads, else by
 // value; columns d..D are zeros in shared memory. f16 and bf16 run on matrix units.
 //
-// @kernel attention_{f16,bf16}_256 load=16 store=16 mma=1 unit=query.head bytes=2*D*S+2*D*S*N/32 flops=4*N*D
-// @kernel attention_{f16,bf16}_{32,64,96,128} load=16 store=16 mma=1 unit=query.head bytes=2*D*S+2*D*S*N/64 flops=4*N*D
-// @kernel attention_f32_{32,64,96,128,256} load=16 store=16 unit=query.head bytes=2*D*S+2*D*S*N/32 flops=4*N*D
+// @kernel attention_{f16,bf16}_{32,64,96,128,256} load=16 store=16 mma=1 unit=query.head bytes=2*D*S+2*D*S*N/64 flops=4*N*D
+// @kernel attention_f32_{96,128} load=16 store=16 unit=query.head bytes=2*D*S+2*D*S*N/64 flops=4*N*D
+// @kernel attention_f32_{32,64,256} load=16 store=16 unit=query.head bytes=2*D*S+2*D*S*N/32 flops=4*N*D
 #include "attention_f32.cuh"
 #include "attention_mma.cuh"
 
@@ -24,7 +24,7 @@
         attention_mma<T, D>(qkv, tiles[blockIdx.x], bias, out, shape);                                         \
     }
 #define ATTENTION_F32(D)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(F32_THREADS, 4)                                                  \
+    extern "C" __global__ void __launch_bounds__(F32Tile<D>::THREADS, 256 / F32Tile<D>::THREADS)                  \
         attention_f32_##D(const float* qkv, const uint4* tiles, const float* bias, float* out, AttentionShape shape) { \
         attention_f32<D>(qkv, tiles[blockIdx.x], bias, out, shape);                                            \
     }

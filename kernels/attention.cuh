@@ -67,11 +67,19 @@ __device__ __forceinline__ float score_bias(const float* bias, unsigned head, in
     return 0.f;
 }
 
+// Whether queries see all of `count` keys from `key` on, without bias.
+__device__ __forceinline__ bool sees_all(int key, int count, int len, const AttentionShape& shape) {
+    return shape.mask == MASK_FULL && shape.bias == BIAS_NONE && key + count <= len;
+}
+
+// What overflowed must not pass for a key that is not seen.
+__device__ __forceinline__ float checked_score(float score) { return score == -INFINITY ? NAN : score; }
+
 // A score as exp2 takes it, minus infinity where the query does not see the key.
 __device__ __forceinline__ float masked_score(float product, int query, int key, const Queries& at, const float* bias,
                                               const AttentionShape& shape) {
     if (!is_visible(query, key, at.len, shape)) return -INFINITY;
-    return product * (shape.scale * LOG2_E) + score_bias(bias, at.head, key - query, shape);
+    return checked_score(product * (shape.scale * LOG2_E) + score_bias(bias, at.head, key - query, shape));
 }
 
 // What exp2 subtracts, so that a row that has seen no key yet gives zeros and not NaN.

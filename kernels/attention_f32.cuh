@@ -3,25 +3,26 @@
 #pragma once
 #include "attention.cuh"
 
-constexpr unsigned F32_THREADS = 64;
-constexpr unsigned F32_QUERIES = 32;
 // Lanes that share queries.
 constexpr unsigned F32_LANES = 8;
 
 template <unsigned D>
 struct F32Tile {
-    // Keys of a lane: fewer for heads of 256, so that 64 KiB of shared memory suffice.
-    static constexpr unsigned OWN = D <= 128 ? 4 : 1;
+    // More warps share the keys of middling heads; 64 KiB of shared memory suffice for all.
+    static constexpr unsigned THREADS = D == 96 || D == 128 ? 128 : 64;
+    static constexpr unsigned QUERIES = THREADS / F32_LANES * 4;
+    // Keys of a lane.
+    static constexpr unsigned OWN = D <= 64 ? 4 : D <= 128 ? 2 : 1;
     static constexpr unsigned KEYS = F32_LANES * OWN;
     // Eight rows of four floats stand in all banks once.
     static constexpr unsigned STRIDE = D + 4;
     static constexpr unsigned WEIGHTS = KEYS + 4;
-    static constexpr unsigned BYTES = ((F32_QUERIES + 2 * KEYS) * STRIDE + F32_QUERIES * WEIGHTS) * 4;
+    static constexpr unsigned BYTES = ((QUERIES + 2 * KEYS) * STRIDE + QUERIES * WEIGHTS) * 4;
 };
 
 template <unsigned D, unsigned ROWS>
 __device__ __forceinline__ void copy_rows_f32(float* tile, const float* head, size_t stride, int first, int len, unsigned dim, bool whole) {
-    for (unsigned i = threadIdx.x; i < ROWS * (D / 4); i += F32_THREADS) {
+    for (unsigned i = threadIdx.x; i < ROWS * (D / 4); i += F32Tile<D>::THREADS) {
         const unsigned row = i / (D / 4), column = i % (D / 4) * 4;
         float x[4] = {};
         if (first + int(row) < len && column < dim) load_chunk(head + size_t(first + int(row)) * stride, column, dim, whole, x);
@@ -57,12 +58,14 @@ template <unsigned D>
 __device__ __forceinline__ void weigh_f32(float (&scores)[4][F32Tile<D>::OWN], float (&sums)[4][D / F32_LANES], float (&maxima)[4], float (&totals)[4],
                                           float* weights, int query, int key, unsigned x, unsigned y, const Queries& at,
                                           const float* bias, const AttentionShape& shape) {
+    const bool plain = sees_all(key, F32Tile<D>::KEYS, at.len, shape);
 #pragma unroll
     for (unsigned i = 0; i < 4; i++) {
         float maximum = maxima[i], total = 0.f;
 #pragma unroll
         for (unsigned j = 0; j < F32Tile<D>::OWN; j++) {
-            scores[i][j] = masked_score(scores[i][j], query + int(i), key + int(x + F32_LANES * j), at, bias, shape);
+            scores[i][j] = plain ? checked_score(scores[i][j] * (shape.scale * LOG2_E))
+                                 : masked_score(scores[i][j], query + int(i), key + int(x + F32_LANES * j), at, bias, shape);
             maximum = fmaxf(maximum, scores[i][j]);
         }
 #pragma unroll
@@ -127,9 +130,9 @@ __device__ __forceinline__ void store_rows_f32(const float (&sums)[4][D / F32_LA
 template <unsigned D>
 __device__ __forceinline__ void attention_f32(const float* qkv, uint4 tile, const float* bias, float* out, const AttentionShape& shape) {
     extern __shared__ __align__(16) unsigned char shared[];
-    constexpr unsigned STRIDE = F32Tile<D>::STRIDE, KEYS = F32Tile<D>::KEYS;
+    constexpr unsigned STRIDE = F32Tile<D>::STRIDE, KEYS = F32Tile<D>::KEYS, QUERIES = F32Tile<D>::QUERIES;
     float* queries = reinterpret_cast<float*>(shared);
-    float* keys = queries + F32_QUERIES * STRIDE;
+    float* keys = queries + QUERIES * STRIDE;
     float* values = keys + KEYS * STRIDE;
     float* weights = values + KEYS * STRIDE;
     const Queries at = block_queries(tile, shape);
@@ -138,8 +141,8 @@ __device__ __forceinline__ void attention_f32(const float* qkv, uint4 tile, cons
     const float* base = qkv + at.start * at.stride;
     const float* key_head = base + size_t(shape.heads + at.kv_head) * dim;
     const float* value_head = base + size_t(shape.heads + shape.kv_heads + at.kv_head) * dim;
-    const int2 range = visible_keys(at, F32_QUERIES, KEYS, shape);
-    copy_rows_f32<D, F32_QUERIES>(queries, base + size_t(at.head) * dim, at.stride, at.query, at.len, dim, whole);
+    const int2 range = visible_keys(at, QUERIES, KEYS, shape);
+    copy_rows_f32<D, QUERIES>(queries, base + size_t(at.head) * dim, at.stride, at.query, at.len, dim, whole);
     const int query = at.query + int(4 * y);
     float maxima[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, totals[4] = {}, sums[4][D / F32_LANES] = {};
     for (int key = range.x; key < range.y; key += KEYS) {

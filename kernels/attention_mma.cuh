@@ -5,11 +5,11 @@
 
 template <unsigned D>
 struct MmaTile {
-    // Fewer for heads of 256, whose sums alone take 128 registers.
-    static constexpr unsigned WARPS = D <= 128 ? 4 : 2;
+    static constexpr unsigned WARPS = 4;
     static constexpr unsigned THREADS = WARPS * WARP;
     static constexpr unsigned QUERIES = WARPS * 16;
-    static constexpr unsigned KEYS = D <= 128 ? 64 : 32;
+    // Fewer for large heads, so that two blocks, or one of 256, fit into a small multiprocessor.
+    static constexpr unsigned KEYS = D <= 96 ? 64 : D <= 128 ? 32 : 16;
     // An odd number of 16-byte chunks: eight rows stand in all banks once.
     static constexpr unsigned STRIDE = D + 8;
     static constexpr unsigned BYTES = (QUERIES + 2 * KEYS) * STRIDE * 2;
@@ -19,16 +19,21 @@ struct MmaTile {
 // elsewhere; asynchronously where rows have whole chunks.
 template <class T, unsigned D, unsigned ROWS>
 __device__ __forceinline__ void copy_rows(T* tile, const T* head, size_t stride, int first, int len, unsigned dim, bool whole) {
-    constexpr unsigned CHUNKS = D / 8;
-    for (unsigned i = threadIdx.x; i < ROWS * CHUNKS; i += blockDim.x) {
-        const unsigned row = i / CHUNKS, column = i % CHUNKS * 8;
-        const bool valid = first + int(row) < len && column < dim;
-        T* to = tile + row * MmaTile<D>::STRIDE + column;
-        const T* from = head + size_t(first + int(row)) * stride + column;
-        if (whole) {
-            copy_chunk(to, valid ? from : head, valid);
-        } else {
-            for (unsigned c = 0; c < 8; c++) to[c] = valid && column + c < dim ? from[c] : narrow<T>(0.f);
+    constexpr unsigned CHUNKS = D / 8, THREADS = MmaTile<D>::THREADS;
+    if (whole) {
+#pragma unroll
+        for (unsigned i = threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
+            const unsigned row = i / CHUNKS, column = i % CHUNKS * 8;
+            const bool valid = first + int(row) < len && column < dim;
+            const T* from = valid ? head + size_t(first + int(row)) * stride + column : head;
+            copy_chunk(tile + row * MmaTile<D>::STRIDE + column, from, valid);
+        }
+    } else {
+        for (unsigned i = threadIdx.x; i < ROWS * D; i += THREADS) {
+            const unsigned row = i / D, column = i % D;
+            const bool valid = first + int(row) < len && column < dim;
+            const T* from = head + size_t(first + int(row)) * stride + column;
+            tile[row * MmaTile<D>::STRIDE + column] = valid ? *from : narrow<T>(0.f);
         }
     }
     commit_copies();
@@ -71,25 +76,40 @@ struct Softmax {
     float sum[2];
 };
 
+// Products become scores, masked and biased; most tiles need neither.
+template <unsigned D>
+__device__ __forceinline__ void scale_scores(float (&scores)[MmaTile<D>::KEYS / 8][4], int query, int key, const Queries& at,
+                                             const float* bias, const AttentionShape& shape) {
+    const unsigned lane = threadIdx.x % WARP;
+    if (sees_all(key, MmaTile<D>::KEYS, at.len, shape)) {
+#pragma unroll
+        for (unsigned n = 0; n < MmaTile<D>::KEYS / 8; n++) {
+#pragma unroll
+            for (unsigned i = 0; i < 4; i++) scores[n][i] = checked_score(scores[n][i] * (shape.scale * LOG2_E));
+        }
+        return;
+    }
+#pragma unroll
+    for (unsigned n = 0; n < MmaTile<D>::KEYS / 8; n++) {
+#pragma unroll
+        for (unsigned i = 0; i < 4; i++) {
+            const int row = query + int(lane / 4 + i / 2 * 8), column = key + int(n * 8 + lane % 4 * 2 + i % 2);
+            scores[n][i] = masked_score(scores[n][i], row, column, at, bias, shape);
+        }
+    }
+}
+
 // Scores become weights against the new maxima; `decay` is what earlier sums are worth now.
 template <class T, unsigned D>
 __device__ __forceinline__ void weigh(float (&scores)[MmaTile<D>::KEYS / 8][4], float (&decay)[2], Softmax& softmax,
                                       int query, int key, const Queries& at, const float* bias, const AttentionShape& shape) {
     constexpr unsigned TILES = MmaTile<D>::KEYS / 8;
-    const unsigned lane = threadIdx.x % WARP;
+    scale_scores<D>(scores, query, key, at, bias, shape);
 #pragma unroll
     for (unsigned half = 0; half < 2; half++) {
-        const int row = query + int(lane / 4 + half * 8);
         float maximum = softmax.maximum[half];
 #pragma unroll
-        for (unsigned n = 0; n < TILES; n++) {
-#pragma unroll
-            for (unsigned i = 0; i < 2; i++) {
-                float& score = scores[n][half * 2 + i];
-                score = masked_score(score, row, key + int(n * 8 + lane % 4 * 2 + i), at, bias, shape);
-                maximum = fmaxf(maximum, score);
-            }
-        }
+        for (unsigned n = 0; n < TILES; n++) maximum = fmaxf(maximum, fmaxf(scores[n][half * 2], scores[n][half * 2 + 1]));
         maximum = fmaxf(maximum, __shfl_xor_sync(ALL_LANES, maximum, 1));
         maximum = fmaxf(maximum, __shfl_xor_sync(ALL_LANES, maximum, 2));
         const float base = finite_maximum(maximum);
@@ -143,7 +163,7 @@ __device__ __forceinline__ void store_rows(const float (&sums)[D / 8][4], const 
         float sum = softmax.sum[half];
         sum += __shfl_xor_sync(ALL_LANES, sum, 1);
         sum += __shfl_xor_sync(ALL_LANES, sum, 2);
-        const float scale = sum > 0.f ? 1.f / sum : 0.f;
+        const float scale = 1.f / sum;
 #pragma unroll
         for (unsigned n = 0; n < D / 8; n++) {
             uint32_t* to = reinterpret_cast<uint32_t*>(rows + (lane / 4 + half * 8) * STRIDE + n * 8 + lane % 4 * 2);
@@ -188,14 +208,18 @@ __device__ __forceinline__ void attention_mma(const T* qkv, uint4 tile, const fl
         copy_rows<T, D, KEYS>(values, value_head, at.stride, key, at.len, dim, whole);
         wait_copies<1>();
         __syncthreads();
+        // Warps past the sequence's end copy, and wait.
+        const bool has_queries = query < at.len;
         float scores[KEYS / 8][4], decay[2];
-        score_products<T, D>(scores, own_rows, keys);
+        if (has_queries) score_products<T, D>(scores, own_rows, keys);
         wait_copies<0>();
         // All have read the keys, and all see the values.
         __syncthreads();
         if (key + int(KEYS) < range.y) copy_rows<T, D, KEYS>(keys, key_head, at.stride, key + KEYS, at.len, dim, whole);
-        weigh<T, D>(scores, decay, softmax, query, key, at, bias, shape);
-        add_values<T, D>(sums, decay, scores, values);
+        if (has_queries) {
+            weigh<T, D>(scores, decay, softmax, query, key, at, bias, shape);
+            add_values<T, D>(sums, decay, scores, values);
+        }
         // All have read the values.
         __syncthreads();
     }

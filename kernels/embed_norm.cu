@@ -7,7 +7,8 @@
 // out: [tokens, cols], what products read
 // wide: [tokens, cols] f32, where the residual stream begins; null where out is f32
 //
-// Grid: (tokens / ROWS) blocks of ROWS warps, a warp a token. Shared: ROWS * cols f32.
+// Grid: (tokens / ROWS) blocks of ROWS warps, a warp a token. Shared: ROWS * cols f32,
+// cols rounded up to whole blocks of SharedRow.
 // cols a multiple of 16 bytes is read by 16-byte loads, else by value.
 //
 // @kernel embed_norm_{f32,f16,bf16} load=16 store=16 unit=token bytes=4*H*S+4*H+12 flops=11*H
@@ -18,16 +19,15 @@ __device__ __forceinline__ void embed_norm(const unsigned* ids, const unsigned* 
                                            const T* word, const T* position, const T* type, Norm norm,
                                            T* out, float* wide, unsigned tokens, unsigned cols) {
     extern __shared__ __align__(16) unsigned char shared[];
-    const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const unsigned token = blockIdx.x * (blockDim.x / WARP) + warp;
+    const unsigned token = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (token >= tokens) return;
-    float* row = reinterpret_cast<float*>(shared) + size_t(warp) * cols;
+    const SharedRow<T> row(shared, cols);
     const bool whole = has_whole_chunks<T>(cols);
     const T* from_word = word + size_t(ids[token]) * cols;
     const T* from_position = position ? position + size_t(positions[token]) * cols : nullptr;
     const T* from_type = type ? type + size_t(types[token]) * cols : nullptr;
-    for (unsigned first = lane * CHUNK<T>; first < cols; first += WARP * CHUNK<T>) {
-        float x[CHUNK<T>], more[CHUNK<T>];
+    float x[CHUNK<T>], more[CHUNK<T>];
+    for (unsigned first = row.first(); first < cols; first += row.BLOCK) {
         load_chunk(from_word, first, cols, whole, x);
         if (from_type) {
             load_chunk(from_type, first, cols, whole, more);
@@ -39,12 +39,11 @@ __device__ __forceinline__ void embed_norm(const unsigned* ids, const unsigned* 
 #pragma unroll
             for (unsigned i = 0; i < CHUNK<T>; i++) x[i] += more[i];
         }
-        for (unsigned i = 0; i < CHUNK<T> && first + i < cols; i++) row[first + i] = x[i];
+        row.set(first, x);
     }
-    if (norm.weight) normalise_row<CHUNK<T>>(row, cols, norm);
-    for (unsigned first = lane * CHUNK<T>; first < cols; first += WARP * CHUNK<T>) {
-        float x[CHUNK<T>];
-        for (unsigned i = 0; i < CHUNK<T>; i++) x[i] = first + i < cols ? row[first + i] : 0.f;
+    if (norm.weight) normalise_row(row, norm);
+    for (unsigned first = row.first(); first < cols; first += row.BLOCK) {
+        row.get(first, x);
         store_chunk(out + size_t(token) * cols, first, cols, whole, x);
         if (wide) store_wide<T>(wide + size_t(token) * cols, first, cols, whole, x);
     }

@@ -6,7 +6,8 @@
 // weights and biases of both norms: [cols] f32; a bias may be null
 //
 // The bias of the product that gave x is already in it: cuBLASLt adds it in f32, before rounding.
-// Grid: (rows / ROWS) blocks of ROWS warps, a warp a row. Shared: ROWS * cols f32.
+// Grid: (rows / ROWS) blocks of ROWS warps, a warp a row. Shared: ROWS * cols f32,
+// cols rounded up to whole blocks of SharedRow.
 //
 // @kernel norm_{f32,f16,bf16} load=16 store=16 unit=row bytes=2*H*S+8*H flops=9*H
 #include "values.cuh"
@@ -15,28 +16,28 @@ template <class T>
 __device__ __forceinline__ void norm_rows(const T* x, Norm inner, const float* residual, float* sum,
                                           Norm norm, T* out, float* wide, unsigned rows, unsigned cols) {
     extern __shared__ __align__(16) unsigned char shared[];
-    const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const unsigned index = blockIdx.x * (blockDim.x / WARP) + warp;
+    const unsigned index = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (index >= rows) return;
     const size_t start = size_t(index) * cols;
-    float* row = reinterpret_cast<float*>(shared) + size_t(warp) * cols;
+    const SharedRow<T> row(shared, cols);
     const bool whole = has_whole_chunks<T>(cols);
-    for (unsigned first = lane * CHUNK<T>; first < cols; first += WARP * CHUNK<T>) {
-        float v[CHUNK<T>];
+    float v[CHUNK<T>], more[CHUNK<T>];
+    for (unsigned first = row.first(); first < cols; first += row.BLOCK) {
         load_chunk(x + start, first, cols, whole, v);
-        for (unsigned i = 0; i < CHUNK<T> && first + i < cols; i++) row[first + i] = v[i];
+        row.set(first, v);
     }
-    if (inner.weight) normalise_row<CHUNK<T>>(row, cols, inner);
-    for (unsigned first = lane * CHUNK<T>; residual && first < cols; first += WARP * CHUNK<T>) {
-        float v[CHUNK<T>];
-        load_wide<T>(residual + start, first, cols, whole, v);
-        for (unsigned i = 0; i < CHUNK<T> && first + i < cols; i++) v[i] = row[first + i] += v[i];
+    if (inner.weight) normalise_row(row, inner);
+    for (unsigned first = row.first(); residual && first < cols; first += row.BLOCK) {
+        load_wide<T>(residual + start, first, cols, whole, more);
+        row.get(first, v);
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<T>; i++) v[i] = first + i < cols ? v[i] + more[i] : 0.f;
+        row.set(first, v);
         if (sum) store_wide<T>(sum + start, first, cols, whole, v);
     }
-    normalise_row<CHUNK<T>>(row, cols, norm);
-    for (unsigned first = lane * CHUNK<T>; first < cols; first += WARP * CHUNK<T>) {
-        float v[CHUNK<T>];
-        for (unsigned i = 0; i < CHUNK<T>; i++) v[i] = first + i < cols ? row[first + i] : 0.f;
+    normalise_row(row, norm);
+    for (unsigned first = row.first(); first < cols; first += row.BLOCK) {
+        row.get(first, v);
         store_chunk(out + start, first, cols, whole, v);
         if (wide) store_wide<T>(wide + start, first, cols, whole, v);
     }

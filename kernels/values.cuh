@@ -116,29 +116,68 @@ struct Norm {
     unsigned kind;
 };
 
-// Normalises a row of `cols` values in shared memory in place, by one warp. Every lane must have
-// written its part before, and a lane reads what it wrote alone: columns by chunks of `width`.
-template <unsigned WIDTH>
-__device__ __forceinline__ void normalise_row(float* row, unsigned cols, const Norm& norm) {
-    const unsigned lane = threadIdx.x % WARP;
-    float mean = 0.f;
+// A row of f32 in shared memory that belongs to one warp: of each block of WARP * CHUNK columns a
+// lane holds CHUNK neighbours, which stand WARP apart, so that the lanes use all banks.
+template <class T>
+struct SharedRow {
+    static constexpr unsigned BLOCK = WARP * CHUNK<T>;
+
+    float* values;
+    unsigned cols;
+
+    // The row of this thread's warp; there is room for whole blocks.
+    __device__ __forceinline__ SharedRow(unsigned char* shared, unsigned cols) : cols(cols) {
+        const unsigned stride = (cols + BLOCK - 1) / BLOCK * BLOCK;
+        values = reinterpret_cast<float*>(shared) + size_t(threadIdx.x / WARP) * stride;
+    }
+    // Where this lane's first block begins, in columns; further ones follow by BLOCK.
+    __device__ __forceinline__ unsigned first() const { return threadIdx.x % WARP * CHUNK<T>; }
+    // Column `first + i`.
+    __device__ __forceinline__ float& at(unsigned first, unsigned i) const {
+        const unsigned lane = threadIdx.x % WARP;
+        return values[first - lane * CHUNK<T> + i * WARP + lane];
+    }
+    __device__ __forceinline__ void get(unsigned first, float (&x)[CHUNK<T>]) const {
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<T>; i++) x[i] = at(first, i);
+    }
+    __device__ __forceinline__ void set(unsigned first, const float (&x)[CHUNK<T>]) const {
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<T>; i++) at(first, i) = x[i];
+    }
+};
+
+// Normalises a row in place. Columns past the end must be 0, and are nothing afterwards.
+template <class T>
+__device__ __forceinline__ void normalise_row(const SharedRow<T>& row, const Norm& norm) {
+    constexpr unsigned STEP = SharedRow<T>::BLOCK;
+    const unsigned cols = row.cols;
+    const bool whole = has_whole_chunks<T>(cols);
+    float mean = 0.f, x[CHUNK<T>];
     if (norm.kind == LAYER_NORM) {
         float sum = 0.f;
-        for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
-            for (unsigned i = first; i < first + WIDTH && i < cols; i++) sum += row[i];
+        for (unsigned first = row.first(); first < cols; first += STEP) {
+            row.get(first, x);
+#pragma unroll
+            for (unsigned i = 0; i < CHUNK<T>; i++) sum += x[i];
         }
         mean = warp_sum(sum) / cols;
     }
     float squares = 0.f;
-    for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
-        for (unsigned i = first; i < first + WIDTH && i < cols; i++) squares += (row[i] - mean) * (row[i] - mean);
+    for (unsigned first = row.first(); first < cols; first += STEP) {
+        row.get(first, x);
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<T>; i++) squares += first + i < cols ? (x[i] - mean) * (x[i] - mean) : 0.f;
     }
     const float scale = 1.f / sqrtf(warp_sum(squares) / cols + norm.eps);
-    for (unsigned first = lane * WIDTH; first < cols; first += WARP * WIDTH) {
-        for (unsigned i = first; i < first + WIDTH && i < cols; i++) {
-            const float bias = norm.bias ? norm.bias[i] : 0.f;
-            row[i] = (row[i] - mean) * scale * norm.weight[i] + bias;
-        }
+    for (unsigned first = row.first(); first < cols; first += STEP) {
+        float weight[CHUNK<T>], bias[CHUNK<T>] = {};
+        row.get(first, x);
+        load_wide<T>(norm.weight, first, cols, whole, weight);
+        if (norm.bias) load_wide<T>(norm.bias, first, cols, whole, bias);
+#pragma unroll
+        for (unsigned i = 0; i < CHUNK<T>; i++) x[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+        row.set(first, x);
     }
 }
 
@@ -149,7 +188,7 @@ __device__ __forceinline__ float activate(unsigned activation, float x) {
         // arXiv 1606.08415: the exact form, and its approximation by tanh.
         case GELU: return 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
         case GELU_TANH: return 0.5f * x * (1.f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-        case RELU: return fmaxf(x, 0.f);
+        case RELU: return x < 0.f ? 0.f : x;
         case SILU: return x / (1.f + expf(-x));
         case TANH: return tanhf(x);
         default: return x;

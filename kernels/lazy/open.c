@@ -13,7 +13,7 @@
 static const char *const names[] = {
     "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13", "libcuda.so.1",
 };
-enum { LIBRARIES = sizeof names / sizeof names[0], DRIVER = LIBRARIES - 1 };
+enum { LIBRARIES = sizeof names / sizeof names[0], CURAND = 2, DRIVER = LIBRARIES - 1 };
 
 static const struct {
     const char *symbol;
@@ -30,7 +30,8 @@ static char problems[LIBRARIES][256];
 
 static int no_driver(void) { return 100; }      // CUDA_ERROR_NO_DEVICE
 static int no_function(void) { return 500; }    // CUDA_ERROR_NOT_FOUND
-static int not_initialised(void) { return 1; }  // CUBLAS_STATUS_NOT_INITIALIZED and its likes
+static int not_initialised(void) { return 1; }  // CUBLAS_STATUS_NOT_INITIALIZED, NVRTC's error 1
+static int no_curand(void) { return 101; }      // CURAND_STATUS_NOT_INITIALIZED
 static int error_text(int code, const char **text) {
     *text = code == 500 ? "the driver is too old: it lacks a function" : "no CUDA driver";
     return 0;
@@ -52,6 +53,7 @@ static void *opened(int library) {
 static void *stand_in(const char *symbol, int library, int is_open) {
     if (!strcmp(symbol, "cuGetErrorString") || !strcmp(symbol, "cuGetErrorName"))
         return (void *)error_text;
+    if (library == CURAND) return (void *)no_curand;
     if (library != DRIVER) return (void *)not_initialised;
     return is_open ? (void *)no_function : (void *)no_driver;
 }

@@ -7,8 +7,13 @@ use axum::http::StatusCode;
 
 use super::SharedState;
 
-pub(super) async fn live() -> &'static str {
-    "ok"
+/// Once no device is left, only a new process helps.
+pub(super) async fn live(State(state): State<SharedState>) -> (StatusCode, &'static str) {
+    if state.worker.is_alive() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no device is left")
+    }
 }
 
 /// The model is loaded before the port is opened, so only the end is left to tell, and the loss of

@@ -8,7 +8,7 @@ use clap::Args;
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::sample_texts;
 use crate::Error;
-use crate::compute::Dtype;
+use crate::compute::{CudaExec, Dtype};
 use crate::embeddings::{DeviceChoice, EmbedOptions, Engine, Model};
 
 /// The largest difference of two components that rounding explains: the fast form and candle's
@@ -36,6 +36,10 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     writeln!(out, "system     {} {}", std::env::consts::OS, std::env::consts::ARCH)?;
     let model = load_model(global, &config)?;
     writeln!(out, "device     {}", model.device())?;
+    match CudaExec::devices() {
+        Ok(count) => writeln!(out, "cuda       {count} devices")?,
+        Err(error) => writeln!(out, "cuda       {error}")?,
+    }
     writeln!(
         out,
         "model      {}, {} dimensions, {} tokens, loaded in {} ms",

@@ -1,8 +1,7 @@
 //! `chunkflow embed`: texts in, vectors out.
 
-use std::panic::resume_unwind;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use clap::{Args, ValueEnum};
@@ -89,7 +88,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let config = set_up(global, flags, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
     let destination = args.output.open()?;
-    let model = load_model(global, &config)?;
+    let model = Arc::new(load_model(global, &config)?);
     let options = options(&model, args, config.embed.truncate)?;
     let sink = match args.output_kind {
         OutputKind::Dense => {
@@ -100,13 +99,14 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
         OutputKind::Sparse => Output::Sparse(RecordWriter::new(destination)),
     };
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
-    let mut run = Run { model: &model, options, sink, progress, rows: 0, truncated: 0 };
+    let lanes = model.lanes();
+    let mut run = Run { model, options, sink, progress, rows: 0, truncated: 0 };
     let block_bytes = match &run.sink {
         Output::Tokens(_) => TOKENS_BLOCK_BYTES,
         Output::Dense(_) | Output::Sparse(_) => BLOCK_BYTES,
     };
     let mut blocks = Blocks { documents, bytes: block_bytes };
-    if args.output_kind == OutputKind::Dense && model.lanes() > 1 {
+    if args.output_kind == OutputKind::Dense && lanes > 1 {
         run.embed_ahead(blocks)?;
     } else {
         blocks.try_for_each(|block| Ok::<_, anyhow::Error>(run.embed(&block?)?))?;
@@ -160,8 +160,8 @@ enum Output {
 }
 
 /// A run over an input, block by block.
-struct Run<'a> {
-    model: &'a Model,
+struct Run {
+    model: Arc<Model>,
     options: EmbedOptions,
     sink: Output,
     progress: Progress,
@@ -169,29 +169,29 @@ struct Run<'a> {
     truncated: usize,
 }
 
-impl Run<'_> {
-    /// Reads and tokenises the next block while the device runs the one before.
+impl Run {
+    /// Reads and tokenises the next block while the device runs the one before. After an error
+    /// nobody waits for the reader: its input may have no end.
     fn embed_ahead(&mut self, blocks: Blocks) -> anyhow::Result<()> {
-        let (model, options) = (self.model, &self.options.clone());
+        let (model, options) = (Arc::clone(&self.model), self.options.clone());
         let (sender, planned) = mpsc::sync_channel(1);
-        thread::scope(|scope| {
-            let reader = scope.spawn(move || {
-                for block in blocks {
-                    let block = block?;
-                    let plan = model.plan(&texts(&block), options).map_err(Error::from)?;
-                    if sender.send((block, plan)).is_err() {
-                        // The other side has failed, and says why.
-                        break;
-                    }
+        thread::Builder::new().name("chunkflow-reader".to_owned()).spawn(move || {
+            for block in blocks {
+                let plan = block.and_then(|block| {
+                    let plan = model.plan(&texts(&block), &options).map_err(Error::from)?;
+                    Ok((block, plan))
+                });
+                if sender.send(plan).is_err() {
+                    break;
                 }
-                Ok(())
-            });
-            for (block, (job, mut embeddings)) in planned {
-                embeddings.data = model.forward(job).map_err(Error::from)?;
-                self.write(&block, &embeddings)?;
             }
-            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        })?;
+        for plan in planned {
+            let (block, (job, mut embeddings)) = plan?;
+            embeddings.data = self.model.forward(job).map_err(Error::from)?;
+            self.write(&block, &embeddings)?;
+        }
+        Ok(())
     }
 
     /// Writes a block's vectors.
@@ -242,7 +242,7 @@ impl Run<'_> {
             Output::Tokens(writer) | Output::Sparse(writer) => writer.finish()?,
         }
         self.progress.finish();
-        warn_of_cuts(self.truncated, self.rows as usize, self.model);
+        warn_of_cuts(self.truncated, self.rows as usize, &self.model);
         Ok(())
     }
 }

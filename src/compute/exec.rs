@@ -21,7 +21,7 @@ pub enum Error {
     #[error("no memory for weights")]
     Memory(#[source] std::io::Error),
     /// An operation that needs f32 was given activations that are held for dense layers alone.
-    #[error("activations are held in a narrow format, which only dense layers read")]
+    #[error("rows are held in a narrow format, f32 is needed")]
     Narrow,
     /// No device of the kind asked for can be used here.
     #[error("no CUDA device: {0}")]
@@ -37,10 +37,10 @@ pub enum Error {
         supported: &'static str,
     },
     /// The device has no memory left for this.
-    #[error("out of device memory: no {bytes} bytes are free")]
+    #[error("out of device memory: cannot {call}")]
     DeviceMemory {
-        /// What was asked for.
-        bytes: usize,
+        /// What was tried.
+        call: String,
     },
     /// The device is gone until the process restarts.
     #[error("the device is lost: cannot {call}: {problem}")]

@@ -1,6 +1,7 @@
 //! A network in the form that the options ask for.
 
 use super::Error;
+use super::device::DeviceChoice;
 use super::encoder::{EncoderSpec, Family};
 use super::folder::Folder;
 use super::model::{DtypeChoice, Engine, ModelOptions};
@@ -31,33 +32,65 @@ macro_rules! with_network {
 }
 
 impl Form {
-    /// Loads the weights, with what dense layers run in.
+    /// Loads the weights, with what dense layers run in. Where the choice of a device is `auto`,
+    /// those that cannot be used are passed over, and the processor serves where none is left.
     pub(super) fn load(
         options: &ModelOptions,
         dtype: Option<DtypeChoice>,
-        (folder, family, modules): (&Folder, &Family, &Modules),
+        files: Files<'_>,
     ) -> Result<(Self, Dtype), Error> {
-        let devices = options.device.cuda_devices()?;
         let dtype = dtype.unwrap_or(DtypeChoice::F32);
+        let devices = options.device.cuda_devices()?;
+        if !devices.is_empty() {
+            match Self::on_cuda(options, dtype, &devices, files) {
+                Err(Error::Compute(error)) if options.device == DeviceChoice::Auto => {
+                    tracing::warn!(%error, "no CUDA device is used, the processor serves");
+                }
+                loaded => return loaded,
+            }
+        }
         if options.engine == Engine::Candle {
-            let exec = CandleExec::new(candle_device(devices.first().copied())?);
-            let network = Network::load(exec, folder, family, modules)?;
-            return Ok((Self::Candle(Box::new(network)), Dtype::F32));
+            let exec = CandleExec::new(candle_core::Device::Cpu);
+            return Ok((Self::Candle(Box::new(files.network(exec)?)), Dtype::F32));
         }
-        if devices.is_empty() {
-            let dtype = dtype.resolve(options.isa)?;
-            let exec = CpuExec::with(options.isa, dtype);
-            let network = Network::load(exec, folder, family, modules)?;
-            return Ok((Self::Cpu(Box::new(network)), dtype));
+        let dtype = dtype.resolve(options.isa)?;
+        let exec = CpuExec::with(options.isa, dtype);
+        Ok((Self::Cpu(Box::new(files.network(exec)?)), dtype))
+    }
+
+    fn on_cuda(
+        options: &ModelOptions,
+        dtype: DtypeChoice,
+        devices: &[usize],
+        files: Files<'_>,
+    ) -> Result<(Self, Dtype), Error> {
+        if options.engine == Engine::Candle {
+            let exec = CandleExec::new(candle_device(devices[0])?);
+            return Ok((Self::Candle(Box::new(files.network(exec)?)), Dtype::F32));
         }
-        let mut networks = Vec::with_capacity(devices.len());
-        let mut chosen = Dtype::F32;
-        for ordinal in devices {
-            let exec = CudaExec::open(ordinal, dtype.given(), options.numerics)?;
-            chosen = exec.dtype();
-            networks.push(Network::load(exec, folder, family, modules)?);
+        let (mut usable, mut all_have_bf16) = (Vec::new(), true);
+        for &ordinal in devices {
+            match CudaExec::has_bf16(ordinal) {
+                Ok(has_bf16) => {
+                    all_have_bf16 &= has_bf16;
+                    usable.push(ordinal);
+                }
+                Err(error) if options.device == DeviceChoice::Auto && devices.len() > 1 => {
+                    tracing::warn!(%error, ordinal, "a CUDA device is passed over");
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok((Self::Cuda(networks), chosen))
+        if usable.is_empty() {
+            return Err(compute::Error::NoDevice("none of them can be used".to_owned()).into());
+        }
+        // One for all, so that a text's vector does not depend on which device is free.
+        let best = if all_have_bf16 { Dtype::Bf16 } else { Dtype::F16 };
+        let dtype = dtype.given().unwrap_or(best);
+        let network =
+            |ordinal| files.network(CudaExec::open(ordinal, Some(dtype), options.numerics)?);
+        let networks = usable.into_iter().map(network).collect::<Result<Vec<_>, Error>>()?;
+        Ok((Self::Cuda(networks), dtype))
     }
 
     /// Lanes of all devices.
@@ -90,17 +123,50 @@ impl Form {
 
     /// See [`Network::project`].
     pub(super) fn project(&self, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
-        with_network!(self, network => network.project(states, finish))
+        match self {
+            Self::Cuda(networks) => on_any(networks, |network| network.project(states, finish)),
+            Self::Cpu(network) => network.project(states, finish),
+            Self::Candle(network) => network.project(states, finish),
+        }
     }
 
     /// See [`Exec::gram`].
     pub(super) fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
-        with_network!(self, network => network.gram(rows, cols, width))
+        match self {
+            Self::Cuda(networks) => on_any(networks, |network| network.gram(rows, cols, width)),
+            Self::Cpu(network) => network.gram(rows, cols, width),
+            Self::Candle(network) => network.gram(rows, cols, width),
+        }
     }
 }
 
-fn candle_device(ordinal: Option<usize>) -> Result<candle_core::Device, Error> {
-    let Some(ordinal) = ordinal else { return Ok(candle_core::Device::Cpu) };
+/// What a network is loaded from.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) family: &'a Family,
+    pub(super) modules: &'a Modules,
+}
+
+impl Files<'_> {
+    fn network<E: Exec>(&self, exec: E) -> Result<Network<E>, Error> {
+        Network::load(exec, self.folder, self.family, self.modules)
+    }
+}
+
+/// Runs on the first device that is not lost.
+fn on_any<T>(
+    networks: &[Network<CudaExec>],
+    run: impl Fn(&Network<CudaExec>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let is_lost = |done: &Result<T, Error>| {
+        matches!(done, Err(Error::Compute(compute::Error::DeviceLost { .. })))
+    };
+    let mut done = networks.iter().map(&run);
+    done.find(|done| !is_lost(done)).unwrap_or_else(|| run(&networks[0]))
+}
+
+fn candle_device(ordinal: usize) -> Result<candle_core::Device, Error> {
     candle_core::Device::new_cuda(ordinal).map_err(|error| {
         // A backtrace may follow.
         let line = error.to_string().lines().next().unwrap_or_default().to_owned();

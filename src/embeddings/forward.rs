@@ -79,6 +79,13 @@ impl Model {
         Ok(())
     }
 
+    /// Gives memory that no batch holds back to the devices.
+    pub(super) fn trim(&self) -> Result<(), Error> {
+        let Form::Cuda(networks) = &self.network else { return Ok(()) };
+        let mut lanes = networks.iter().flat_map(Network::lanes);
+        lanes.try_for_each(|exec| Ok(exec.trim()?))
+    }
+
     fn run_on<E: Exec>(
         &self,
         lanes: &[Lane<'_, E>],
@@ -123,8 +130,8 @@ impl Model {
         batch: &[usize],
     ) -> Result<Vec<Rows>, Error> {
         match self.run_whole(lane, jobs, work, batch) {
-            Err(Error::Compute(compute::Error::DeviceMemory { bytes })) if batch.len() > 1 => {
-                tracing::warn!(bytes, sequences = batch.len(), "out of device memory, halving");
+            Err(Error::Compute(error @ compute::Error::DeviceMemory { .. })) if batch.len() > 1 => {
+                tracing::warn!(%error, sequences = batch.len(), "running in halves");
                 let (first, second) = batch.split_at(batch.len() / 2);
                 let mut rows = self.run_batch(lane, jobs, work, first)?;
                 rows.extend(self.run_batch(lane, jobs, work, second)?);
@@ -178,10 +185,15 @@ impl Model {
     }
 }
 
-/// The lanes of all networks.
+/// The lanes of all networks: the first of each, then the second, so that few batches reach all.
 fn lanes<E: Exec>(networks: &[Network<E>]) -> Vec<Lane<'_, E>> {
-    let of = |network| Network::lanes(network).iter().map(move |exec| Lane { network, exec });
-    networks.iter().flat_map(of).collect()
+    let most = networks.iter().map(|network| network.lanes().len()).max().unwrap_or(0);
+    let mut lanes = Vec::new();
+    for at in 0..most {
+        let nth = |network| Some(Lane { network, exec: Network::lanes(network).get(at)? });
+        lanes.extend(networks.iter().filter_map(nth));
+    }
+    lanes
 }
 
 /// Runs batches on one lane, from as many threads as it takes.

@@ -9,7 +9,7 @@ use super::Error;
 use super::config_file::ConfigFile;
 use super::device::DeviceChoice;
 use super::encoder::{EncoderSpec, read_family};
-use super::form::Form;
+use super::form::{Files, Form};
 use super::hub::Store;
 use super::job::Output;
 use super::modules::{HeadKind, Kind, Modules, read_modules};
@@ -170,7 +170,8 @@ impl Model {
             return Err(Error::Malformed { path: folder.path("modules.json"), problem });
         }
         let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
-        let (network, dtype) = Form::load(options, dtype, (&folder, &family, &modules))?;
+        let files = Files { folder: &folder, family: &family, modules: &modules };
+        let (network, dtype) = Form::load(options, dtype, files)?;
         // After the weights, which vouch for the size of the vocabulary.
         let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
         // Every file has been read and found to be what it was.

@@ -15,16 +15,19 @@ impl Model {
         if !self.runs_on_cuda() {
             return Ok(());
         }
+        // A longer sequence runs alone, whatever the limit.
         let least = self.tokenizer().max_tokens();
         let mut tokens = self.max_batch_tokens().max(least);
         loop {
             match self.try_tokens(tokens) {
                 Err(Error::Compute(compute::Error::DeviceMemory { .. })) if tokens > least => {
                     tokens = (tokens / 2).max(least);
+                    self.trim()?;
                 }
                 done => break done?,
             }
         }
+        let tokens = tokens.min(self.max_batch_tokens());
         tracing::info!(tokens, "largest batch");
         self.set_max_batch_tokens(tokens);
         Ok(())

@@ -28,6 +28,8 @@ struct Ticket {
     model: Arc<Model>,
     job: Job,
     cancelled: Arc<AtomicBool>,
+    /// Whether a device was lost while it ran.
+    retried: bool,
     reply: Reply,
 }
 
@@ -147,7 +149,13 @@ impl WorkerHandle {
             return Err(Error::Overloaded { queued, limit, retry_after_s });
         }
         queue.tokens += job.packed.tokens();
-        queue.tickets.push_back(Ticket { model, job, cancelled, reply: Box::new(reply) });
+        queue.tickets.push_back(Ticket {
+            model,
+            job,
+            cancelled,
+            retried: false,
+            reply: Box::new(reply),
+        });
         drop(queue);
         self.shared.filled.notify_one();
         Ok(())
@@ -158,6 +166,12 @@ impl WorkerHandle {
     pub fn is_ready(&self) -> bool {
         let queue = self.shared.lock();
         !queue.stopping && !queue.device_lost
+    }
+
+    /// Whether anything still runs what is queued.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.shared.lock().running > 0
     }
 
     /// This queue as a [`Forward`] of `model`, whose jobs end when `cancelled` turns true.
@@ -235,6 +249,7 @@ fn next_batch(shared: &Shared) -> Option<Vec<Ticket>> {
             return Some(batch);
         }
         if queue.stopping {
+            queue.running -= 1;
             return None;
         }
         queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -257,7 +272,7 @@ fn run(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
             Ok(())
         }
         Err(error @ Error::Compute(compute::Error::DeviceLost { .. })) => {
-            tracing::error!(%error, "a device is lost, the others serve on");
+            tracing::error!(%error, "a device is lost");
             Err(Lost(tickets))
         }
         Err(error) => match <[Ticket; 1]>::try_from(tickets) {
@@ -282,24 +297,28 @@ fn each_alone(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
     Ok(())
 }
 
-/// Hands a lost device's tickets to the other threads; the last thread answers whatever waits.
+/// Hands a lost device's tickets to the other threads, once: a job that was there when two devices
+/// were lost may be what loses them. The last thread answers whatever waits.
 fn lose_device(shared: &Shared, tickets: Vec<Ticket>) {
     let mut queue = shared.lock();
     queue.device_lost = true;
     queue.running -= 1;
-    for ticket in tickets.into_iter().rev() {
+    let (suspects, others): (Vec<_>, Vec<_>) =
+        tickets.into_iter().partition(|ticket| ticket.retried);
+    for mut ticket in others.into_iter().rev() {
+        ticket.retried = true;
         queue.tokens += ticket.job.packed.tokens();
         queue.tickets.push_front(ticket);
     }
-    if queue.running > 0 {
-        drop(queue);
-        shared.filled.notify_all();
-        return;
+    let mut abandoned = VecDeque::from(suspects);
+    if queue.running == 0 {
+        tracing::error!("no device is left");
+        queue.stopping = true;
+        queue.tokens = 0;
+        abandoned.append(&mut queue.tickets);
     }
-    queue.stopping = true;
-    queue.tokens = 0;
-    let abandoned = std::mem::take(&mut queue.tickets);
     drop(queue);
+    shared.filled.notify_all();
     for ticket in abandoned {
         ticket.answer(Err(Error::Stopped));
     }

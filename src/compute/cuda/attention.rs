@@ -7,6 +7,7 @@ use super::super::operands::{Attention, Dtype, Mask};
 use super::buffer::{Bias, Buffer};
 use super::device::driver_error;
 use super::lane::{Lane, launch};
+use super::products::bytes_of;
 use super::rows::suffix;
 
 /// Head sizes that there are kernels for; a smaller head runs in the next.
@@ -29,32 +30,55 @@ struct Shape {
 // SAFETY: laid out as the kernels' struct.
 unsafe impl DeviceRepr for Shape {}
 
+impl Shape {
+    fn new(attention: &Attention, bias: Option<&Bias>, rows: usize) -> Self {
+        let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
+        let (mask, radius) = match mask {
+            Mask::Full => (0, 0),
+            Mask::Causal => (1, 0),
+            Mask::Local { radius } => (2, radius.min(rows)),
+        };
+        Self {
+            heads: heads as u32,
+            kv_heads: kv_heads as u32,
+            dim: head_dim as u32,
+            mask,
+            radius: radius as u32,
+            bias: bias.map_or(0, |bias| 1 + u32::from(bias.radius.is_some())),
+            bias_radius: bias.and_then(|bias| bias.radius).unwrap_or(0) as u32,
+            scale,
+        }
+    }
+}
+
 /// How a kernel cuts its work: constants of `MmaTile` and `F32Tile` in the kernels.
 struct Tile {
     queries: usize,
     threads: u32,
     shared_bytes: u32,
-    /// Names the tiles' table among what a lane has sent.
-    table: &'static str,
 }
 
 impl Tile {
     fn of(dtype: Dtype, dim: usize) -> Self {
+        // Lanes that share four queries, of the f32 form.
+        const LANES: usize = 8;
         if dtype == Dtype::F32 {
-            let keys = if dim <= 128 { 32 } else { 8 };
-            let values = (32 + 2 * keys) * (dim + 4) + 32 * (keys + 4);
-            let (shared_bytes, table) = (4 * values as u32, "tiles of 32");
-            return Self { queries: 32, threads: 64, shared_bytes, table };
+            let (threads, keys) = match dim {
+                32 | 64 => (64, 32),
+                96 | 128 => (128, 16),
+                _ => (64, 8),
+            };
+            let queries = threads / LANES * 4;
+            let values = (queries + 2 * keys) * (dim + 4) + queries * (keys + 4);
+            return Self { queries, threads: threads as u32, shared_bytes: 4 * values as u32 };
         }
-        let (warps, keys, table) =
-            if dim <= 128 { (4, 64, "tiles of 64") } else { (2, 32, "tiles of 32") };
-        let rows = 16 * warps + 2 * keys;
-        Self {
-            queries: 16 * warps,
-            threads: 32 * warps as u32,
-            shared_bytes: (2 * rows * (dim + 8)) as u32,
-            table,
-        }
+        let (queries, threads) = (64, 128);
+        let keys = match dim {
+            32 | 64 | 96 => 64,
+            128 => 32,
+            _ => 16,
+        };
+        Self { queries, threads, shared_bytes: (2 * (queries + 2 * keys) * (dim + 8)) as u32 }
     }
 }
 
@@ -65,8 +89,9 @@ pub(super) fn attention(
     attention: &Attention,
     bias: Option<&Bias>,
 ) -> Result<Buffer, Error> {
-    let Attention { heads, kv_heads, head_dim, scale, mask } = *attention;
+    let Attention { heads, head_dim, .. } = *attention;
     check_len("attention input", qkv.cols, attention.qkv_dim())?;
+    check_len("sequences out of order", usize::from(!cu_seqlens.is_sorted()), 0)?;
     check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
     if let Some(bias) = bias {
         check_len("attention bias", bias.heads, heads)?;
@@ -74,29 +99,15 @@ pub(super) fn attention(
     let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
     let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
     let cols = heads * head_dim;
-    let memory = lane.pool.take(qkv.rows * cols * super::products::bytes_of(qkv.dtype))?;
+    let memory = lane.pool.take(qkv.rows * cols * bytes_of(qkv.dtype))?;
     let output = Buffer::new(memory, qkv.rows, cols, qkv.dtype);
     let tile = Tile::of(qkv.dtype, dim);
     let tiles = tiles(cu_seqlens, tile.queries);
     if tiles.is_empty() || cols == 0 {
         return Ok(output);
     }
-    let table = lane.upload_once(tile.table, &tiles)?;
-    let (mask, radius) = match mask {
-        Mask::Full => (0, 0),
-        Mask::Causal => (1, 0),
-        Mask::Local { radius } => (2, radius.min(qkv.rows)),
-    };
-    let shape = Shape {
-        heads: heads as u32,
-        kv_heads: kv_heads as u32,
-        dim: head_dim as u32,
-        mask,
-        radius: radius as u32,
-        bias: bias.map_or(0, |bias| 1 + u32::from(bias.radius.is_some())),
-        bias_radius: bias.and_then(|bias| bias.radius).unwrap_or(0) as u32,
-        scale,
-    };
+    let table = lane.upload_once("tiles of queries", &tiles)?;
+    let shape = Shape::new(attention, bias, qkv.rows);
     let values = bias.map_or(0, |bias| bias.values.pointer());
     let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
     let grid = ((tiles.len() / 4) as u32, heads as u32, 1);

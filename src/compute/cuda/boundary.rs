@@ -113,6 +113,11 @@ impl RuleArgument {
     }
 }
 
+/// Bands and their sums are f32.
+fn check_f32(buffer: &Buffer) -> Result<(), Error> {
+    if buffer.dtype == Dtype::F32 { Ok(()) } else { Err(Error::Narrow) }
+}
+
 impl CudaExec {
     /// Sums of similarities over blocks of units, from a band `[n, width]` f32 as
     /// [`band`](Self::band) gives it: element `(a, l - 1)` of `[n, width]` f32 is the sum over all
@@ -122,6 +127,7 @@ impl CudaExec {
     /// # Errors
     /// Those of the device.
     pub fn block_sums(&self, band: &Buffer) -> Result<Buffer, Error> {
+        check_f32(band)?;
         sum_blocks(&self.lane, band, true)
     }
 
@@ -140,6 +146,8 @@ impl CudaExec {
         documents: &[Range<usize>],
         window: usize,
     ) -> Result<Vec<Vec<f32>>, Error> {
+        check_f32(band)?;
+        check_f32(sums)?;
         check_len("rows of block sums", sums.rows, band.rows)?;
         check_len("columns of block sums", sums.cols, band.cols)?;
         if window == 0 {
@@ -181,6 +189,7 @@ impl CudaExec {
         rule: &SegmentRule,
     ) -> Result<Vec<Segmentation>, Error> {
         let lane: &Lane = &self.lane;
+        check_f32(band)?;
         if band.cols == 0 {
             return Err(Error::Length { what: "a row of the band", actual: 0, expected: 1 });
         }

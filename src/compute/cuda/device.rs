@@ -6,7 +6,7 @@ use std::os::raw::{c_char, c_int};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use cudarc::driver::sys::{CUdevice_attribute, CUfunction_attribute, CUresult};
+use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, DriverError};
 use cudarc::nvrtc::Ptx;
 
@@ -14,6 +14,8 @@ use super::super::exec::Error;
 
 /// Machine code of every kernel for every device, made by `kernels/build.rs`.
 static KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
+/// CUDA 13.0, as the driver numbers it: what the machine code and PTX of the kernels need.
+const MIN_DRIVER: i32 = 13_000;
 /// The oldest compute capability that there is machine code for.
 const MIN_CAPABILITY: (i32, i32) = (7, 5);
 /// The oldest that computes in bf16.
@@ -65,6 +67,15 @@ pub(super) fn device_count() -> Result<usize, Error> {
         return Err(Error::NoDevice(problem));
     }
     let count = CudaContext::device_count().map_err(|error| Error::NoDevice(text(error)))?;
+    let mut version = 0;
+    // SAFETY: the driver writes one number.
+    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
+    asked.map_err(|error| Error::NoDevice(text(error)))?;
+    if version < MIN_DRIVER {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        let problem = format!("the driver is for CUDA {major}.{minor}, 13.0 or newer is needed");
+        return Err(Error::NoDevice(problem));
+    }
     if let Some(problem) = library_problem(Library::CublasLt) {
         return Err(Error::NoDevice(problem));
     }
@@ -158,14 +169,11 @@ impl Device {
     }
 }
 
-pub(super) fn is_out_of_memory(error: DriverError) -> bool {
-    error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY
-}
-
 /// What a failed call of the driver means: some codes say that the context is gone for good.
 pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
     let problem = text(error);
     match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::DeviceMemory { call: call.to_owned() },
         CUresult::CUDA_ERROR_LAUNCH_FAILED
         | CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
         | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
@@ -179,6 +187,10 @@ pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
         | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
         | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
         | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+        | CUresult::CUDA_ERROR_INVALID_CONTEXT
+        | CUresult::CUDA_ERROR_DEINITIALIZED
+        | CUresult::CUDA_ERROR_SYSTEM_NOT_READY
+        | CUresult::CUDA_ERROR_EXTERNAL_DEVICE
         | CUresult::CUDA_ERROR_UNKNOWN => Error::DeviceLost { call, problem },
         _ => Error::Device { call, problem },
     }

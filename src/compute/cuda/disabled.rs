@@ -27,6 +27,22 @@ impl CudaExec {
         Err(absent())
     }
 
+    /// Refuses.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`].
+    pub fn has_bf16(_: usize) -> Result<bool, Error> {
+        Err(absent())
+    }
+
+    /// Gives memory that no buffer holds back to the device.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn trim(&self) -> Result<(), Error> {
+        match *self {}
+    }
+
     /// What dense layers run in.
     #[must_use]
     pub fn dtype(&self) -> Dtype {

@@ -85,6 +85,22 @@ impl CudaExec {
         self.dtype
     }
 
+    /// Whether the device computes in bf16.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where there is no such device or it is too old.
+    pub fn has_bf16(ordinal: usize) -> Result<bool, Error> {
+        Ok(Device::open(ordinal)?.has_bf16())
+    }
+
+    /// Gives memory that no buffer holds back to the device.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn trim(&self) -> Result<(), Error> {
+        self.lane.pool.trim()
+    }
+
     /// Waits until all that was asked of this executor is done.
     ///
     /// # Errors
@@ -339,6 +355,11 @@ impl Exec for CudaExec {
     }
 
     fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        let is_finished = !finish.normalize && finish.dims == rows.cols;
+        if is_finished && rows.dtype == Dtype::F32 && finish.dims > 0 {
+            // A row may be a vocabulary's logits, which no block has memory for.
+            return self.lane.download(&rows.memory, rows.rows * rows.cols);
+        }
         // Each row is its own mean.
         let own: Vec<u32> = (0..rows.rows as u32).flat_map(|row| [row, row + 1]).collect();
         let output = rows::pool(&self.lane, &rows, &own, finish, Format::F32)?;

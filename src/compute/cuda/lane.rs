@@ -83,11 +83,11 @@ impl Lane {
             return Ok(memory);
         }
         if copies.used + bytes.len() > copies.staging.len() {
+            // Once for a size of batch: room for all of its copies.
             self.synchronise()?;
+            let needed = 2 * (copies.used + bytes.len());
+            copies.staging = Pinned::new(&self.device.context, needed)?;
             copies.used = 0;
-            if bytes.len() > copies.staging.len() {
-                copies.staging = Pinned::new(&self.device.context, bytes.len())?;
-            }
         }
         let staged = &mut copies.staging.bytes_mut()[copies.used..][..bytes.len()];
         staged.copy_from_slice(bytes);
@@ -128,6 +128,15 @@ impl Lane {
 
     pub(super) fn synchronise(&self) -> Result<(), Error> {
         self.stream.synchronize().map_err(|error| driver_error("wait for the device", error))
+    }
+}
+
+impl Drop for Lane {
+    /// What is under way may still read the lane's memory.
+    fn drop(&mut self) {
+        if let Err(error) = self.synchronise() {
+            tracing::warn!(%error, "a lane ends with work under way");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaContext, CudaStream, result};
 
 use super::super::exec::Error;
-use super::device::{driver_error, is_out_of_memory};
+use super::device::driver_error;
 
 /// A free block serves a request up to this many times smaller.
 const MAX_SLACK: usize = 2;
@@ -44,6 +44,7 @@ impl Pool {
     /// A free block that fits well, else one from the device, if need be after all free blocks have
     /// gone back to it: a large one held by a small request would be missed by the next large one.
     fn block(&self, bytes: usize) -> Result<(CUdeviceptr, usize), Error> {
+        let bytes = class(bytes);
         if let Some(block) = self.reuse(bytes) {
             return Ok(block);
         }
@@ -139,15 +140,23 @@ impl Drop for Memory {
     }
 }
 
+/// What is allocated for a request: large blocks in eighths of powers of two, so that batches of
+/// slightly different sizes share them, small ones exactly, so that guard zones stand at their end.
+fn class(bytes: usize) -> usize {
+    const EXACT: usize = 1 << 20;
+    if bytes <= EXACT { bytes } else { bytes.next_multiple_of(1 << (bytes.ilog2() - 3)) }
+}
+
 /// At least one byte, so that every block has an address.
 fn allocate(context: &Arc<CudaContext>, bytes: usize) -> Result<CUdeviceptr, Error> {
     context.bind_to_thread().map_err(|error| driver_error("bind the device", error))?;
     // SAFETY: contents are written before they are read, as every operation's contract says.
     unsafe { result::malloc_sync(bytes.max(1)) }.map_err(|error| {
-        if is_out_of_memory(error) {
-            Error::DeviceMemory { bytes }
-        } else {
-            driver_error("allocate", error)
+        match driver_error("allocate", error) {
+            Error::DeviceMemory { .. } => {
+                Error::DeviceMemory { call: format!("allocate {bytes} bytes") }
+            }
+            other => other,
         }
     })
 }

@@ -7,9 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys::{
-    cublasComputeType_t, cublasLtEpilogue_t, cublasLtHandle_t, cublasLtMatmulAlgo_t,
+    self, cublasComputeType_t, cublasLtEpilogue_t, cublasLtHandle_t, cublasLtMatmulAlgo_t,
     cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t as Attribute,
-    cublasLtMatmulPreferenceAttributes_t as Preference, cublasLtMatrixLayout_t, cudaDataType,
+    cublasLtMatmulHeuristicResult_t, cublasLtMatmulPreference_t,
+    cublasLtMatmulPreferenceAttributes_t as Preference, cublasLtMatrixLayout_t, cublasStatus_t,
+    cudaDataType,
 };
 
 use super::super::exec::Error;
@@ -19,6 +21,10 @@ use super::memory::Memory;
 
 /// Rows that the algorithm of exact numerics is chosen for, whatever rows it then runs on.
 const EXACT_ROWS: usize = 1024;
+/// Rows that such an algorithm must also run on, besides one.
+const MAX_ROWS: usize = 1 << 20;
+/// Algorithms to choose from.
+const CANDIDATES: usize = 16;
 
 /// `CUBLAS_OP_T`.
 const TRANSPOSED: i32 = 1;
@@ -113,7 +119,11 @@ impl Products {
                 lane.stream.cu_stream().cast(),
             )
         };
-        done.map_err(|error| failed("a matrix product", error))?;
+        if let Err(error) = done {
+            // A device that is lost says so itself.
+            lane.synchronise()?;
+            return Err(failed("run a matrix product", error));
+        }
         Ok(output)
     }
 
@@ -136,53 +146,121 @@ impl Products {
         if let Some(algorithm) = algorithms.get(&shape) {
             return Ok(*algorithm);
         }
-        let algorithm = self.choose(&Description::new(product, rows)?)?;
+        let algorithm = self.choose(product, rows)?;
         algorithms.insert(shape, algorithm);
         Ok(algorithm)
     }
 
-    fn choose(&self, description: &Description) -> Result<cublasLtMatmulAlgo_t, Error> {
+    /// The first algorithm that cuBLASLt proposes, or that also runs on any number of rows where
+    /// numerics are exact.
+    fn choose(&self, product: &Product<'_>, rows: usize) -> Result<cublasLtMatmulAlgo_t, Error> {
+        let description = Description::new(product, rows)?;
+        let proposed = self.propose(&description)?;
+        if self.numerics == Numerics::Fast {
+            return proposed.first().copied().ok_or_else(|| no_algorithm(product));
+        }
+        let others = [1, MAX_ROWS].map(|rows| Description::new(product, rows));
+        let [one, many] = others;
+        let (one, many) = (one?, many?);
+        let runs = |algorithm: &&cublasLtMatmulAlgo_t| {
+            [&one, &many].into_iter().all(|description| self.runs(description, algorithm))
+        };
+        proposed.iter().find(runs).copied().ok_or_else(|| no_algorithm(product))
+    }
+
+    /// Algorithms within the workspace, the best first.
+    fn propose(&self, description: &Description) -> Result<Vec<cublasLtMatmulAlgo_t>, Error> {
         let wrap = |error| failed("choose a product's algorithm", error);
-        let preference = result::create_matmul_pref().map_err(wrap)?;
-        let limits = [
-            (Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, self.workspace_bytes),
-            // No reduction between blocks.
-            (Preference::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 0),
-        ];
-        let limits = if self.numerics == Numerics::Exact { &limits[..] } else { &limits[..1] };
-        let set = limits.iter().try_for_each(|(attribute, value)| {
-            let bytes = if *attribute == Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES {
-                8
-            } else {
-                4
-            };
-            // SAFETY: the preference lives, and the value has as many bytes (little-endian).
-            unsafe {
-                result::set_matmul_pref_attribute(
-                    preference,
-                    *attribute,
-                    ptr::from_ref(value).cast(),
-                    bytes,
-                )
-            }
-        });
-        // SAFETY: all descriptors live.
-        let chosen = set.and_then(|()| unsafe {
-            result::get_matmul_algo_heuristic(
+        let preference = LimitedTo::new(self.workspace_bytes, self.numerics).map_err(wrap)?;
+        let mut found = [nothing_found(); CANDIDATES];
+        let mut count = 0;
+        // SAFETY: all descriptors live, and there is room for as many results as are asked for.
+        unsafe {
+            sys::cublasLtMatmulAlgoGetHeuristic(
                 self.handle,
                 description.operation,
                 description.weight,
                 description.input,
                 description.output,
                 description.output,
-                preference,
+                preference.0,
+                CANDIDATES as i32,
+                found.as_mut_ptr(),
+                &raw mut count,
             )
-        });
-        // SAFETY: made above and not used again.
-        let destroyed = unsafe { result::destroy_matmul_pref(preference) };
-        let chosen = chosen.map_err(wrap)?;
-        destroyed.map_err(wrap)?;
-        Ok(chosen.algo)
+        }
+        .result()
+        .map_err(wrap)?;
+        let found = found.into_iter().take(count.max(0) as usize);
+        let usable = found.filter(|result| result.state == cublasStatus_t::CUBLAS_STATUS_SUCCESS);
+        Ok(usable.map(|result| result.algo).collect())
+    }
+
+    /// Whether `algorithm` runs on another product within the workspace.
+    fn runs(&self, description: &Description, algorithm: &cublasLtMatmulAlgo_t) -> bool {
+        let mut result = nothing_found();
+        // SAFETY: all descriptors live.
+        let checked = unsafe {
+            sys::cublasLtMatmulAlgoCheck(
+                self.handle,
+                description.operation,
+                description.weight,
+                description.input,
+                description.output,
+                description.output,
+                ptr::from_ref(algorithm),
+                &raw mut result,
+            )
+        };
+        checked == cublasStatus_t::CUBLAS_STATUS_SUCCESS
+            && result.workspaceSize <= self.workspace_bytes
+    }
+}
+
+/// Room for a result.
+fn nothing_found() -> cublasLtMatmulHeuristicResult_t {
+    // SAFETY: numbers alone, for which zeros are values; the state is then success of nothing, and
+    // read only where the library wrote it.
+    unsafe { std::mem::zeroed() }
+}
+
+fn no_algorithm(product: &Product<'_>) -> Error {
+    let Product { inputs, outputs, dtype, .. } = product;
+    let call = "choose a product's algorithm";
+    let problem = format!(
+        "cuBLASLt has none for {inputs} by {outputs} in {dtype} that runs on every number of rows; \
+         `numerics: fast` asks for less"
+    );
+    Error::Device { call, problem }
+}
+
+/// What an algorithm may use.
+struct LimitedTo(cublasLtMatmulPreference_t);
+
+impl LimitedTo {
+    fn new(workspace_bytes: usize, numerics: Numerics) -> Result<Self, CublasError> {
+        let preference = Self(result::create_matmul_pref()?);
+        preference.set(Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes)?;
+        if numerics == Numerics::Exact {
+            // No reduction between blocks.
+            preference.set(Preference::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &0_u32)?;
+        }
+        Ok(preference)
+    }
+
+    fn set<T>(&self, attribute: Preference, value: &T) -> Result<(), CublasError> {
+        let bytes = size_of::<T>();
+        // SAFETY: the preference lives, and the value is of the attribute's type.
+        unsafe {
+            result::set_matmul_pref_attribute(self.0, attribute, ptr::from_ref(value).cast(), bytes)
+        }
+    }
+}
+
+impl Drop for LimitedTo {
+    fn drop(&mut self) {
+        // SAFETY: made in `new` and not used again; nothing is lost if it fails.
+        let _ = unsafe { result::destroy_matmul_pref(self.0) };
     }
 }
 
@@ -279,5 +357,8 @@ pub(super) fn bytes_of(dtype: Dtype) -> usize {
 }
 
 fn failed(call: &'static str, error: CublasError) -> Error {
+    if error.0 == cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED {
+        return Error::DeviceMemory { call: call.to_owned() };
+    }
     Error::Device { call, problem: format!("cuBLASLt: {error}") }
 }

@@ -39,6 +39,8 @@ pub(super) fn take(lane: &Lane, rows: usize, cols: usize, dtype: Dtype) -> Resul
 
 /// Blocks of warps, a warp and `cols` floats of shared memory a row: grid, threads, shared bytes.
 fn by_warps(rows: usize, cols: usize) -> ((u32, u32, u32), u32, u32) {
+    // Whole blocks of `SharedRow` in either width.
+    let cols = cols.next_multiple_of(WARP as usize * 8);
     let fitting = SHARED_BYTES / (4 * cols.max(1));
     let warps = fitting.clamp(1, (THREADS / WARP) as usize);
     (((rows.div_ceil(warps)) as u32, 1, 1), warps as u32 * WARP, (4 * cols * warps) as u32)
@@ -362,7 +364,7 @@ pub(super) fn span_max(
     begin: usize,
 ) -> Result<(), Error> {
     let sent = lane.upload_once("span rows", rows)?;
-    let grid = (x.cols.div_ceil(4 * THREADS as usize) as u32, output.rows as u32, 1);
+    let grid = (output.rows as u32, x.cols.div_ceil(4 * THREADS as usize) as u32, 1);
     launch!(lane, "span_max", grid, THREADS, 0;
         &x.pointer(), &sent.pointer(), &output.pointer(), &(begin as u32),
         &((begin + x.rows) as u32), &(x.cols as u32))

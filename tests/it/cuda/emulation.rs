@@ -34,7 +34,9 @@ impl Emulation {
         let library = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_NOW) };
         assert!(!library.is_null(), "no CUDA driver: run these by `make test-cuda`");
         let emulation = Self { library, _turn: turn };
-        emulation.find(c"chunkflow_host_counter").map(|_| emulation)
+        let found = emulation.find(c"chunkflow_host_counter").map(|_| emulation);
+        assert!(found.is_some() || super::is_device_named(), "the driver is not the emulated one");
+        found
     }
 
     /// Whether the driver is a real one, which can be told nothing.

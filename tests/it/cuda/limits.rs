@@ -1,8 +1,9 @@
 //! What a batch costs in launches, memory and waits, and what happens when a device fails. The
 //! emulated driver counts; on a real device only the results are checked.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use chunkflow::compute::{self, Numerics};
 use chunkflow::embeddings::{
@@ -87,38 +88,90 @@ fn a_batch_beyond_the_memory_runs_in_halves_and_a_text_beyond_it_is_an_error() {
     emulation.set_memory(ordinal(), u64::MAX);
     assert_eq!(halved, expected);
     match refused {
-        Err(Error::Compute(compute::Error::DeviceMemory { bytes })) => assert!(bytes > 0),
+        Err(Error::Compute(error @ compute::Error::DeviceMemory { .. })) => {
+            assert!(error.to_string().contains(" bytes"), "{error}");
+        }
         other => panic!("{other:?}"),
     }
     // Nothing else is disturbed.
     assert_eq!(embed(&model, &texts), expected);
 }
 
-#[test]
-fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
-    let Some(emulation) = Emulation::take() else { return };
+/// A worker on both emulated devices.
+fn on_both() -> (Arc<Model>, Worker) {
     let folder = golden("families").join("bert");
     let every = ModelOptions { device: DeviceChoice::Cuda(None), ..options(DtypeChoice::F32) };
     let model = Arc::new(Model::load(folder.to_str().unwrap(), &every).unwrap());
     assert_eq!(model.lanes(), 4, "two devices are emulated");
     let worker = Worker::start(1_000_000, model.lanes()).unwrap();
-    let handle = worker.handle();
-    let queued = handle.with_model(Arc::clone(&model), Arc::new(AtomicBool::new(false)));
-    let run = |text: &str| {
-        let (job, _) = model.plan(&[text], &EmbedOptions::default()).unwrap();
-        queued.forward(job)
+    (model, worker)
+}
+
+/// Runs one text after the other through the queue until `done`.
+fn run_until(
+    (model, worker): (&Arc<Model>, &Worker),
+    done: impl Fn(&Result<Vec<f32>, Error>) -> bool + Sync,
+) {
+    let (handle, ended) = (worker.handle(), AtomicBool::new(false));
+    let one_after_the_other = || {
+        let queued = handle.with_model(Arc::clone(model), Arc::new(AtomicBool::new(false)));
+        while !ended.load(Ordering::Relaxed) {
+            let (job, _) =
+                model.plan(&["The cat sat on the mat."], &EmbedOptions::default()).unwrap();
+            if done(&queued.forward(job)) {
+                ended.store(true, Ordering::Relaxed);
+            }
+        }
     };
-    let expected = run("The cat sat on the mat.").unwrap();
+    // More callers than lanes, so that every lane has work.
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(one_after_the_other);
+        }
+    });
+}
+
+#[test]
+fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
+    let Some(emulation) = Emulation::take() else { return };
+    let (model, worker) = on_both();
+    let handle = worker.handle();
+    let expected = model.embed(&["The cat sat on the mat."], &EmbedOptions::default()).unwrap();
     assert!(handle.is_ready());
-    emulation.lose(1);
-    for _ in 0..64 {
-        let row = run("The cat sat on the mat.").unwrap();
-        assert_eq!(bits(&row), bits(&expected));
-    }
     emulation.lose(0);
-    let failed = (0..8).map(|_| run("The cat sat on the mat.")).find(Result::is_err);
-    assert!(matches!(failed, Some(Err(Error::Stopped))), "{failed:?}");
+    // Every job is answered as before; the loss shows once a lane of the device has had one.
+    run_until((&model, &worker), |row| {
+        assert_eq!(bits(row.as_ref().unwrap()), bits(&expected.data));
+        !handle.is_ready()
+    });
+    assert!(handle.is_alive());
+    let states = vec![1.0; model.spec().hidden];
+    assert!(model.project(&states, 1).is_ok(), "the other device could");
+    emulation.lose(1);
+    run_until((&model, &worker), |_| !handle.is_alive());
     assert!(!handle.is_ready());
+}
+
+#[test]
+fn a_worker_that_stops_while_its_device_is_lost_answers_every_job() {
+    let Some(emulation) = Emulation::take() else { return };
+    for _ in 0..20 {
+        let (model, worker) = on_both();
+        let handle = worker.handle();
+        let (job, _) = model.plan(&["The cat."], &EmbedOptions::default()).unwrap();
+        let (sender, answers) = mpsc::channel();
+        for _ in 0..16 {
+            let (sender, cancelled) = (sender.clone(), Arc::new(AtomicBool::new(false)));
+            let reply = move |answer: Result<Vec<f32>, Error>| sender.send(answer).unwrap();
+            handle.submit(Arc::clone(&model), job.clone(), cancelled, reply).unwrap();
+        }
+        emulation.lose(0);
+        emulation.lose(1);
+        drop((worker, sender));
+        assert_eq!(answers.iter().count(), 16);
+        emulation.restore(0);
+        emulation.restore(1);
+    }
 }
 
 #[test]

@@ -30,6 +30,12 @@ pub(crate) fn ordinal() -> usize {
     }
 }
 
+/// Whether a real device is to be used.
+#[expect(clippy::disallowed_methods, reason = "says where tests run, no setting")]
+fn is_device_named() -> bool {
+    std::env::var_os("CHUNKFLOW_TEST_DEVICE").is_some()
+}
+
 /// Keeps tests that count or limit what the whole process does out of the way of the others.
 static TURN: RwLock<()> = RwLock::new(());
 
