@@ -75,9 +75,11 @@ quality: model ## Check nDCG@10 on SciFact by dtype; CHUNKFLOW_DATA holds scifac
 		--chunkflow target/release/chunkflow --model $(MODEL) --dtype f32,bf16,int8
 
 cuda-toolkit: ## Obtain the pinned CUDA compiler from PyPI into the target folder
-	@test -x $(CUDA_TOOLKIT)/nvidia/cu13/bin/nvcc || $(PYTHON) -m pip install --quiet --no-deps \
-		--disable-pip-version-check --target $(CUDA_TOOLKIT) -r kernels/requirements.txt
-	@ln -sf libcudart_static.a $(CUDA_TOOLKIT)/nvidia/cu13/lib/libcudart.a
+	@cmp -s kernels/requirements.txt $(CUDA_TOOLKIT)/requirements.txt || { rm -rf $(CUDA_TOOLKIT) \
+		&& $(PYTHON) -m pip install --quiet --no-deps --disable-pip-version-check \
+			--target $(CUDA_TOOLKIT) -r kernels/requirements.txt \
+		&& ln -sf libcudart_static.a $(CUDA_TOOLKIT)/nvidia/cu13/lib/libcudart.a \
+		&& cp kernels/requirements.txt $(CUDA_TOOLKIT)/; }
 
 build-cuda: cuda-toolkit ## Build the release binary for CUDA; it starts without any of CUDA's libraries
 	$(CUDA_ENV) $(CARGO) build --release --locked --features cuda
@@ -97,7 +99,7 @@ test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every o
 test-cuda-build: model cuda-toolkit ## Run the CPU's tests on the CUDA build, without a driver
 	$(CUDA_ENV) $(CARGO) test --locked --features cuda --test it -- --skip cuda
 
-bench-cuda: cuda-toolkit ## Measure every operation on CUDA device 0, against ceilings measured first
+bench-cuda: cuda-toolkit ## Measure a layer's operations on CUDA device 0, against ceilings measured first
 	$(CUDA_ENV) $(CARGO) bench --locked --features cuda --bench cuda
 
 cuda-report: cuda-toolkit ## Make kernels/REPORT.md: registers, spills, load widths, rooflines

@@ -6,6 +6,7 @@ use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,30 @@ const CAPABILITIES: &str = "75,80,86,89,90,100,120";
 const PTX_CAPABILITY: &str = "80";
 /// Libraries of CUDA, by the prefix of their entry points: the longest that fits.
 const LIBRARIES: [&str; 5] = ["cublasLt", "cublas", "curand", "nvrtc", "cu"];
+/// What is compiled, and watched for changes: a folder would be watched with all that is in it.
+const KERNELS: [&str; 11] = [
+    "activate.cu",
+    "attention.cu",
+    "boundary.cu",
+    "convert.cu",
+    "embed_norm.cu",
+    "gram.cu",
+    "norm.cu",
+    "pool.cu",
+    "rotary.cu",
+    "similarity.cu",
+    "span_max.cu",
+];
+/// What it includes.
+const HEADERS: [&str; 7] = [
+    "attention.cuh",
+    "attention_f32.cuh",
+    "attention_mma.cuh",
+    "best.cuh",
+    "ptx.cuh",
+    "tiles.cuh",
+    "values.cuh",
+];
 /// An archive without members.
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
@@ -38,38 +63,33 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let folder = env::current_dir()?.join("kernels");
-    let mut unit = String::new();
-    for file in sources(&folder)? {
-        println!("cargo:rerun-if-changed=kernels/{}", file.display());
-        if file.extension() == Some("cu".as_ref()) {
-            writeln!(unit, "#include \"{}\"", file.display())?;
-        }
+    let (mut unit, mut contents) = (String::new(), DefaultHasher::new());
+    for file in KERNELS.iter().chain(&HEADERS) {
+        println!("cargo:rerun-if-changed=kernels/{file}");
+        fs::read(folder.join(file))?.hash(&mut contents);
+    }
+    for kernel in KERNELS {
+        writeln!(unit, "#include \"{kernel}\"")?;
     }
     let source = out.join("kernels.cu");
-    fs::write(&source, unit)?;
+    fs::write(&source, &unit)?;
     let capabilities = env::var("CHUNKFLOW_CUDA_CAPABILITIES");
     let capabilities = capabilities.unwrap_or_else(|_| CAPABILITIES.to_owned());
+    let image = out.join("kernels.fatbin");
+    (&unit, &capabilities, nvcc()).hash(&mut contents);
+    let (stamp, made_from) = (out.join("kernels.stamp"), contents.finish().to_string());
+    if image.exists() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_from) {
+        return Ok(());
+    }
     let mut command = Command::new(nvcc());
     command.args(["-fatbin", "-O3", "-std=c++17", "-lineinfo", "--threads=0"]).arg("-I");
-    command.arg(&folder).arg("-o").arg(out.join("kernels.fatbin")).arg(&source);
+    command.arg(&folder).arg("-o").arg(&image).arg(&source);
     for capability in capabilities.split(',') {
         command.arg(format!("-gencode=arch=compute_{capability},code=sm_{capability}"));
     }
     command.arg(format!("-gencode=arch=compute_{PTX_CAPABILITY},code=compute_{PTX_CAPABILITY}"));
-    run(command)
-}
-
-/// Kernels and their headers, by name.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = PathBuf::from(entry?.file_name());
-        if name.extension().is_some_and(|suffix| suffix == "cu" || suffix == "cuh") {
-            files.push(name);
-        }
-    }
-    files.sort();
-    Ok(files)
+    run(command)?;
+    Ok(fs::write(stamp, made_from)?)
 }
 
 fn nvcc() -> PathBuf {
@@ -92,7 +112,6 @@ fn run(mut command: Command) -> Result<(), Box<dyn Error>> {
 /// A trampoline for every entry point that the bindings name, in place of the libraries that they
 /// are linked with: `libcuda.a` has them all, the others are empty.
 fn build_lazy(out: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=kernels/lazy");
     let (mut code, mut slots) = (String::new(), String::new());
     let mut table = String::new();
     let symbols = fs::read_to_string("kernels/lazy/symbols.txt")?;

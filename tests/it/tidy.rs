@@ -188,3 +188,18 @@ fn nothing_is_left_undone() {
         }
     }
 }
+
+#[test]
+fn every_kernel_is_built_and_watched() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let build = fs::read_to_string(folder.join("build.rs")).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.contains(".cu") {
+            assert!(
+                build.contains(&format!("\"{name}\"")),
+                "kernels/build.rs does not name {name}"
+            );
+        }
+    }
+}
