@@ -112,6 +112,7 @@ fn run(mut command: Command) -> Result<(), Box<dyn Error>> {
 /// A trampoline for every entry point that the bindings name, in place of the libraries that they
 /// are linked with: `libcuda.a` has them all, the others are empty.
 fn build_lazy(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=kernels/lazy");
     let (mut code, mut slots) = (String::new(), String::new());
     let mut table = String::new();
     let symbols = fs::read_to_string("kernels/lazy/symbols.txt")?;
