@@ -82,7 +82,7 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let mut command = Command::new(nvcc());
-    command.args(["-fatbin", "-O3", "-std=c++17", "-lineinfo", "--threads=0"]).arg("-I");
+    command.args(["-fatbin", "-O3", "-std=c++17", "--compress-mode=size", "--threads=0"]).arg("-I");
     command.arg(&folder).arg("-o").arg(&image).arg(&source);
     for capability in capabilities.split(',') {
         command.arg(format!("-gencode=arch=compute_{capability},code=sm_{capability}"));

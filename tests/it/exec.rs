@@ -60,6 +60,7 @@ on_every_form!(
     residual_norm_is_the_norm_of_the_sum,
     pool_reads_each_span,
     finish_cuts_and_then_normalises,
+    finish_brings_rows_as_wide_as_a_vocabulary,
     gram_is_the_band_of_inner_products,
     indices_outside_their_table_are_named,
     tables_of_broken_rows_are_refused,
@@ -376,6 +377,12 @@ fn finish_cuts_and_then_normalises<E: Exec>(exec: &E) {
             check(&format!("{dims} of {cols}, {normalize}"), &output, &expected, 5e-7);
         }
     }
+}
+
+fn finish_brings_rows_as_wide_as_a_vocabulary<E: Exec>(exec: &E) {
+    let (cols, rows) = (60_000, random(17, 2 * 60_000, 4.0));
+    let buffer = exec.upload(&rows, cols).unwrap();
+    assert_eq!(bits(&host(exec, buffer, cols)), bits(&rows));
 }
 
 fn gram_is_the_band_of_inner_products<E: Exec>(exec: &E) {
