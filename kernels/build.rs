@@ -76,11 +76,6 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
     let capabilities = env::var("CHUNKFLOW_CUDA_CAPABILITIES");
     let capabilities = capabilities.unwrap_or_else(|_| CAPABILITIES.to_owned());
     let image = out.join("kernels.fatbin");
-    (&unit, &capabilities, nvcc()).hash(&mut contents);
-    let (stamp, made_from) = (out.join("kernels.stamp"), contents.finish().to_string());
-    if image.exists() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_from) {
-        return Ok(());
-    }
     let mut command = Command::new(nvcc());
     command.args(["-fatbin", "-O3", "-std=c++17", "--compress-mode=size", "--threads=0"]).arg("-I");
     command.arg(&folder).arg("-o").arg(&image).arg(&source);
@@ -88,6 +83,11 @@ fn compile_kernels(out: &Path) -> Result<(), Box<dyn Error>> {
         command.arg(format!("-gencode=arch=compute_{capability},code=sm_{capability}"));
     }
     command.arg(format!("-gencode=arch=compute_{PTX_CAPABILITY},code=compute_{PTX_CAPABILITY}"));
+    format!("{command:?}").hash(&mut contents);
+    let (stamp, made_from) = (out.join("kernels.stamp"), contents.finish().to_string());
+    if image.exists() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_from) {
+        return Ok(());
+    }
     run(command)?;
     Ok(fs::write(stamp, made_from)?)
 }

@@ -21,6 +21,10 @@ const MAX_RETRY_AFTER_S: f64 = 60.0;
 /// Weight of the newest batch in the smoothed rate.
 const RATE_SMOOTHING: f64 = 0.2;
 
+/// As many lanes as a device has: a job that is there when a second device is lost may be what loses
+/// them, and is not tried on a third.
+const MAX_LOSSES: u8 = 2;
+
 type Reply = Box<dyn FnOnce(Result<Vec<f32>, Error>) + Send>;
 
 /// A job in the queue, with the model that it runs on.
@@ -28,8 +32,8 @@ struct Ticket {
     model: Arc<Model>,
     job: Job,
     cancelled: Arc<AtomicBool>,
-    /// Whether a device was lost while it ran.
-    retried: bool,
+    /// Lanes whose device was lost while it ran.
+    losses: u8,
     reply: Reply,
 }
 
@@ -153,7 +157,7 @@ impl WorkerHandle {
             model,
             job,
             cancelled,
-            retried: false,
+            losses: 0,
             reply: Box::new(reply),
         });
         drop(queue);
@@ -297,16 +301,16 @@ fn each_alone(tickets: Vec<Ticket>, lane: usize) -> Result<(), Lost> {
     Ok(())
 }
 
-/// Hands a lost device's tickets to the other threads, once: a job that was there when two devices
-/// were lost may be what loses them. The last thread answers whatever waits.
+/// Hands a lost device's tickets to the other threads, but for those that have been handed on too
+/// often. The last thread answers whatever waits.
 fn lose_device(shared: &Shared, tickets: Vec<Ticket>) {
     let mut queue = shared.lock();
     queue.device_lost = true;
     queue.running -= 1;
     let (suspects, others): (Vec<_>, Vec<_>) =
-        tickets.into_iter().partition(|ticket| ticket.retried);
+        tickets.into_iter().partition(|ticket| ticket.losses == MAX_LOSSES);
     for mut ticket in others.into_iter().rev() {
-        ticket.retried = true;
+        ticket.losses += 1;
         queue.tokens += ticket.job.packed.tokens();
         queue.tickets.push_front(ticket);
     }
