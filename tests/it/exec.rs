@@ -61,7 +61,6 @@ on_every_form!(
     pool_reads_each_span,
     finish_cuts_and_then_normalises,
     finish_brings_rows_as_wide_as_a_vocabulary,
-    gram_is_the_band_of_inner_products,
     indices_outside_their_table_are_named,
     tables_of_broken_rows_are_refused,
     weights_that_do_not_fit_are_refused,
@@ -385,12 +384,33 @@ fn finish_brings_rows_as_wide_as_a_vocabulary<E: Exec>(exec: &E) {
     assert_eq!(bits(&host(exec, buffer, cols)), bits(&rows));
 }
 
-fn gram_is_the_band_of_inner_products<E: Exec>(exec: &E) {
+mod gram_is_the_band_of_inner_products {
+    #[test]
+    fn cpu() {
+        super::on_every_isa(|exec| super::check_gram(exec, 1e-6));
+    }
+
+    #[test]
+    fn candle() {
+        let device = candle_core::Device::Cpu;
+        super::check_gram(&chunkflow::compute::CandleExec::new(device), 1e-6);
+    }
+
+    /// Adds the columns one by one, so that a product has the bits of a pair's score.
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn cuda() {
+        let _turn = crate::cuda::turn();
+        super::check_gram(&crate::cuda::exec(chunkflow::compute::Dtype::F32), 2e-6);
+    }
+}
+
+fn check_gram<E: Exec>(exec: &E, tolerance: f64) {
     for (n, cols, width) in [(1, 1, 1), (1, 5, 4), (5, 7, 3), (6, 33, 40), (70, 384, 12)] {
         let rows = random(14, n * cols, 1.0);
         let output = exec.gram(&exec.upload(&rows, cols).unwrap(), width).unwrap();
         let expected = naive::gram(&rows, cols, width);
-        check(&format!("{n} x {cols}, {width}"), &output, &expected, 2e-6);
+        check(&format!("{n} x {cols}, {width}"), &output, &expected, tolerance);
     }
 }
 
