@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use chunkflow::compute::{
-    Activation, Attention, CudaExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Mask, NormKind,
-    NormWeights, Numerics, Pooling, Precision, Span,
+    Activation, Attention, CudaDevice, CudaExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Mask,
+    NormKind, NormWeights, Numerics, Pooling, Precision, Span,
 };
 use criterion::{BenchmarkId, Criterion, Throughput};
 
@@ -164,14 +164,17 @@ impl Bench<'_> {
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-        let exec = match CudaExec::open(0, Some(dtype), Numerics::Fast) {
-            Ok(exec) => exec,
-            Err(error) => {
-                println!("{error}: nothing is measured");
-                return;
-            }
-        };
+    let device = match CudaDevice::open(0) {
+        Ok(device) => device,
+        Err(error) => {
+            println!("{error}: nothing is measured");
+            return;
+        }
+    };
+    let halves: &[Dtype] =
+        if device.has_bf16() { &[Dtype::F16, Dtype::Bf16] } else { &[Dtype::F16] };
+    for dtype in [&[Dtype::F32], halves].concat() {
+        let exec = device.exec(dtype, Numerics::Fast).unwrap();
         let ceilings = ceilings(&exec);
         println!(
             "{}: ceilings {:.0} GB/s, {:.1} TFLOP/s",

@@ -8,12 +8,14 @@ use clap::Args;
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::sample_texts;
 use crate::Error;
-use crate::compute::{CudaExec, Dtype};
+use crate::compute::{CudaDevice, Dtype};
 use crate::embeddings::{DeviceChoice, EmbedOptions, Engine, Model};
 
 /// The largest difference of two components that rounding explains: the fast form and candle's
 /// are each within 2e-6 of the exact value.
 const MAX_DIFFERENCE: f32 = 4e-6;
+/// The same on CUDA, whose products add in another order.
+const MAX_DIFFERENCE_CUDA: f32 = 1e-5;
 
 /// The least cosine of a text's vector to that of f32, by dtype.
 const MIN_COSINE_16_BITS: f64 = 0.9995;
@@ -36,7 +38,7 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     writeln!(out, "system     {} {}", std::env::consts::OS, std::env::consts::ARCH)?;
     let model = load_model(global, &config)?;
     writeln!(out, "device     {}", model.device())?;
-    match CudaExec::devices() {
+    match CudaDevice::count() {
         Ok(count) => writeln!(out, "cuda       {count} devices")?,
         Err(error) => writeln!(out, "cuda       {error}")?,
     }
@@ -61,9 +63,6 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The largest difference of a component on CUDA, whose products add in another order.
-const MAX_DIFFERENCE_CUDA: f32 = 1e-5;
-
 /// Whether the model's vectors are near enough to the oracle's for its dtype, in words too.
 fn compare(model: &Model, oracle: &Model) -> Result<(bool, String), Error> {
     let texts = sample_texts();
@@ -76,8 +75,7 @@ fn compare(model: &Model, oracle: &Model) -> Result<(bool, String), Error> {
             let differences = ours.data.iter().zip(&theirs.data).map(|(a, b)| (a - b).abs());
             // `max` drops NaN, which the engine refuses to return.
             let difference = differences.fold(0.0, f32::max);
-            let on_cuda = model.device().starts_with("cuda");
-            let limit = if on_cuda { MAX_DIFFERENCE_CUDA } else { MAX_DIFFERENCE };
+            let limit = if model.runs_on_cuda() { MAX_DIFFERENCE_CUDA } else { MAX_DIFFERENCE };
             let finding =
                 format!("largest difference to {device} is {difference:.1e}, limit {limit:.0e}");
             return Ok((difference <= limit, finding));

@@ -152,6 +152,10 @@ fn texts(block: &[Document]) -> Vec<&str> {
     block.iter().map(|document| document.text.as_str()).collect()
 }
 
+fn ids(block: &[Document]) -> Vec<Option<String>> {
+    block.iter().map(|document| document.id.clone()).collect()
+}
+
 /// Where vectors go.
 enum Output {
     Dense(Box<dyn Sink>),
@@ -196,7 +200,7 @@ impl Run {
 
     /// Writes a block's vectors.
     fn write(&mut self, block: &[Document], embeddings: &Embeddings) -> Result<(), Error> {
-        let ids: Vec<Option<String>> = block.iter().map(|document| document.id.clone()).collect();
+        let ids = ids(block);
         let rows = Rows { first_index: self.rows, ids: &ids, embeddings };
         match &mut self.sink {
             Output::Dense(sink) => sink.write(rows)?,
@@ -219,10 +223,8 @@ impl Run {
                 self.write(block, &embeddings)
             }
             Output::Sparse(writer) => {
-                let ids: Vec<Option<String>> =
-                    block.iter().map(|document| document.id.clone()).collect();
                 let embeddings = self.model.embed_sparse(&texts, &self.options)?;
-                writer.write_sparse(self.rows, &ids, &embeddings)?;
+                writer.write_sparse(self.rows, &ids(block), &embeddings)?;
                 self.count(block, &embeddings.tokens, &embeddings.truncated);
                 Ok(())
             }

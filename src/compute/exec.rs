@@ -316,3 +316,15 @@ pub trait Exec: Send + Sync + 'static {
 pub(super) fn check_len(what: &'static str, actual: usize, expected: usize) -> Result<(), Error> {
     if actual == expected { Ok(()) } else { Err(Error::Length { what, actual, expected }) }
 }
+
+/// Refuses indices outside of `0..limit`, naming the first.
+pub(super) fn check_indices(
+    what: &'static str,
+    indices: &[u32],
+    limit: usize,
+) -> Result<(), Error> {
+    match indices.iter().find(|&&index| index as usize >= limit) {
+        Some(&index) => Err(Error::Index { what, index: index as usize, limit }),
+        None => Ok(()),
+    }
+}

@@ -18,7 +18,7 @@ mod operands;
 
 pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
-pub use cuda::CudaExec;
+pub use cuda::{CudaDevice, CudaExec};
 #[cfg(feature = "cuda")]
 pub use cuda::{Format, Objective, Pairs, SegmentRule, SegmentUnits, Segmentation};
 pub use exec::{Batching, Error, Exec};

@@ -53,6 +53,16 @@ pub enum Precision {
     Full,
 }
 
+impl Precision {
+    /// What a layer runs in where the form's dtype is `working`.
+    pub(super) fn dtype(self, working: Dtype) -> Dtype {
+        match self {
+            Self::Working => working,
+            Self::Full => Dtype::F32,
+        }
+    }
+}
+
 /// A dense layer's weights as stored: `weight: [out, in]`, `bias: [out]`.
 #[derive(Debug, Clone, Copy)]
 pub struct DenseWeights<'a> {
@@ -306,4 +316,14 @@ pub struct Finish {
     pub dims: usize,
     /// Divide by the L2 norm, as `torch.nn.functional.normalize` does.
     pub normalize: bool,
+}
+
+impl Finish {
+    /// Refuses dimensions that rows of `cols` do not have.
+    pub(super) fn check(&self, cols: usize) -> Result<(), Error> {
+        if self.dims == 0 || self.dims > cols {
+            return Err(Error::Index { what: "dimensions", index: self.dims, limit: cols + 1 });
+        }
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Once;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compute::{CudaExec, Error};
+use crate::compute::{CudaDevice, Error};
 
 /// Where a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ impl DeviceChoice {
     pub fn cuda_devices(self) -> Result<Vec<usize>, Error> {
         match self {
             Self::Cpu => Ok(Vec::new()),
-            Self::Cuda(Some(ordinal)) => CudaExec::devices().map(|_| vec![ordinal]),
-            Self::Cuda(None) => match CudaExec::devices()? {
+            Self::Cuda(Some(ordinal)) => CudaDevice::count().map(|_| vec![ordinal]),
+            Self::Cuda(None) => match CudaDevice::count()? {
                 0 => Err(Error::NoDevice("the driver shows none".to_owned())),
                 count => Ok((0..count).collect()),
             },

@@ -7,7 +7,7 @@ use super::folder::Folder;
 use super::model::{DtypeChoice, Engine, ModelOptions};
 use super::modules::Modules;
 use super::network::Network;
-use crate::compute::{self, CandleExec, CpuExec, CudaExec, Dtype, Exec, Finish};
+use crate::compute::{self, CandleExec, CpuExec, CudaDevice, CudaExec, Dtype, Exec, Finish};
 
 /// A network on its device or devices.
 pub(super) enum Form {
@@ -70,10 +70,10 @@ impl Form {
         }
         let (mut usable, mut all_have_bf16) = (Vec::new(), true);
         for &ordinal in devices {
-            match CudaExec::has_bf16(ordinal) {
-                Ok(has_bf16) => {
-                    all_have_bf16 &= has_bf16;
-                    usable.push(ordinal);
+            match CudaDevice::open(ordinal) {
+                Ok(device) => {
+                    all_have_bf16 &= device.has_bf16();
+                    usable.push(device);
                 }
                 Err(error) if options.device == DeviceChoice::Auto && devices.len() > 1 => {
                     tracing::warn!(%error, ordinal, "a CUDA device is passed over");
@@ -87,9 +87,8 @@ impl Form {
         // One for all, so that a text's vector does not depend on which device is free.
         let best = if all_have_bf16 { Dtype::Bf16 } else { Dtype::F16 };
         let dtype = dtype.given().unwrap_or(best);
-        let network =
-            |ordinal| files.network(CudaExec::open(ordinal, Some(dtype), options.numerics)?);
-        let networks = usable.into_iter().map(network).collect::<Result<Vec<_>, Error>>()?;
+        let network = |device: &CudaDevice| files.network(device.exec(dtype, options.numerics)?);
+        let networks = usable.iter().map(network).collect::<Result<Vec<_>, Error>>()?;
         Ok((Self::Cuda(networks), dtype))
     }
 

@@ -202,7 +202,7 @@ fn on_threads<E: Exec, R: Send>(
     batches: &[Vec<usize>],
     run: impl Fn(Lane<'_, E>, &Vec<usize>) -> Result<R, Error> + Sync,
 ) -> Result<Vec<R>, Error> {
-    if lane.exec.batching().parallel == 1 || rayon::current_num_threads() == 1 {
+    if lane.exec.batching().parallel == 1 {
         return batches.iter().map(|batch| run(lane, batch)).collect();
     }
     // Within the pool, so that what each batch splits further is not handed over again.

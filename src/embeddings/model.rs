@@ -226,7 +226,9 @@ impl Model {
         self.network.lanes()
     }
 
-    pub(super) fn runs_on_cuda(&self) -> bool {
+    /// Whether it runs in the CUDA form.
+    #[must_use]
+    pub fn runs_on_cuda(&self) -> bool {
         matches!(self.network, Form::Cuda(_))
     }
 

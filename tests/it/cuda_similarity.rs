@@ -8,9 +8,8 @@ use chunkflow::compute::{
     CudaExec, Dtype, Error, Exec, Objective, Pairs, SegmentRule, SegmentUnits,
 };
 use chunkflow::similarity::Band;
-use half::{bf16, f16};
 
-use crate::cuda::{exec, turn};
+use crate::cuda::{exec, rounded, turn};
 use crate::exec::{check, check_index, host, random, spoil};
 use crate::support::random_model::SplitMix64;
 use crate::support::{bits, naive, widen};
@@ -20,15 +19,6 @@ type Rows = <CudaExec as Exec>::Buffer;
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 const SHAPES: [(usize, usize); 7] =
     [(1, 1), (2, 7), (63, 100), (65, 32), (130, 33), (130, 384), (300, 8)];
-
-fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
-    let round = |&value: &f32| match dtype {
-        Dtype::F16 => f16::from_f32(value).to_f32(),
-        Dtype::Bf16 => bf16::from_f32(value).to_f32(),
-        Dtype::F32 | Dtype::Int8 => value,
-    };
-    values.iter().map(round).collect()
-}
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     // Never -0, which sorts below 0.

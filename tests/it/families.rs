@@ -35,6 +35,12 @@ macro_rules! families {
             fn company_changes_no_bit() {
                 super::check_company($folder);
             }
+
+            #[cfg(feature = "cuda")]
+            #[test]
+            fn cuda_is_the_processor() {
+                crate::cuda::models::check_family($folder);
+            }
         })+
     };
 }
@@ -90,7 +96,7 @@ fn model(family: &str, engine: Engine) -> Model {
     support::load(&golden("families").join(family), engine, ONE_BATCH)
 }
 
-fn cosine(a: &[f32], b: &[f64]) -> f64 {
+pub(crate) fn cosine(a: &[f32], b: &[f64]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let a = support::widen(a);
     dot(&a, b) / (dot(&a, &a) * dot(b, b)).sqrt()

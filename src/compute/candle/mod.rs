@@ -8,7 +8,7 @@ mod attention;
 use candle_core::{D, DType, Device, Tensor};
 
 use self::attention::Bias;
-use super::exec::{Batching, Error, Exec, MIN_NORM, check_len};
+use super::exec::{Batching, Error, Exec, MIN_NORM, check_indices, check_len};
 use super::operands::{
     Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormKind, NormWeights,
     Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
@@ -33,9 +33,7 @@ impl CandleExec {
 
     fn lookup(&self, table: &Tensor, what: &'static str, indices: &[u32]) -> Result<Tensor, Error> {
         let limit = table.dim(0)?;
-        if let Some(&index) = indices.iter().find(|&&index| index as usize >= limit) {
-            return Err(Error::Index { what, index: index as usize, limit });
-        }
+        check_indices(what, indices, limit)?;
         let indices = Tensor::from_slice(indices, indices.len(), &self.device)?;
         Ok(table.index_select(&indices, 0)?)
     }
@@ -313,10 +311,7 @@ impl Exec for CandleExec {
     }
 
     fn finish(&self, rows: Tensor, finish: Finish) -> Result<Vec<f32>, Error> {
-        let cols = rows.dim(1)?;
-        if finish.dims == 0 || finish.dims > cols {
-            return Err(Error::Index { what: "dimensions", index: finish.dims, limit: cols + 1 });
-        }
+        finish.check(rows.dim(1)?)?;
         let mut rows = rows.narrow(1, 0, finish.dims)?;
         if finish.normalize {
             let norms = rows.sqr()?.sum_keepdim(1)?.sqrt()?;

@@ -94,11 +94,7 @@ impl Exec for CpuExec {
         parts: &[DenseWeights<'_>],
         precision: Precision,
     ) -> Result<Packed, Error> {
-        let dtype = match precision {
-            Precision::Working => self.context.dtype,
-            Precision::Full => Dtype::F32,
-        };
-        Packed::new(&self.context, dtype, parts)
+        Packed::new(&self.context, precision.dtype(self.context.dtype), parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {

@@ -59,10 +59,8 @@ impl Op for Mean<'_> {
 
 /// See [`Exec::finish`](super::Exec::finish).
 pub(super) fn finish(context: &Context, rows: &Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+    finish.check(rows.cols())?;
     let Finish { dims, normalize } = finish;
-    if dims == 0 || dims > rows.cols() {
-        return Err(Error::Index { what: "dimensions", index: dims, limit: rows.cols() + 1 });
-    }
     let mut output = Vec::with_capacity(rows.rows() * dims);
     for row in rows.f32()?.chunks_exact(rows.cols()) {
         let kept = &row[..dims];

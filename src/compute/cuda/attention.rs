@@ -7,8 +7,7 @@ use super::super::operands::{Attention, Dtype, Mask};
 use super::buffer::{Bias, Buffer};
 use super::device::driver_error;
 use super::lane::{Lane, launch};
-use super::products::bytes_of;
-use super::rows::suffix;
+use super::rows::{suffix, take};
 
 /// Head sizes that there are kernels for; a smaller head runs in the next.
 const HEAD_DIMS: [usize; 5] = [32, 64, 96, 128, 256];
@@ -99,8 +98,7 @@ pub(super) fn attention(
     let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
     let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
     let cols = heads * head_dim;
-    let memory = lane.pool.take(qkv.rows * cols * bytes_of(qkv.dtype))?;
-    let output = Buffer::new(memory, qkv.rows, cols, qkv.dtype);
+    let output = take(lane, qkv.rows, cols, qkv.dtype)?;
     let tile = Tile::of(qkv.dtype, dim);
     let tiles = tiles(cu_seqlens, tile.queries);
     if tiles.is_empty() || cols == 0 {

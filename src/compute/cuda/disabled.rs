@@ -6,46 +6,52 @@ use super::operands::{
     Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
 
+/// A CUDA device, which this build has none of.
+#[derive(Debug, Clone, Copy)]
+pub enum CudaDevice {}
+
+impl CudaDevice {
+    /// Refuses.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`].
+    pub fn count() -> Result<usize, Error> {
+        Err(absent())
+    }
+
+    /// Refuses.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`].
+    pub fn open(_: usize) -> Result<Self, Error> {
+        Err(absent())
+    }
+
+    /// Whether it computes in bf16.
+    #[must_use]
+    pub fn has_bf16(&self) -> bool {
+        match *self {}
+    }
+
+    /// An executor.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn exec(&self, _: Dtype, _: Numerics) -> Result<CudaExec, Error> {
+        match *self {}
+    }
+}
+
 /// The CUDA form, which this build does not have.
 #[derive(Debug, Clone, Copy)]
 pub enum CudaExec {}
 
 impl CudaExec {
-    /// Refuses.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`].
-    pub fn devices() -> Result<usize, Error> {
-        Err(absent())
-    }
-
-    /// Refuses.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`].
-    pub fn open(_: usize, _: Option<Dtype>, _: Numerics) -> Result<Self, Error> {
-        Err(absent())
-    }
-
-    /// Refuses.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`].
-    pub fn has_bf16(_: usize) -> Result<bool, Error> {
-        Err(absent())
-    }
-
     /// Gives memory that no buffer holds back to the device.
     ///
     /// # Errors
     /// None: there is no such device.
     pub fn trim(&self) -> Result<(), Error> {
-        match *self {}
-    }
-
-    /// What dense layers run in.
-    #[must_use]
-    pub fn dtype(&self) -> Dtype {
         match *self {}
     }
 }

@@ -47,32 +47,49 @@ pub struct CudaExec {
     numerics: Numerics,
 }
 
-impl CudaExec {
+/// A device with our kernels loaded, for as long as this or an executor of it lives.
+pub struct CudaDevice {
+    device: Arc<Device>,
+}
+
+impl CudaDevice {
     /// The devices that this process may use.
     ///
     /// # Errors
     /// [`Error::NoDevice`] where the driver or cuBLAS is missing.
-    pub fn devices() -> Result<usize, Error> {
+    pub fn count() -> Result<usize, Error> {
         device::device_count()
     }
 
-    /// Opens device `ordinal`. Where `dtype` is `None` it is bf16, or f16 on a device without it.
+    /// Opens device `ordinal`.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] where there is no such device or it is too old, [`Error::Dtype`] where
-    /// it has no such dtype.
-    pub fn open(ordinal: usize, dtype: Option<Dtype>, numerics: Numerics) -> Result<Self, Error> {
-        let device = Device::open(ordinal)?;
-        let best = if device.has_bf16() { Dtype::Bf16 } else { Dtype::F16 };
-        let dtype = dtype.unwrap_or(best);
-        if dtype == Dtype::Int8 || (dtype == Dtype::Bf16 && !device.has_bf16()) {
-            let device = device.describe();
-            let supported = if best == Dtype::Bf16 { "f32, f16, bf16" } else { "f32, f16" };
-            return Err(Error::Dtype { dtype, device, supported });
-        }
-        Self::on(&device, dtype, numerics)
+    /// [`Error::NoDevice`] where there is no such device or it is too old.
+    pub fn open(ordinal: usize) -> Result<Self, Error> {
+        Ok(Self { device: Device::open(ordinal)? })
     }
 
+    /// Whether it computes in bf16.
+    #[must_use]
+    pub fn has_bf16(&self) -> bool {
+        self.device.has_bf16()
+    }
+
+    /// An executor in `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] where the device has no such dtype, and those of the device.
+    pub fn exec(&self, dtype: Dtype, numerics: Numerics) -> Result<CudaExec, Error> {
+        if dtype == Dtype::Int8 || (dtype == Dtype::Bf16 && !self.has_bf16()) {
+            let device = self.device.describe();
+            let supported = if self.has_bf16() { "f32, f16, bf16" } else { "f32, f16" };
+            return Err(Error::Dtype { dtype, device, supported });
+        }
+        CudaExec::on(&self.device, dtype, numerics)
+    }
+}
+
+impl CudaExec {
     fn on(device: &Arc<Device>, dtype: Dtype, numerics: Numerics) -> Result<Self, Error> {
         let lane = Lane::new(device)?;
         let products = Products::new(&lane, numerics)?;
@@ -83,14 +100,6 @@ impl CudaExec {
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
-    }
-
-    /// Whether the device computes in bf16.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`] where there is no such device or it is too old.
-    pub fn has_bf16(ordinal: usize) -> Result<bool, Error> {
-        Ok(Device::open(ordinal)?.has_bf16())
     }
 
     /// Gives memory that no buffer holds back to the device.
@@ -207,11 +216,7 @@ impl Exec for CudaExec {
         parts: &[DenseWeights<'_>],
         precision: Precision,
     ) -> Result<Linear, Error> {
-        let dtype = match precision {
-            Precision::Working => self.dtype,
-            Precision::Full => Dtype::F32,
-        };
-        Linear::new(&self.lane.stream, dtype, parts)
+        Linear::new(&self.lane.stream, precision.dtype(self.dtype), parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {

@@ -1,9 +1,11 @@
 //! Launches of the kernels that work row by row, one function a kernel.
 
+use std::sync::Arc;
+
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
+use super::super::exec::{Error, check_indices, check_len};
 use super::super::operands::{
     Activation, Attention, Dtype, Epilogue, Finish, Pooling, Span, Tokens,
 };
@@ -63,18 +65,15 @@ pub(super) fn embed_norm(
         check_len("norm", norm.len, tables.hidden)?;
     }
     let send = |what: &'static str, table: Option<&Table>, indices: &[u32]| {
-        let Some(table) = table else { return Ok((0, None)) };
+        let Some(table) = table else { return Ok::<_, Error>((0, None)) };
         check_len(what, indices.len(), rows)?;
-        let limit = table.entries;
-        if let Some(&index) = indices.iter().find(|&&index| index as usize >= limit) {
-            return Err(Error::Index { what, index: index as usize, limit });
-        }
+        check_indices(what, indices, table.entries)?;
         Ok((table.values.pointer(), Some(lane.upload_once(what, indices)?)))
     };
     let (word, ids) = send("token id", Some(&tables.word), tokens.ids)?;
     let (position, positions) = send("position", tables.position.as_ref(), tokens.positions)?;
     let (token_type, types) = send("token type", tables.token_type.as_ref(), tokens.type_ids)?;
-    let at = |memory: &Option<std::sync::Arc<Memory>>| memory.as_ref().map_or(0, |m| m.pointer());
+    let at = |sent: &Option<Arc<Memory>>| sent.as_ref().map_or(0, |sent| sent.pointer());
     let mut output = take(lane, rows, tables.hidden, dtype)?;
     let wide = add_wide(lane, &mut output)?;
     if rows == 0 {
@@ -241,10 +240,7 @@ pub(super) fn rotary(
     for norm in norms.into_iter().flatten() {
         check_len("head norm", norm.len, head_dim)?;
     }
-    let limit = rotary.positions;
-    if let Some(&index) = positions.iter().find(|&&position| position as usize >= limit) {
-        return Err(Error::Index { what: "position", index: index as usize, limit });
-    }
+    check_indices("position", positions, rotary.positions)?;
     if qkv.rows == 0 || head_dim < 2 {
         return Ok(qkv);
     }
@@ -324,14 +320,8 @@ pub(super) fn pool(
     finish: Finish,
     format: Format,
 ) -> Result<Memory, Error> {
-    if finish.dims == 0 || finish.dims > hidden.cols {
-        let (index, limit) = (finish.dims, hidden.cols + 1);
-        return Err(Error::Index { what: "dimensions", index, limit });
-    }
-    if let Some(&end) = rows.iter().find(|&&row| row as usize > hidden.rows) {
-        let limit = hidden.rows + 1;
-        return Err(Error::Index { what: "row of a span", index: end as usize, limit });
-    }
+    finish.check(hidden.cols)?;
+    check_indices("row of a span", rows, hidden.rows + 1)?;
     let (pointer, dtype) = match &hidden.wide {
         Some(wide) => (wide.pointer(), Dtype::F32),
         None => (hidden.pointer(), hidden.dtype),

@@ -39,15 +39,6 @@ impl Emulation {
         found
     }
 
-    /// Whether the driver is a real one, which can be told nothing.
-    pub(super) fn is_absent() -> bool {
-        // SAFETY: opening a library that the tests have open already.
-        let library = unsafe { libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_NOW) };
-        assert!(!library.is_null(), "no CUDA driver: run these by `make test-cuda`");
-        // SAFETY: the library is open.
-        unsafe { libc::dlsym(library, c"chunkflow_host_counter".as_ptr()) }.is_null()
-    }
-
     fn find(&self, name: &CStr) -> Option<*mut c_void> {
         // SAFETY: the library is open.
         let found = unsafe { libc::dlsym(self.library, name.as_ptr()) };

@@ -3,8 +3,9 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use chunkflow::compute::{CudaExec, Dtype, Numerics};
+use chunkflow::compute::{CudaDevice, CudaExec, Dtype, Numerics};
 use chunkflow::embeddings::{DeviceChoice, DtypeChoice, ModelOptions};
+use half::{bf16, f16};
 
 use crate::support;
 
@@ -14,7 +15,7 @@ mod emulation;
 /// Memory that runs out, devices that are lost, work that overlaps.
 mod limits;
 /// Vectors of whole models.
-mod models;
+pub(crate) mod models;
 /// Operations in f16 and bf16.
 mod narrow;
 /// The program and its service.
@@ -46,7 +47,18 @@ pub(crate) fn turn() -> RwLockReadGuard<'static, ()> {
 
 /// The device under test.
 pub(crate) fn exec(dtype: Dtype) -> CudaExec {
-    CudaExec::open(ordinal(), Some(dtype), Numerics::Exact).expect("run these by `make test-cuda`")
+    let device = CudaDevice::open(ordinal()).expect("run these by `make test-cuda`");
+    device.exec(dtype, Numerics::Exact).unwrap()
+}
+
+/// `values` as the device holds them.
+pub(crate) fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
+    let round = |&value: &f32| match dtype {
+        Dtype::F16 => f16::from_f32(value).to_f32(),
+        Dtype::Bf16 => bf16::from_f32(value).to_f32(),
+        Dtype::F32 | Dtype::Int8 => value,
+    };
+    values.iter().map(round).collect()
 }
 
 /// Options that load a model on the device under test.

@@ -3,6 +3,7 @@
 use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Engine, Kind, Model, ModelOptions};
 
 use super::options;
+use crate::families::cosine;
 use crate::support::{self, ONE_BATCH, bits, golden, json, max_difference, widen};
 
 /// The largest difference of a component of a unit vector in f32.
@@ -14,12 +15,6 @@ const COSINE: f64 = 0.9995;
 const COSINE_TINY_BF16: f64 = 0.998;
 /// Texts of each family that are compared.
 const TEXTS: usize = 24;
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let (a, b) = (widen(a), widen(b));
-    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
-}
 
 fn load(folder: &std::path::Path, options: &ModelOptions) -> Model {
     Model::load(folder.to_str().unwrap(), options).unwrap()
@@ -40,8 +35,8 @@ fn check(folder: &std::path::Path, texts: &[String], bf16: f64) {
         let least = if dtype == DtypeChoice::Bf16 { bf16 } else { COSINE };
         let mut sum = 0.0;
         for ((row, expected), text) in actual.rows().zip(expected.rows()).zip(&texts) {
-            let (difference, cosine) =
-                (max_difference(row, &widen(expected)), cosine(row, expected));
+            let expected = widen(expected);
+            let (difference, cosine) = (max_difference(row, &expected), cosine(row, &expected));
             if dtype == DtypeChoice::F32 {
                 assert!(difference <= TOLERANCE, "{difference:e} at {text:?}");
             }
@@ -63,29 +58,10 @@ fn check(folder: &std::path::Path, texts: &[String], bf16: f64) {
     }
 }
 
-macro_rules! families {
-    ($($name:ident: $folder:literal),+ $(,)?) => {
-        $(#[test]
-        fn $name() {
-            let folder = golden("families").join($folder);
-            check(&folder, &json::<Vec<String>>(&folder.join("texts.json")), COSINE_TINY_BF16);
-        })+
-    };
-}
-
-families! {
-    bert: "bert",
-    roberta: "roberta",
-    xlm_roberta: "xlm-roberta",
-    camembert: "camembert",
-    distilbert: "distilbert",
-    mpnet: "mpnet",
-    nomic_bert: "nomic-bert",
-    jina_bert: "jina-bert",
-    gte: "gte",
-    modernbert: "modernbert",
-    qwen3: "qwen3",
-    embeddinggemma: "embeddinggemma",
+/// A family of `tests/golden/families`, see [`crate::families`].
+pub(crate) fn check_family(family: &str) {
+    let folder = golden("families").join(family);
+    check(&folder, &json::<Vec<String>>(&folder.join("texts.json")), COSINE_TINY_BF16);
 }
 
 #[test]

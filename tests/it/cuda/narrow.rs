@@ -5,24 +5,13 @@ use chunkflow::compute::{
     Activation, Attention, BiasWeights, CudaExec, DenseWeights, Dtype, Epilogue, Exec, Finish,
     Format, Mask, NormKind, NormWeights, Pooling, Precision, RotaryWeights, TableWeights, Tokens,
 };
-use half::{bf16, f16};
 
-use super::exec;
+use super::{exec, rounded};
 use crate::exec::{EPS, LENGTHS, check, cu_seqlens, host, norm_weights, random, spans};
 use crate::support::{naive, widen};
 
 /// The dtypes, each with half the distance of two neighbouring values next to 1.
 const NARROW: [(Dtype, f64); 2] = [(Dtype::F16, 1.0 / 2_048.0), (Dtype::Bf16, 1.0 / 256.0)];
-
-/// `values` as the device holds them.
-fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
-    let round = |&value: &f32| match dtype {
-        Dtype::F16 => f16::from_f32(value).to_f32(),
-        Dtype::Bf16 => bf16::from_f32(value).to_f32(),
-        Dtype::F32 | Dtype::Int8 => value,
-    };
-    values.iter().map(round).collect()
-}
 
 fn on_both(test: impl Fn(&CudaExec, Dtype, f64)) {
     let _turn = super::turn();

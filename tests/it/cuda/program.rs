@@ -24,7 +24,7 @@ fn embed(capability: &str, flags: &[&str]) -> Ran {
 #[test]
 fn auto_is_bf16_and_on_devices_without_it_f16() {
     let _turn = super::turn();
-    if super::emulation::Emulation::is_absent() {
+    if super::is_device_named() {
         return;
     }
     for (capability, dtype) in [("80", "bf16"), ("90", "bf16"), ("75", "f16")] {
