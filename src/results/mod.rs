@@ -2,6 +2,7 @@
 //!
 //! Invariant: a file bears its final name only once it is complete.
 
+mod chunk_text;
 mod chunks;
 mod destination;
 mod error;
@@ -16,7 +17,7 @@ mod records;
 mod rows;
 mod text;
 
-pub use chunks::{ChunkRecord, ChunkWriter, chunk_records};
+pub use chunks::{ChunkFormat, ChunkRecord, ChunkSink, chunk_records, open_chunk_sink};
 pub use destination::Destination;
 pub use error::Error;
 pub use records::{Ranked, RecordWriter};

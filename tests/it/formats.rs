@@ -98,7 +98,7 @@ fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
     values.chunks_exact(shape[1]).map(<[u32]>::to_vec).collect()
 }
 
-fn read_parquet(path: &Path) -> RecordBatch {
+pub(crate) fn read_parquet(path: &Path) -> RecordBatch {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     let schema = Arc::clone(builder.schema());
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();

@@ -3,6 +3,8 @@
 
 /// No layer allocates.
 mod allocations;
+/// Every format of chunks holds the same records.
+mod chunk_formats;
 /// Chunks partition their text and keep their limit.
 mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
