@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::chunking::{Chunk, ChunkSpec, Unit, bisect, segment, units};
+use crate::chunking::{Chunk, ChunkSpec, Unit, UnitKind, bisect, segment, units};
 use crate::compute::Span;
 use crate::embeddings::{Encoded, Forward, Job, Output, Packed, Tokenizer};
 use crate::similarity::Band;
@@ -91,7 +91,7 @@ fn fitting_units(
         Ok(fitting)
     };
     let units: Result<Vec<Vec<Unit>>, Error> =
-        units(text, &encoded.offsets, room).into_par_iter().map(fit).collect();
+        units(text, &encoded.offsets, UnitKind::Sentence, room).into_par_iter().map(fit).collect();
     Ok(units?.concat())
 }
 

@@ -10,4 +10,4 @@ mod units;
 pub use chunk::Chunk;
 pub use error::Error;
 pub use segment::{ChunkSpec, segment};
-pub use units::{Unit, bisect, units};
+pub use units::{Gap, Unit, UnitKind, bisect, units};
