@@ -2,34 +2,35 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-use serde::{Deserialize, Serialize};
-
-/// What stands between a unit and the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What stands between a unit and the one before it, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Gap {
-    /// A cut is forbidden.
+    /// Nothing: a cut is forbidden. So it is within a fenced block, between a table's rows and
+    /// right after a heading, as far as the limit of tokens allows.
     Joined,
-    /// Within a sentence.
+    /// A place within a sentence that alone is over the limit of tokens.
     Piece,
-    /// Between sentences.
+    /// The end of a sentence.
     Sentence,
-    /// A line's end.
+    /// A new line: an item of a list, a verse, a turn of a conversation.
     Line,
-    /// An empty line.
+    /// A blank line.
     Paragraph,
-    /// Before a heading.
+    /// A heading follows.
     Heading,
 }
 
-/// What units are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// What a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum UnitKind {
-    /// Sentences.
+    /// A sentence, a heading, or a line of code or of a table.
+    #[default]
     Sentence,
-    /// Pieces.
+    /// The largest that fits of: a section under a heading, a paragraph, a line, a sentence.
     Recursive,
 }
 
@@ -40,7 +41,7 @@ pub struct Unit {
     pub bytes: Range<usize>,
     /// Tokens of the text that start in it, special tokens not counted.
     pub tokens: Range<usize>,
-    /// Before it.
+    /// What stands between it and the unit before; of the first, what the text begins with.
     pub gap: Gap,
 }
 
@@ -51,12 +52,8 @@ pub struct Unit {
 /// token joins its neighbour. A piece ends at a grapheme boundary, before a word where one starts
 /// in its second half.
 #[must_use]
-pub fn units(
-    text: &str,
-    offsets: &[Range<usize>],
-    _kind: UnitKind,
-    max_tokens: usize,
-) -> Vec<Unit> {
+pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: usize) -> Vec<Unit> {
+    let _ = kind;
     let mut units: Vec<Unit> = Vec::new();
     let mut token = 0;
     for (start, sentence) in text.split_sentence_bound_indices() {
