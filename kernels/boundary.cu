@@ -125,11 +125,15 @@ struct SegmentRule {
     double mean;
     double size_weight;
     double target_tokens;
+    // Of a segment below min_tokens.
+    double short_cost;
     unsigned objective;
     // On top of a segment's own tokens.
     unsigned special_tokens;
+    unsigned min_tokens;
     unsigned max_tokens;
     unsigned width;
+    unsigned unused;
 };
 
 // `before` plus the cost of a segment of `units` whose similarities sum to `sum`, in the order of
@@ -146,6 +150,7 @@ __device__ __forceinline__ double segment_cost(double before, float sum, unsigne
         // A product that no compiler joins with the addition.
         cost += fma(rule.size_weight * deviation, deviation, 0.);
     }
+    if (tokens + rule.special_tokens < rule.min_tokens) cost += rule.short_cost;
     return cost;
 }
 

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up};
+use super::arguments::{
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, chunk_flags, load_model, set_up,
+};
 use super::input::{InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
+use crate::chunking::ChunkOptions;
 use crate::pipeline;
 use crate::results::{ChunkFormat, open_chunk_sink};
 
@@ -25,24 +28,16 @@ Examples:
   chunkflow chunk book.txt --format text | less
   chunkflow chunk corpus.jsonl --field body --vectors -o chunks.parquet")]
 pub(super) struct ChunkArgs {
-    /// The most tokens of a chunk, special tokens included.
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<usize>,
-    /// The size that chunks tend to.
-    #[arg(long, value_name = "N")]
-    target_tokens: Option<usize>,
-    /// How strongly they tend to it, against the cohesion of sentences.
-    #[arg(long, value_name = "WEIGHT")]
-    size_weight: Option<f64>,
     /// How chunks are written [default: by the output's suffix, or jsonl].
     #[arg(long, value_name = "jsonl|parquet|text", hide_possible_values = true)]
     format: Option<ChunkFormat>,
     /// Write each chunk's vector.
     #[arg(long)]
     vectors: bool,
-    /// Leading dimensions of the vectors to keep, before normalisation.
-    #[arg(long, value_name = "N")]
-    dimensions: Option<usize>,
+    #[command(flatten)]
+    choices: ChunkOptions,
+    #[command(flatten)]
+    embedding: VectorArgs,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -58,24 +53,23 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
         refuse_arguments("--vectors goes with --format jsonl and parquet");
     }
     let mut flags = args.model.flags()?;
-    flags.extend(flag("chunk.max_tokens", "--max-tokens", args.max_tokens)?);
-    flags.extend(flag("chunk.target_tokens", "--target-tokens", args.target_tokens)?);
-    flags.extend(flag("chunk.size_weight", "--size-weight", args.size_weight)?);
+    flags.extend(chunk_flags(&args.choices)?);
     let config = set_up(global, flags, "warn")?;
+    let spec = config.chunk.resolve().map_err(Error::from)?;
     let documents = args.input.documents(Plain::Whole)?;
     let destination = args.output.open()?;
     let model = load_model(global, &config)?;
-    let dimensions = model.check_dimensions(args.dimensions).map_err(Error::from)?;
+    let options = args.embedding.options(&model, config.embed.truncate)?;
+    let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
     let vectors = args.vectors.then_some(dimensions);
     let mut sink = open_chunk_sink(format, destination, vectors).map_err(Error::from)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;
-        let chunks = pipeline::chunk(&model, &document.text, &config.chunk, args.dimensions)?;
+        let chunked = pipeline::chunk(&model, &document.text, &spec, &options)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
-        sink.write(&name, &document.text, &chunks).map_err(Error::from)?;
-        let tokens = chunks.iter().map(|chunk| chunk.tokens).sum();
-        progress.add(document.bytes, 1, tokens);
+        sink.write(&name, &document.text, &chunked.chunks).map_err(Error::from)?;
+        progress.add(document.bytes, 1, chunked.document.tokens());
     }
     sink.finish().map_err(Error::from)?;
     progress.finish();

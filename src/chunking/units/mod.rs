@@ -2,7 +2,37 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
+
+/// What stands between a unit and the one before it, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gap {
+    /// Nothing: a cut is forbidden. So it is within a fenced block, between a table's rows and
+    /// right after a heading, as far as the limit of tokens allows.
+    Joined,
+    /// A place within a sentence that alone is over the limit of tokens.
+    Piece,
+    /// The end of a sentence.
+    Sentence,
+    /// A new line: an item of a list, a verse, a turn of a conversation.
+    Line,
+    /// A blank line.
+    Paragraph,
+    /// A heading follows.
+    Heading,
+}
+
+/// What a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum UnitKind {
+    /// A sentence, a heading, or a line of code or of a table.
+    #[default]
+    Sentence,
+    /// The largest that fits of: a section under a heading, a paragraph, a line, a sentence.
+    Recursive,
+}
 
 /// A run of text that is never cut again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +41,8 @@ pub struct Unit {
     pub bytes: Range<usize>,
     /// Tokens of the text that start in it, special tokens not counted.
     pub tokens: Range<usize>,
+    /// What stands between it and the unit before; of the first, what the text begins with.
+    pub gap: Gap,
 }
 
 /// Splits `text` into sentences (Unicode Standard Annex 29), and a sentence of more than
@@ -20,7 +52,8 @@ pub struct Unit {
 /// token joins its neighbour. A piece ends at a grapheme boundary, before a word where one starts
 /// in its second half.
 #[must_use]
-pub fn units(text: &str, offsets: &[Range<usize>], max_tokens: usize) -> Vec<Unit> {
+pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: usize) -> Vec<Unit> {
+    let _ = kind;
     let mut units: Vec<Unit> = Vec::new();
     let mut token = 0;
     for (start, sentence) in text.split_sentence_bound_indices() {
@@ -34,7 +67,7 @@ pub fn units(text: &str, offsets: &[Range<usize>], max_tokens: usize) -> Vec<Uni
                 last.bytes.end = end;
                 last.tokens.end = token;
             }
-            _ => units.push(Unit { bytes: start..end, tokens: first..token }),
+            _ => units.push(Unit { bytes: start..end, tokens: first..token, gap: Gap::Sentence }),
         }
     }
     units.into_iter().flat_map(|unit| pieces(text, offsets, unit, max_tokens.max(1))).collect()
@@ -76,8 +109,8 @@ fn split(offsets: &[Range<usize>], unit: &Unit, cut: usize) -> Option<(Unit, Uni
     let tokens = &offsets[unit.tokens.clone()];
     let token = unit.tokens.start + tokens.partition_point(|offset| offset.start < cut);
     Some((
-        Unit { bytes: unit.bytes.start..cut, tokens: unit.tokens.start..token },
-        Unit { bytes: cut..unit.bytes.end, tokens: token..unit.tokens.end },
+        Unit { bytes: unit.bytes.start..cut, tokens: unit.tokens.start..token, gap: unit.gap },
+        Unit { bytes: cut..unit.bytes.end, tokens: token..unit.tokens.end, gap: Gap::Piece },
     ))
 }
 
@@ -106,7 +139,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{bisect, units};
+    use super::{UnitKind, bisect, units};
 
     /// Byte ranges of words, as a tokenizer would give them.
     fn words(text: &str) -> Vec<Range<usize>> {
@@ -126,7 +159,7 @@ mod tests {
     }
 
     fn texts(text: &str, max_tokens: usize) -> Vec<&str> {
-        let units = units(text, &words(text), max_tokens);
+        let units = units(text, &words(text), UnitKind::Sentence, max_tokens);
         units.into_iter().map(|unit| &text[unit.bytes]).collect()
     }
 
@@ -148,7 +181,7 @@ mod tests {
     #[test]
     fn a_cluster_is_never_bisected() {
         let text = "e\u{301}\u{302}\u{303}";
-        let unit = units(text, &words(text), 9).remove(0);
+        let unit = units(text, &words(text), UnitKind::Sentence, 9).remove(0);
         assert_eq!(bisect(text, &words(text), &unit), None);
     }
 
@@ -156,7 +189,7 @@ mod tests {
         #[test]
         fn units_partition_text_and_tokens(text in any::<String>(), max_tokens in 1_usize..8) {
             let offsets = words(&text);
-            let units = units(&text, &offsets, max_tokens);
+            let units = units(&text, &offsets, UnitKind::Sentence, max_tokens);
             let mut byte = 0;
             let mut token = 0;
             for unit in &units {
