@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and the settings that they override.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -152,9 +152,14 @@ impl OutputArgs {
     /// Opens the output; nothing appears under its name before it is complete.
     pub(super) fn open(&self) -> Result<Destination, Error> {
         Ok(match &self.output {
-            Some(path) => Destination::file(path, self.force)?,
+            Some(path) => self.file(path)?,
             None => Destination::stdout(),
         })
+    }
+
+    /// The same for a file beside the output.
+    pub(super) fn file(&self, path: &Path) -> Result<Destination, Error> {
+        Ok(Destination::file(path, self.force)?)
     }
 }
 

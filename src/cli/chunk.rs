@@ -1,5 +1,7 @@
 //! `chunkflow chunk`: documents in, chunks out.
 
+use std::iter;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,13 +9,13 @@ use clap::Args;
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, chunk_flags, load_model, set_up,
 };
-use super::input::{InputArgs, Plain};
+use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
-use crate::chunking::ChunkOptions;
-use crate::pipeline;
-use crate::results::{ChunkFormat, open_chunk_sink};
+use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
+use crate::pipeline::{self, Chunked};
+use crate::results::{ChunkFormat, Destination, Explained, explain, open_chunk_sink};
 
 /// Cut documents into chunks where the topic changes, with vectors from the same pass.
 #[derive(Debug, Args)]
@@ -26,11 +28,15 @@ strength (how far the topic moves at the chunk's start, 0 to 2), text, and if as
 Examples:
   chunkflow chunk book.txt --max-tokens 200
   chunkflow chunk book.txt --format text | less
+  chunkflow chunk book.txt --explain book.svg > chunks.jsonl
   chunkflow chunk corpus.jsonl --field body --vectors -o chunks.parquet")]
 pub(super) struct ChunkArgs {
     /// How chunks are written [default: by the output's suffix, or jsonl].
     #[arg(long, value_name = "jsonl|parquet|text", hide_possible_values = true)]
     format: Option<ChunkFormat>,
+    /// Draw the similarities, cuts and chunk sizes of one document.
+    #[arg(long, value_name = "FILE.svg")]
+    explain: Option<PathBuf>,
     /// Write each chunk's vector.
     #[arg(long)]
     vectors: bool,
@@ -56,7 +62,12 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
     flags.extend(chunk_flags(&args.choices)?);
     let config = set_up(global, flags, "warn")?;
     let spec = config.chunk.resolve().map_err(Error::from)?;
-    let documents = args.input.documents(Plain::Whole)?;
+    let mut documents = args.input.documents(Plain::Whole)?;
+    let mut drawing = None;
+    if let Some(path) = &args.explain {
+        documents = Box::new(iter::once(Ok(only_one(documents)?)));
+        drawing = Some(args.output.file(path)?);
+    }
     let destination = args.output.open()?;
     let model = load_model(global, &config)?;
     let options = args.embedding.options(&model, config.embed.truncate)?;
@@ -69,9 +80,48 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
         let chunked = pipeline::chunk(&model, &document.text, &spec, &options)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
         sink.write(&name, &document.text, &chunked.chunks).map_err(Error::from)?;
+        if let Some(drawing) = drawing.take() {
+            draw(&name, &chunked, &spec, drawing)?;
+        }
         progress.add(document.bytes, 1, chunked.document.tokens());
     }
     sink.finish().map_err(Error::from)?;
     progress.finish();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The document of an input that has one, read before a model is loaded.
+fn only_one(mut documents: Documents) -> anyhow::Result<Document> {
+    let first = documents.next().transpose()?;
+    let others = documents.count();
+    match first {
+        Some(document) if others == 0 => Ok(document),
+        first => {
+            let count = usize::from(first.is_some()) + others;
+            refuse_arguments(&format!("--explain draws one document, the input has {count}"))
+        }
+    }
+}
+
+fn draw(
+    title: &str,
+    chunked: &Chunked<'_>,
+    spec: &ChunkSpec,
+    destination: Destination,
+) -> Result<(), Error> {
+    let units = chunked.document.units();
+    // Chunks end with units, but may be more than the cuts made: none is above the token limit.
+    let end = |chunk: &Chunk| units.partition_point(|unit| unit.bytes.end <= chunk.bytes.end);
+    let ends: Vec<usize> = chunked.chunks.iter().map(end).collect();
+    let chunk_tokens: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.tokens).collect();
+    let explained = Explained {
+        title,
+        band: &chunked.cuts.band,
+        curve: &chunked.cuts.curve,
+        ends: &ends,
+        chunk_tokens: &chunk_tokens,
+        max_tokens: spec.max_tokens,
+        target_tokens: spec.target_tokens,
+    };
+    Ok(explain(&explained, destination)?)
 }

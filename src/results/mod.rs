@@ -6,6 +6,7 @@ mod chunk_text;
 mod chunks;
 mod destination;
 mod error;
+mod explain;
 mod jsonl;
 mod npy;
 #[cfg(feature = "parquet")]
@@ -20,5 +21,6 @@ mod text;
 pub use chunks::{ChunkFormat, ChunkRecord, ChunkSink, chunk_records, open_chunk_sink};
 pub use destination::Destination;
 pub use error::Error;
+pub use explain::{Explained, explain};
 pub use records::{Ranked, RecordWriter};
 pub use rows::{Format, Rows, Sink, open_sink};

@@ -185,3 +185,41 @@ fn row_groups_are_bounded_in_bytes() {
     let numbers = rows.column_by_name("chunk").unwrap().as_primitive::<Int64Type>();
     assert_eq!(numbers.value(CHUNKS - 1), (CHUNKS - 41) as i64);
 }
+
+#[test]
+fn a_drawing_has_a_cut_between_any_two_chunks() {
+    let place = corpus();
+    let first = String::from_utf8(place.read("in.jsonl")).unwrap();
+    place.write("in.jsonl", first.lines().next().unwrap());
+    let chunks = json_records(&place, &["--explain", "out.svg"]).len();
+    assert!(chunks > 3);
+    let svg = String::from_utf8(place.read("out.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(svg.contains("a &quot;b&quot;\u{fffd}c"));
+    assert_eq!(svg.lines().filter(|line| line.contains("stroke=\"#C8371A\"")).count(), chunks - 1);
+    assert!(svg.contains(&format!(" in {chunks} chunks of ")));
+    let again = ["chunk", "in.jsonl", "--explain", "out.svg"];
+    check_fails(&place.tiny(&again), 73, &["out.svg exists"]);
+    place.tiny(&[&again[..], &["--force"]].concat()).output();
+    assert_ne!(place.read("out.svg"), svg.as_bytes());
+}
+
+#[test]
+fn a_drawing_is_of_one_document() {
+    let place = corpus();
+    let ran = place.tiny(&["chunk", "in.jsonl", "in.jsonl", "--explain", "out.svg", "-o", "out"]);
+    check_fails(&ran, 2, &["--explain draws one document, the input has 4"]);
+    let ran = place.tiny(&["chunk", "--explain", "out.svg", "--field", "text"]);
+    check_fails(&ran, 2, &["--explain draws one document, the input has 0"]);
+    assert_eq!(place.names(), ["in.jsonl"]);
+}
+
+#[test]
+fn a_method_without_similarities_is_drawn_without_them() {
+    let place = Place::with("in.txt", "The cat sat on the mat. A bird sleeps. Fire and water!");
+    let options = ["--method", "sentence", "--encoding", "isolated", "--max-tokens", "16"];
+    let explain = ["chunk", "in.txt", "--explain", "out.svg"];
+    let ran = place.tiny(&[&explain[..], &options].concat());
+    assert!(ran.text().lines().count() > 1);
+    assert!(String::from_utf8(place.read("out.svg")).unwrap().contains("no similarities"));
+}
