@@ -112,6 +112,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 		--model $(MODEL) --out tests/golden
 	$(VENV)/golden/bin/python tests/golden/families.py --out tests/golden/families
 	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
+	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
 
 fmt: ## Format the code
 	$(CARGO) fmt
