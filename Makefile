@@ -113,6 +113,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 	$(VENV)/golden/bin/python tests/golden/families.py --out tests/golden/families
 	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
 	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
+	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
 
 fmt: ## Format the code
 	$(CARGO) fmt
