@@ -20,9 +20,9 @@ mod segmentation;
 
 pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
-pub use cuda::{CudaDevice, CudaExec};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
+pub use cuda::{CudaDevice, CudaExec};
 pub use exec::{Batching, Error, Exec};
 pub use operands::{
     Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,
