@@ -1,23 +1,34 @@
-//! Units: sentences by UAX 29 with exact byte ranges, over-long ones cut at tokens.
+//! Units: the pieces of a text that are never cut again, with exact byte ranges.
+//!
+//! Lines decide the blocks (`blocks`), stops the sentences of a block (`sentences`), tokens what is
+//! too long (`pieces`). Invariant: units partition the text byte for byte and its tokens, every one
+//! begins at a grapheme, and time is linear in the text, whatever it holds.
 
+mod abbreviations;
+mod blocks;
+mod pieces;
+mod sentences;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
+
+pub use pieces::bisect;
 
 /// What stands between a unit and the one before it, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Gap {
-    /// Nothing: a cut is forbidden. So it is within a fenced block, between a table's rows and
-    /// right after a heading, as far as the limit of tokens allows.
+    /// A cut is forbidden: within a fenced block, between the rows of a table, right after a
+    /// heading. A run of joined units is within the limit of tokens: a longer one is opened.
     Joined,
     /// A place within a sentence that alone is over the limit of tokens.
     Piece,
-    /// The end of a sentence.
+    /// The end of a sentence, or of a phrase in a script without stops.
     Sentence,
-    /// A new line: an item of a list, a verse, a turn of a conversation.
+    /// A new line: an item of a list, a verse, a turn of a conversation, code after text.
     Line,
-    /// A blank line.
+    /// A blank line, or a rule.
     Paragraph,
     /// A heading follows.
     Heading,
@@ -27,10 +38,10 @@ pub enum Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum UnitKind {
-    /// A sentence, a heading, or a line of code or of a table.
+    /// A sentence, a heading, a line of code, a row of a table.
     #[default]
     Sentence,
-    /// The largest that fits of: a section under a heading, a paragraph, a line, a sentence.
+    /// The largest that fits of: all under a heading, a paragraph, a line, a sentence.
     Recursive,
 }
 
@@ -39,98 +50,143 @@ pub enum UnitKind {
 pub struct Unit {
     /// Bytes of the text.
     pub bytes: Range<usize>,
-    /// Tokens of the text that start in it, special tokens not counted.
+    /// Tokens of the text whose first visible byte is in it, special tokens not counted.
     pub tokens: Range<usize>,
     /// What stands between it and the unit before; of the first, what the text begins with.
     pub gap: Gap,
 }
 
-/// Splits `text` into sentences (Unicode Standard Annex 29), and a sentence of more than
-/// `max_tokens` tokens into pieces. `offsets` are the byte ranges of the text's tokens in order.
+/// Cuts `text` into units of at most `max_tokens` tokens, special tokens not counted. `offsets` are
+/// the byte ranges of the text's tokens in order.
 ///
-/// The units partition the text. White space after a sentence belongs to it, and a run without any
-/// token joins its neighbour. A piece ends at a grapheme boundary, before a word where one starts
-/// in its second half.
+/// The units partition the text and its tokens; an empty text has none. White space after a
+/// sentence belongs to it, and a run without any token joins its neighbour.
+///
+/// Sentences are those of Unicode Standard Annex 29 with guards for abbreviations, initials,
+/// ordinals, enumerators, addresses and quotations in many languages. A line ends a unit unless its
+/// paragraph is prose that was wrapped to a width: no line had room for the next one's first word,
+/// and one ends within a sentence. Of Markdown, headings, lists, quotes, fenced blocks and tables
+/// are known. In Thai, Lao, Burmese and Khmer a space ends a unit.
+///
+/// What alone is over the limit is cut after a clause, else before a word, else at a token, always
+/// at a grapheme: only a single grapheme can be over the limit.
 #[must_use]
 pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: usize) -> Vec<Unit> {
-    let _ = kind;
-    let mut units: Vec<Unit> = Vec::new();
-    let mut token = 0;
-    for (start, sentence) in text.split_sentence_bound_indices() {
-        let end = start + sentence.len();
-        let first = token;
-        token += offsets[first..].partition_point(|offset| offset.start < end);
-        // A rule of sentences may break within a grapheme: U+203C, ZWJ and an emoji are one.
-        let within = grapheme_start(text, start) != start;
-        match units.last_mut() {
-            Some(last) if first == token || last.tokens.is_empty() || within => {
-                last.bytes.end = end;
-                last.tokens.end = token;
-            }
-            _ => units.push(Unit { bytes: start..end, tokens: first..token, gap: Gap::Sentence }),
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let max_tokens = max_tokens.max(1);
+    let mut units = with_tokens(text, offsets, &sentences(text));
+    if kind == UnitKind::Recursive {
+        let mut merged = Vec::new();
+        merge(&units, max_tokens, &mut merged);
+        units = merged;
+    }
+    let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens);
+    let mut units: Vec<Unit> = units.into_iter().flat_map(pieces).collect();
+    open_long_runs(&mut units, max_tokens);
+    units
+}
+
+/// Where units start, with the gap before each.
+fn sentences(text: &str) -> Vec<(usize, Gap)> {
+    let mut starts = Vec::new();
+    for span in blocks::spans(text) {
+        starts.push((span.start, span.gap));
+        if let Some(prose) = span.prose {
+            let wrapped = one_line(&text[prose.clone()]);
+            let sentences = sentences::sentence_starts(&wrapped);
+            starts.extend(sentences.into_iter().map(|at| (prose.start + at, Gap::Sentence)));
         }
     }
-    units.into_iter().flat_map(|unit| pieces(text, offsets, unit, max_tokens.max(1))).collect()
+    starts
 }
 
-/// Cuts `unit` into pieces of at most `max_tokens` tokens each, as far as graphemes allow.
-fn pieces(text: &str, offsets: &[Range<usize>], unit: Unit, max_tokens: usize) -> Vec<Unit> {
-    let mut pieces = Vec::new();
-    let mut rest = unit;
-    while rest.tokens.len() > max_tokens {
-        let limit = rest.tokens.start + max_tokens;
-        let word = (rest.tokens.start + max_tokens / 2 + 1..=limit)
-            .rev()
-            .find(|&token| starts_word(text, offsets[token].start));
-        let wanted = offsets[word.unwrap_or(limit)].start;
-        let cut = grapheme_start(text, wanted);
-        let Some((piece, tail)) = split(offsets, &rest, cut) else { break };
-        pieces.push(piece);
-        rest = tail;
+/// `prose` with spaces for each line break and the marks of a quote after it, byte for byte.
+fn one_line(prose: &str) -> Cow<'_, str> {
+    if !prose.contains(blocks::is_line_break) {
+        return Cow::Borrowed(prose);
     }
-    pieces.push(rest);
-    pieces
-}
-
-/// Cuts `unit` at the grapheme boundary nearest its middle byte; `None` where it has no other.
-#[must_use]
-pub fn bisect(text: &str, offsets: &[Range<usize>], unit: &Unit) -> Option<(Unit, Unit)> {
-    let middle = unit.bytes.start.midpoint(unit.bytes.end);
-    let before = grapheme_start(text, text.floor_char_boundary(middle));
-    let cut = if before > unit.bytes.start { before } else { grapheme_end(text, before) };
-    split(offsets, unit, cut)
-}
-
-/// `unit` in two at byte `cut`; `None` where that leaves one of them empty.
-fn split(offsets: &[Range<usize>], unit: &Unit, cut: usize) -> Option<(Unit, Unit)> {
-    if cut <= unit.bytes.start || cut >= unit.bytes.end {
-        return None;
+    let mut joined = String::with_capacity(prose.len());
+    for (index, line) in prose.split_inclusive(blocks::is_line_break).enumerate() {
+        let inner = line.trim_end_matches(blocks::is_line_break);
+        let content = if index == 0 { inner } else { blocks::unquoted(inner).0 };
+        joined.extend(std::iter::repeat_n(' ', inner.len() - content.len()));
+        joined.push_str(content);
+        joined.extend(std::iter::repeat_n(' ', line.len() - inner.len()));
     }
-    let tokens = &offsets[unit.tokens.clone()];
-    let token = unit.tokens.start + tokens.partition_point(|offset| offset.start < cut);
-    Some((
-        Unit { bytes: unit.bytes.start..cut, tokens: unit.tokens.start..token, gap: unit.gap },
-        Unit { bytes: cut..unit.bytes.end, tokens: token..unit.tokens.end, gap: Gap::Piece },
-    ))
+    Cow::Owned(joined)
 }
 
-fn starts_word(text: &str, at: usize) -> bool {
-    text[..at].chars().next_back().is_some_and(char::is_whitespace)
+/// Units that start at `starts`, each with its tokens. One without tokens joins the one before,
+/// the first one the next; so does one that starts within a grapheme.
+fn with_tokens(text: &str, offsets: &[Range<usize>], starts: &[(usize, Gap)]) -> Vec<Unit> {
+    let ends = starts.iter().skip(1).map(|&(start, _)| start).chain([text.len()]);
+    let mut units: Vec<Unit> = Vec::new();
+    let mut token = 0;
+    // The strongest gap before a run that joined the unit before it.
+    let mut passed = Gap::Joined;
+    for (&(start, gap), end) in starts.iter().zip(ends) {
+        let first = token;
+        let inside = |offset: &&Range<usize>| pieces::anchor(text, offset) < end;
+        token += offsets[first..].iter().take_while(inside).count();
+        let gap = gap.max(passed);
+        match units.last_mut() {
+            Some(last)
+                if first == token
+                    || last.tokens.is_empty()
+                    || !pieces::is_grapheme_boundary(text, start) =>
+            {
+                last.bytes.end = end;
+                last.tokens.end = token;
+                passed = if first == token { gap } else { Gap::Joined };
+            }
+            _ => {
+                units.push(Unit { bytes: start..end, tokens: first..token, gap });
+                passed = Gap::Joined;
+            }
+        }
+    }
+    if let Some(last) = units.last_mut() {
+        last.tokens.end = offsets.len();
+    }
+    units
 }
 
-/// The last grapheme boundary at or before `at`, which is a character boundary.
-fn grapheme_start(text: &str, at: usize) -> usize {
-    let mut cursor = GraphemeCursor::new(at, text.len(), true);
-    match cursor.is_boundary(text, 0) {
-        Ok(true) => at,
-        _ => cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0),
+/// Merges `units` into the largest blocks of at most `max_tokens` tokens: a run that is too long
+/// is split at its strongest gaps.
+fn merge(units: &[Unit], max_tokens: usize, merged: &mut Vec<Unit>) {
+    let [first, .., last] = units else {
+        merged.extend_from_slice(units);
+        return;
+    };
+    let tokens = first.tokens.start..last.tokens.end;
+    if tokens.len() <= max_tokens {
+        merged.push(Unit { bytes: first.bytes.start..last.bytes.end, tokens, gap: first.gap });
+        return;
+    }
+    let strongest = units[1..].iter().map(|unit| unit.gap).max();
+    let mut start = 0;
+    for end in 1..=units.len() {
+        if end == units.len() || Some(units[end].gap) == strongest {
+            merge(&units[start..end], max_tokens, merged);
+            start = end;
+        }
     }
 }
 
-/// The first grapheme boundary after `at`.
-fn grapheme_end(text: &str, at: usize) -> usize {
-    let mut cursor = GraphemeCursor::new(at, text.len(), true);
-    cursor.next_boundary(text, 0).ok().flatten().unwrap_or(text.len())
+/// Opens the joins of a run of joined units where the next one would not fit.
+fn open_long_runs(units: &mut [Unit], max_tokens: usize) {
+    let mut run = 0;
+    for unit in units {
+        run += unit.tokens.len();
+        if unit.gap == Gap::Joined && run > max_tokens {
+            unit.gap = Gap::Line;
+        }
+        if unit.gap != Gap::Joined {
+            run = unit.tokens.len();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl CudaExec {
     }
 
     /// For each gap between two units of a document the cosine of the sums of up to `window` units
-    /// on either side, equally many: with `window` 1 of its two neighbours. A document of `l`
+    /// on either side, each as many as it has: with `window` 1 of its two neighbours. A document of `l`
     /// units has `l - 1` gaps. `band` and `sums` are of [`band`](Self::band) and
     /// [`block_sums`](Self::block_sums); the cosine is 0 where a side is zero.
     ///
