@@ -14,16 +14,17 @@ const ABBREVIATIONS: &[&str] = &[
     // German, Dutch, Scandinavian, Finnish
     "bzw vgl ggf evtl inkl exkl zzgl bspw sog geb gest Hr Frl Dipl Ing Mag Str Abb Tab Kap",
     "Aufl Hrsg Jh Jhd Mio Mrd Std Tel Anm Verf bijv mevr dhr drs mr ing jhr blz fvt jf ang",
-    "kap avd civ esim ks vrt",
+    "kap avd civ esim ks vrt med kath evang Skt",
     // French, Spanish, Portuguese, Italian, Romanian
     "ex dott sig MM Mme Mlle Mgr env apr av chap éd Sra Sras Sres Srta Dra Dña Ud Uds Vd Vds Lic Arq pág",
     "págs núm tel aprox ej Exmo Exma Av Eng Sig Sigg Dott Avv Arch Geom pag pagg dl dna",
+    "EE Cra Dir",
     // Polish, Czech, Slovak, Croatian, Hungarian, Turkish
-    "np tzn tzw ul prof inż mgr hab św gen płk zob např tj tzv mj mudr judr gđa gosp ún kb dr",
+    "np napr tzn tzw ul prof inż mgr hab św gen płk zob např tj tzv mj mudr judr gđa gosp ún kb dr",
     "Doç Sn Yrd Öğr",
     // Russian, Ukrainian, Bulgarian, Greek
     "гг вв ул пр пер им тыс млн млрд руб коп проф акад доц стр рис табл см ср напр др обл св",
-    "тел ред изд грн вул δηλ βλ αρ σελ Δρ",
+    "тел ред изд грн вул пгт пл δηλ βλ αρ σελ Δρ",
     // Hindi, Marathi
     "डॉ डा प्रो पं श्री कु मि",
 ];
@@ -42,7 +43,8 @@ const STARTERS: &[&str] = &[
     "The This That These Those There Then Thus He She It They We You I His Her Its Their Our",
     "My Your A An In At By For From With After Before During Since Until While When Where Who",
     "What Why How If As But And Or So Although Because However Also Both Some Many Most Each",
-    "Every All Another Other Only Once Here Now Not To Today",
+    "Every All Another Other Only Once Here Now Not To Today Did Do",
+    "Does Is Are Was Were Have Has Had Can Could Would Should Let",
     // German, Dutch, Scandinavian
     "Der Die Das Er Sie Es Wir Ich Ein Eine Im Am Auf Bei Mit Nach Seit Für Dies Diese Dieser",
     "Dieses Aber Und Doch Auch Als Wenn Da Dann Wie Was Wer Wo Het Een Hij Zij Ze Wij Dit",
