@@ -13,9 +13,9 @@ use super::{Gap, Unit};
 
 /// Bytes in which the last word boundary is searched. The words of scripts without spaces come
 /// from a neural network at under a megabyte a second, so it sees no more than it must.
-const WORD_SEARCH_BYTES: usize = 512;
+const WORD_SEARCH_BYTES: usize = 256;
 /// Bytes after it that the network sees too.
-const WORD_CONTEXT_BYTES: usize = 64;
+const WORD_CONTEXT_BYTES: usize = 32;
 
 /// The first byte of a token that shows: some tokenizers count the space before a word in.
 pub(super) fn anchor(text: &str, offset: &Range<usize>) -> usize {
@@ -103,10 +103,13 @@ fn best(text: &str, places: &[Place], first: usize, max_tokens: usize) -> Option
 
 /// The last of `range` at which a word starts, near its end.
 fn last_word(text: &str, places: &[Place], range: Range<usize>) -> Option<usize> {
-    let last = places.get(range.end.checked_sub(1)?)?.byte;
+    if range.len() < 2 {
+        return None;
+    }
+    let last = places[range.end - 1].byte;
     let near = |place: &Place| place.byte + WORD_SEARCH_BYTES < last;
     let start = range.start + places[range.clone()].partition_point(near);
-    let from = places.get(start)?.byte;
+    let from = places[start].byte;
     let behind = &places[range.end..];
     let behind = behind.partition_point(|place| place.byte <= last + WORD_CONTEXT_BYTES);
     let to = places[range.end + behind - 1].byte;

@@ -74,7 +74,8 @@ impl Sentences<'_> {
     }
 
     /// What ends a sentence or phrase in `from..to` and is no stop in UAX 29: the ellipsis, the
-    /// Greek question mark, the colon that ends Armenian sentences, a stop before a note, and spaces in scripts that use them between phrases alone.
+    /// Greek question mark, the colon of Armenian, a stop before a note, and spaces in scripts that
+    /// use them between phrases alone.
     fn other_marks(&mut self, from: usize, to: usize) {
         let (mut last, mut visible) = (' ', ' ');
         for (index, c) in self.prose[from..to].char_indices() {
@@ -260,7 +261,7 @@ fn is_short_form(before: &str, next: &Next) -> bool {
             && is_ordinal(lead, next.word)
             && !next.starts_sentence();
     }
-    if is_numbered(word) && next.first.is_some_and(char::is_numeric) {
+    if next.first.is_some_and(char::is_numeric) && is_numbered(word) {
         return true;
     }
     let part = |part: &str| {
