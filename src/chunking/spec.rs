@@ -315,7 +315,7 @@ impl Preset {
             piece_tokens: 128,
             max_units: 64,
             penalty: 0.0,
-            false_cuts: 0.02,
+            false_cuts: 0.0,
             shuffles: 8,
             seed: 0,
             window: 3,
