@@ -16,6 +16,8 @@ use super::{Error, UnitKind};
 const MIN_MAX_TOKENS: usize = 16;
 /// The most units of a segment: a band is this wide at most.
 const MAX_UNITS: usize = 4_096;
+/// Tokens of a unit of the method `fixed` where chunks overlap.
+const FINE_TOKENS: usize = 8;
 /// The most units on either side of a gap.
 const MAX_WINDOW: usize = 64;
 /// Shuffles of a calibration at least: fewer leave the penalty to chance.
@@ -253,8 +255,8 @@ choices! {
     /// How many segments: a number, target, penalty, calibrated, elbow, or threshold.
     #[arg(long, value_name = "N|RULE")]
     segments: Segments,
-    /// What is never cut again: sentences, or pieces by structure.
-    #[arg(long, value_name = "sentence|recursive", hide_possible_values = true, hide_short_help = true)]
+    /// What is never cut again: sentences, pieces by structure, or runs of tokens.
+    #[arg(long, value_name = "sentence|recursive|tokens", hide_possible_values = true, hide_short_help = true)]
     units: UnitKind,
     /// The most tokens of a unit; longer ones are cut.
     #[arg(long, value_name = "N", hide_short_help = true)]
@@ -338,7 +340,12 @@ impl Preset {
                 max_units: 512,
                 ..retrieval
             },
-            Self::Fixed => ChunkSpec { method: Method::Fixed, target_tokens: 256, ..retrieval },
+            Self::Fixed => ChunkSpec {
+                method: Method::Fixed,
+                units: UnitKind::Tokens,
+                target_tokens: 256,
+                ..retrieval
+            },
             Self::Recursive => ChunkSpec {
                 method: Method::Recursive,
                 units: UnitKind::Recursive,
@@ -356,8 +363,11 @@ impl ChunkOptions {
     /// When one is outside its range or does not go with another; it is named.
     pub fn resolve(&self) -> Result<ChunkSpec, Error> {
         let mut spec = self.preset.unwrap_or_default().spec().with(self);
-        if self.units.is_none() && self.method == Some(Method::Recursive) {
-            spec.units = UnitKind::Recursive;
+        match self.method.filter(|_| self.units.is_none()) {
+            Some(Method::Recursive) => spec.units = UnitKind::Recursive,
+            Some(Method::Fixed) => spec.units = UnitKind::Tokens,
+            Some(_) => spec.units = UnitKind::Sentence,
+            None => {}
         }
         if self.segments.is_none() && spec.method == Method::Window {
             spec.segments = Segments::Threshold;
@@ -369,7 +379,13 @@ impl ChunkOptions {
             spec.target_tokens = most.min(spec.max_tokens);
         }
         if self.piece_tokens.is_none() {
-            spec.piece_tokens = spec.piece_tokens.min(spec.max_tokens);
+            spec.piece_tokens = match (spec.method, spec.overlap_tokens) {
+                // A unit is a chunk, or small enough that what is repeated is nearly exact.
+                (Method::Fixed, 0) => spec.max_tokens,
+                (Method::Fixed, _) => FINE_TOKENS,
+                (Method::Recursive, _) => spec.max_tokens - spec.overlap_tokens,
+                _ => spec.piece_tokens.min(spec.max_tokens),
+            };
         }
         spec.check_sizes()?;
         spec.check_weights()?;

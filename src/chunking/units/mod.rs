@@ -14,6 +14,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use self::pieces::PieceEnd;
+
 pub use pieces::bisect;
 
 /// What stands between a unit and the one before it, weakest first.
@@ -43,6 +45,8 @@ pub enum UnitKind {
     Sentence,
     /// The largest that fits of: all under a heading, a paragraph, a line, a sentence.
     Recursive,
+    /// As many tokens as there may be, up to a word's start.
+    Tokens,
 }
 
 /// A run of text that is never cut again.
@@ -76,13 +80,18 @@ pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: u
         return Vec::new();
     }
     let max_tokens = max_tokens.max(1);
+    if kind == UnitKind::Tokens {
+        let whole = Unit { bytes: 0..text.len(), tokens: 0..offsets.len(), gap: Gap::Paragraph };
+        return pieces::pieces(text, offsets, whole, max_tokens, &[pieces::starts_word]);
+    }
     let mut units = with_tokens(text, offsets, &sentences(text));
     if kind == UnitKind::Recursive {
         let mut merged = Vec::new();
         merge(&units, max_tokens, &mut merged);
         units = merged;
     }
-    let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens);
+    let ends: [PieceEnd; 2] = [pieces::follows_clause, pieces::starts_word];
+    let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens, &ends);
     let mut units: Vec<Unit> = units.into_iter().flat_map(pieces).collect();
     open_long_runs(&mut units, max_tokens);
     units

@@ -52,14 +52,15 @@ fn places(text: &str, offsets: &[Range<usize>], unit: &Unit) -> Vec<Place> {
 
 /// Cuts `unit` into pieces of at most `max_tokens` tokens each, as far as graphemes allow.
 ///
-/// A piece ends in its second half after a clause, else before a word where a space is, else
-/// before any word (UAX 29, dictionaries and networks of ICU for scripts without spaces), and else
-/// as late as it can.
+/// A piece ends in its second half at the first kind of `ends` that there is, else before any word
+/// (UAX 29, dictionaries and networks of ICU for scripts without spaces), and else as late as it
+/// can.
 pub(super) fn pieces(
     text: &str,
     offsets: &[Range<usize>],
     unit: Unit,
     max_tokens: usize,
+    ends: &[PieceEnd],
 ) -> Vec<Unit> {
     if unit.tokens.len() <= max_tokens {
         return vec![unit];
@@ -69,7 +70,7 @@ pub(super) fn pieces(
     let mut pieces = Vec::new();
     let mut rest = unit;
     while rest.tokens.len() > max_tokens
-        && let Some(index) = best(text, open, rest.tokens.start, max_tokens)
+        && let Some(index) = best(text, open, rest.tokens.start, max_tokens, ends)
     {
         let Place { byte, token } = open[index];
         let (bytes, tokens) = (rest.bytes.start..byte, rest.tokens.start..token);
@@ -84,7 +85,13 @@ pub(super) fn pieces(
 
 /// The index in `places` of the best end of a piece that begins with token `first`; `None` where
 /// a single grapheme holds the tokens that are left.
-fn best(text: &str, places: &[Place], first: usize, max_tokens: usize) -> Option<usize> {
+fn best(
+    text: &str,
+    places: &[Place],
+    first: usize,
+    max_tokens: usize,
+    ends: &[PieceEnd],
+) -> Option<usize> {
     let up_to = |token: usize| places.partition_point(|place| place.token <= token);
     let filled = up_to(first);
     let end = up_to(first + max_tokens);
@@ -94,10 +101,8 @@ fn best(text: &str, places: &[Place], first: usize, max_tokens: usize) -> Option
         return (index + 1 < places.len()).then_some(index);
     }
     let half = up_to(first + max_tokens / 2).max(filled);
-    let find = |fits: fn(&str, usize) -> bool| {
-        (half..end).rev().find(|&index| fits(text, places[index].byte))
-    };
-    let found = find(follows_clause).or_else(|| find(starts_word));
+    let find = |fits: &PieceEnd| (half..end).rev().find(|&index| fits(text, places[index].byte));
+    let found = ends.iter().find_map(find);
     Some(found.or_else(|| last_word(text, places, half..end)).unwrap_or(end - 1))
 }
 
@@ -122,12 +127,16 @@ fn last_word(text: &str, places: &[Place], range: Range<usize>) -> Option<usize>
     })
 }
 
-fn starts_word(text: &str, at: usize) -> bool {
+/// Whether a byte of a text is a good place for a piece to end.
+pub(super) type PieceEnd = fn(&str, usize) -> bool;
+
+/// Before a word that a space is before.
+pub(super) fn starts_word(text: &str, at: usize) -> bool {
     text[..at].ends_with(char::is_whitespace) && !text[at..].starts_with(char::is_whitespace)
 }
 
 /// Whether a comma or the like is before `at`, and a space after it where the script has spaces.
-fn follows_clause(text: &str, at: usize) -> bool {
+pub(super) fn follows_clause(text: &str, at: usize) -> bool {
     let before = text[..at].strip_suffix(char::is_whitespace);
     let spaced = before.unwrap_or(&text[..at]);
     let wide = ['，', '、', '；', '：', '､'];
