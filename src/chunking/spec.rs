@@ -15,7 +15,7 @@ use super::{Error, UnitKind};
 /// The least `max_tokens`: room for a few words beside the special tokens.
 const MIN_MAX_TOKENS: usize = 16;
 /// The most units of a segment: a band is this wide at most.
-const MAX_UNITS: usize = 4_096;
+const MAX_UNITS: usize = 1_024;
 /// Tokens of a unit of the method `fixed` where chunks overlap.
 const FINE_TOKENS: usize = 8;
 /// The most units on either side of a gap.
@@ -383,7 +383,7 @@ impl ChunkOptions {
                 // A unit is a chunk, or small enough that what is repeated is nearly exact.
                 (Method::Fixed, 0) => spec.max_tokens,
                 (Method::Fixed, _) => FINE_TOKENS,
-                (Method::Recursive, _) => spec.max_tokens - spec.overlap_tokens,
+                (Method::Recursive, _) => spec.max_tokens.saturating_sub(spec.overlap_tokens),
                 _ => spec.piece_tokens.min(spec.max_tokens),
             };
         }
