@@ -28,6 +28,8 @@ mod families;
 mod family_configs;
 /// Every format holds the same texts and the same bits.
 mod formats;
+/// The fuzz targets' bodies over seeded inputs.
+mod fuzz;
 /// Other outputs than one vector a text.
 mod heads;
 /// Models come from a hub verified and whole, or not at all.

@@ -1,7 +1,7 @@
 //! Blocks of a text: headings, fenced code, tables, list items, paragraphs, lines.
 //!
 //! Line breaks decide here and nowhere else, so that a sentence's rules never see one. Markdown is
-//! read as far as it says where a cut would hurt (CommonMark 0.31 and GFM's tables). Invariant:
+//! read as far as it says where a cut would hurt (`CommonMark` 0.31 and GFM's tables). Invariant:
 //! spans begin at byte 0, are in order, and every line is looked at a fixed number of times.
 
 use std::ops::Range;
@@ -346,7 +346,7 @@ fn is_atx_heading(content: &str) -> bool {
     (1..=6).contains(&(content.len() - title.len())) && title.starts_with([' ', '\t'])
 }
 
-/// Marks alone: what CommonMark calls a thematic break, and underlines without a heading.
+/// Marks alone: what `CommonMark` calls a thematic break, and underlines without a heading.
 fn is_rule(content: &str) -> bool {
     let mark = |c: char| matches!(c, '-' | '*' | '_' | '=' | '~' | '+' | '#' | '`');
     content.chars().all(|c| mark(c) || c == ' ' || c == '\t')

@@ -215,12 +215,9 @@ fn ends(before: &str, mark: char, tail: &Tail, next: &Next) -> bool {
             // "a != b", "?q=1", "Halt!—rief".
             next.raw.is_some_and(|c| !c.is_ascii() && !is_cased(c) && !is_dash(c))
         }
-        '.' => {
-            !next.is_lower()
-                && !is_enumerator(before)
-                && !(tail.closed && is_omission(before))
-                && (tail.closed || before.ends_with('.') || !is_short_form(before, next))
-        }
+        '.' if next.is_lower() || is_enumerator(before) => false,
+        '.' if tail.closed => !is_omission(before),
+        '.' => before.ends_with('.') || !is_short_form(before, next),
         '!' | '?' => !(next.is_lower() && (tail.closed || next.dash)),
         '…' | ';' | '\u{37e}' | ':' => tail.spaced && !next.is_lower(),
         // Japanese: the quotation is what somebody said.
