@@ -17,6 +17,8 @@ mod cuda;
 /// Similarities and cuts on the device against plain loops.
 #[cfg(feature = "cuda")]
 mod cuda_similarity;
+/// Documents to be cut, a model to cut them with, and specifications.
+mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
 /// Every operation of every form against loops in f64.
