@@ -122,6 +122,22 @@ impl VectorArgs {
         };
         Ok(EmbedOptions { dimensions: self.dimensions, prompt, truncate })
     }
+
+    /// The same for queries: where nothing was typed, with the model's prompt for them.
+    pub(super) fn query_options(
+        &self,
+        model: &Model,
+        truncate: Truncate,
+    ) -> Result<EmbedOptions, Error> {
+        let options = self.options(model, truncate)?;
+        match model.prompt(Some("query")) {
+            Ok(prompt) if self.prompt.is_none() && self.prompt_name.is_none() => {
+                Ok(EmbedOptions { prompt, ..options })
+            }
+            Ok(_) | Err(embeddings::Error::UnknownPrompt { .. }) => Ok(options),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// The choices of section `chunk` as flags.

@@ -15,7 +15,7 @@ use super::refuse_arguments;
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::pipeline::{self, Chunked};
-use crate::results::{ChunkFormat, Destination, Explained, explain, open_chunk_sink};
+use crate::results::{Destination, Explained, RecordFormat, explain, open_chunk_sink};
 
 /// Cut documents into chunks where the topic changes, with vectors from the same pass.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ Examples:
 pub(super) struct ChunkArgs {
     /// How chunks are written [default: by the output's suffix, or jsonl].
     #[arg(long, value_name = "jsonl|parquet|text", hide_possible_values = true)]
-    format: Option<ChunkFormat>,
+    format: Option<RecordFormat>,
     /// Draw the similarities, cuts and chunk sizes of one document.
     #[arg(long, value_name = "FILE.svg")]
     explain: Option<PathBuf>,
@@ -53,9 +53,9 @@ pub(super) struct ChunkArgs {
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitCode> {
-    let suffix = args.output.output.as_deref().and_then(ChunkFormat::from_suffix);
-    let format = args.format.or(suffix).unwrap_or(ChunkFormat::Jsonl);
-    if args.vectors && format == ChunkFormat::Text {
+    let suffix = args.output.output.as_deref().and_then(RecordFormat::from_suffix);
+    let format = args.format.or(suffix).unwrap_or(RecordFormat::Jsonl);
+    if args.vectors && format == RecordFormat::Text {
         refuse_arguments("--vectors goes with --format jsonl and parquet");
     }
     let mut flags = args.model.flags()?;

@@ -69,7 +69,7 @@ impl ChunkSink for TextChunks {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{ChunkFormat, Destination, open_chunk_sink};
+    use super::super::{Destination, RecordFormat, open_chunk_sink};
     use super::SEPARATOR;
     use crate::chunking::Chunk;
 
@@ -86,7 +86,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chunks.txt");
         let destination = Destination::file(&path, false).unwrap();
-        let mut sink = open_chunk_sink(ChunkFormat::Text, destination, None).unwrap();
+        let mut sink = open_chunk_sink(RecordFormat::Text, destination, None).unwrap();
         sink.write(document, &text, &chunks).unwrap();
         sink.finish().unwrap();
         std::fs::read_to_string(path).unwrap()

@@ -1,35 +1,10 @@
-//! Chunks and the formats that they are written in.
+//! Chunks as they are written, and as JSON lines.
 
-use clap::ValueEnum;
 use serde::Serialize;
 
 use super::jsonl::write_line;
-use super::{Destination, Error, chunk_text, parquet};
+use super::{Destination, Error, RecordFormat, chunk_text, parquet};
 use crate::chunking::Chunk;
-
-/// How chunks are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ChunkFormat {
-    /// One JSON object a chunk.
-    Jsonl,
-    /// The same fields as columns; the vector is a fixed-size list of f32, `embedding`.
-    Parquet,
-    /// The text, each chunk followed by a line that says what it is. For people: no vectors.
-    Text,
-}
-
-impl ChunkFormat {
-    /// The format that a file's suffix names.
-    #[must_use]
-    pub fn from_suffix(path: &std::path::Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => Some(Self::Jsonl),
-            "parquet" => Some(Self::Parquet),
-            "txt" => Some(Self::Text),
-            _ => None,
-        }
-    }
-}
 
 /// Takes the chunks of documents in order and writes them.
 pub trait ChunkSink {
@@ -52,15 +27,17 @@ pub trait ChunkSink {
 /// # Errors
 /// When the format holds no vectors or is not in this build, or its first bytes cannot be written.
 pub fn open_chunk_sink(
-    format: ChunkFormat,
+    format: RecordFormat,
     destination: Destination,
     vectors: Option<usize>,
 ) -> Result<Box<dyn ChunkSink>, Error> {
     match format {
-        ChunkFormat::Jsonl => Ok(Box::new(JsonlChunks { destination, vectors: vectors.is_some() })),
-        ChunkFormat::Parquet => parquet::open_chunks(destination, vectors),
-        ChunkFormat::Text if vectors.is_some() => Err(Error::NoVectors("text")),
-        ChunkFormat::Text => Ok(Box::new(chunk_text::TextChunks::new(destination))),
+        RecordFormat::Jsonl => {
+            Ok(Box::new(JsonlChunks { destination, vectors: vectors.is_some() }))
+        }
+        RecordFormat::Parquet => parquet::open_chunks(destination, vectors),
+        RecordFormat::Text if vectors.is_some() => Err(Error::NoVectors("text")),
+        RecordFormat::Text => Ok(Box::new(chunk_text::TextChunks::new(destination))),
     }
 }
 

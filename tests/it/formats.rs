@@ -83,7 +83,7 @@ fn json_embedding(line: &str) -> Vec<u32> {
 }
 
 /// The rows of an `.npy` file, which must be aligned as its specification asks.
-fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
+pub(crate) fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
     let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     assert_eq!((10 + header) % 64, 0);

@@ -55,8 +55,12 @@ mod parity;
 mod process;
 /// The service keeps the contract that clients and operators rely on.
 mod serve;
+/// Cosines over HTTP.
+mod serve_similarity;
 /// A running service, and a small client of it.
 mod server_support;
+/// Vectors are found by cosine, in every format.
+mod similar;
 /// What several modules share.
 mod support;
 /// The house rules that no compiler checks.

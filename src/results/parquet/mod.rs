@@ -1,8 +1,9 @@
-//! Parquet: tables of vectors and of chunks, in row groups of bounded size.
+//! Parquet: tables of vectors, chunks and matches, in row groups of bounded size.
 //!
 //! Invariant: at most about a row group is held in memory, whatever is written.
 
 mod chunks;
+mod matches;
 mod rows;
 
 use std::io;
@@ -18,6 +19,7 @@ use parquet::file::properties::WriterProperties;
 use super::{Destination, Error};
 
 pub(super) use self::chunks::open as open_chunks;
+pub(super) use self::matches::open as open_matches;
 pub(super) use self::rows::open;
 
 /// Bytes of a row group, about: what is held in memory before it is written.
