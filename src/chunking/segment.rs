@@ -7,8 +7,10 @@ use crate::similarity::BlockSums;
 
 /// No segment ends here yet.
 const NONE: u32 = u32::MAX;
-/// The most starts that a segmentation into a given number of segments keeps (256 MiB).
+/// The most starts that a segmentation into a given number of segments keeps (256 MiB), and the
+/// most segments that it looks at (about a second).
 const MAX_LAYER_STARTS: usize = 1 << 26;
+const MAX_LAYER_SEGMENTS: usize = 1 << 30;
 
 /// A document's units as the dynamic programme sees them.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +53,7 @@ impl Problem<'_> {
 
     /// The segmentation of least cost into `count` segments, or into the nearest number that the
     /// limits allow, the greater of two; the end of each. Time is `O(units * width * count)`.
-    /// `None` where `units * count` is beyond 2^26.
+    /// `None` where `units * count` is beyond 2^26 or that time beyond 2^30.
     #[must_use]
     pub fn solve_count(&self, count: usize) -> Option<Vec<usize>> {
         let n = self.tokens.len();
@@ -67,7 +69,8 @@ impl Problem<'_> {
             if layers.len() == n {
                 break;
             }
-            if (layers.len() + 1) * (n + 1) > MAX_LAYER_STARTS {
+            let starts = (layers.len() + 1) * (n + 1);
+            if starts > MAX_LAYER_STARTS || starts * self.sums.width() > MAX_LAYER_SEGMENTS {
                 return None;
             }
             let mut next = vec![f64::INFINITY; n + 1];

@@ -17,6 +17,8 @@ mod cuda;
 /// Similarities and cuts on the device against plain loops.
 #[cfg(feature = "cuda")]
 mod cuda_similarity;
+/// Documents to be cut, a model to cut them with, and specifications.
+mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
 /// Every operation of every form against loops in f64.
@@ -28,6 +30,8 @@ mod families;
 mod family_configs;
 /// Every format holds the same texts and the same bits.
 mod formats;
+/// The fuzz targets' bodies over seeded inputs.
+mod fuzz;
 /// Other outputs than one vector a text.
 mod heads;
 /// Models come from a hub verified and whole, or not at all.
