@@ -216,7 +216,7 @@ choices! {
     /// Gaps that are smoothed together, an odd number.
     #[arg(long, value_name = "N", hide_short_help = true)]
     smoothing_width: usize,
-    /// Gaps on either side that a peak must be the highest of, of the method window.
+    /// Gaps on either side of a cut without another, of the method window.
     #[arg(long, value_name = "N", hide_short_help = true)]
     peak_distance: usize,
 }
@@ -320,7 +320,7 @@ impl ChunkSpec {
     fn check_sizes(&self) -> Result<(), Error> {
         let max = self.max_tokens;
         if max < MIN_MAX_TOKENS {
-            return Err(Error::new("max_tokens", max, format!("{MIN_MAX_TOKENS} and more")));
+            return Err(Error::new("max_tokens", &max, format!("{MIN_MAX_TOKENS} and more")));
         }
         let limited = [
             ("target_tokens", self.target_tokens, 1, max),
@@ -331,7 +331,7 @@ impl ChunkSpec {
         for (field, value, least, most) in limited {
             if !(least..=most).contains(&value) {
                 let allowed = format!("{least} to {most} with max_tokens {max}");
-                return Err(Error::new(field, value, allowed));
+                return Err(Error::new(field, &value, allowed));
             }
         }
         let counts = [
@@ -343,11 +343,11 @@ impl ChunkSpec {
         ];
         for (field, value, least, most) in counts {
             if !(least..=most).contains(&value) {
-                return Err(Error::new(field, value, format!("{least} to {most}")));
+                return Err(Error::new(field, &value, format!("{least} to {most}")));
             }
         }
         if self.smoothing_width.is_multiple_of(2) {
-            return Err(Error::new("smoothing_width", self.smoothing_width, "odd numbers"));
+            return Err(Error::new("smoothing_width", &self.smoothing_width, "odd numbers"));
         }
         Ok(())
     }
@@ -362,14 +362,14 @@ impl ChunkSpec {
         for (field, value, most) in weights {
             // A NaN is in no range.
             if !(0.0..=most).contains(&value) {
-                return Err(Error::new(field, value, format!("0 to {most}")));
+                return Err(Error::new(field, &value, format!("0 to {most}")));
             }
         }
         let percentile = matches!(self.threshold, Threshold::Percentile | Threshold::Gradient);
         let (least, most) = if percentile { (0.0, 100.0) } else { (-1e6, 1e6) };
         if !(least..=most).contains(&self.threshold_value) {
             let allowed = format!("{least} to {most}");
-            return Err(Error::new("threshold_value", self.threshold_value, allowed));
+            return Err(Error::new("threshold_value", &self.threshold_value, allowed));
         }
         Ok(())
     }
@@ -384,6 +384,6 @@ impl ChunkSpec {
             (_, Segments::Threshold) => "threshold with the method window alone",
             _ => return Ok(()),
         };
-        Err(Error::new("segments", self.segments, allowed))
+        Err(Error::new("segments", &self.segments, allowed))
     }
 }

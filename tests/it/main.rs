@@ -3,6 +3,8 @@
 
 /// No layer allocates.
 mod allocations;
+/// What is computed from a band is the reference's.
+mod boundaries;
 /// Every format of chunks holds the same records.
 mod chunk_formats;
 /// Chunks partition their text and keep their limit.
@@ -17,6 +19,8 @@ mod cuda;
 /// Similarities and cuts on the device against plain loops.
 #[cfg(feature = "cuda")]
 mod cuda_similarity;
+/// Cuts keep limits and joins.
+mod cuts;
 /// Documents to be cut, a model to cut them with, and specifications.
 mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
@@ -53,6 +57,8 @@ mod no_network;
 mod parity;
 /// The binary under test, and what a run of it left.
 mod process;
+/// Segmentations are the exact optimum.
+mod segmentation;
 /// The service keeps the contract that clients and operators rely on.
 mod serve;
 /// Cosines over HTTP.

@@ -305,34 +305,15 @@ fn is_wide(c: char) -> bool {
 }
 
 fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '“' | '”' | '„' | '‟' | '‘' | '’' | '‚' | '«' | '»' | '‹' | '›' | '＂')
+    "\"'“”„‟‘’‚«»‹›＂".contains(c)
 }
 
 fn is_closing_bracket(c: char) -> bool {
-    matches!(
-        c,
-        ')' | ']' | '}' | '）' | '］' | '｝' | '」' | '』' | '】' | '〉' | '》' | '〕' | '〗' | '｣'
-    )
+    ")]}）］｝」』】〉》〕〗｣".contains(c)
 }
 
 fn is_bracket(c: char) -> bool {
-    is_closing_bracket(c)
-        || matches!(
-            c,
-            '(' | '['
-                | '{'
-                | '（'
-                | '［'
-                | '｛'
-                | '「'
-                | '『'
-                | '【'
-                | '〈'
-                | '《'
-                | '〔'
-                | '〖'
-                | '｢'
-        )
+    is_closing_bracket(c) || "([{（［｛「『【〈《〔〖｢".contains(c)
 }
 
 fn is_dash(c: char) -> bool {
