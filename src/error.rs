@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::{chunking, compute, config, embeddings, results};
+use crate::{chunking, compute, config, embeddings, evaluation, results};
 
 /// What sort of failure an [`Error`] is; who can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub enum Error {
     /// An output.
     #[error(transparent)]
     Results(#[from] results::Error),
+    /// A data set.
+    #[error(transparent)]
+    Evaluation(#[from] evaluation::Error),
     /// A setting.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -70,6 +73,11 @@ impl Error {
                 }
                 results::Error::Shape { .. } => ErrorKind::Internal,
                 _ => ErrorKind::Io,
+            },
+            Self::Evaluation(error) => match error {
+                evaluation::Error::Open { .. } => ErrorKind::NotFound,
+                evaluation::Error::Read { .. } => ErrorKind::Io,
+                evaluation::Error::Data { .. } => ErrorKind::Input,
             },
             Self::Config(_) => ErrorKind::Config,
             Self::Io(_) => ErrorKind::Io,
