@@ -8,7 +8,7 @@ VENV := target/venv
 CHUNKFLOW ?= $(CARGO) run --quiet --locked --
 # Of `make bench-track`: names of benches, or all.
 BENCHES ?= ops
-# Of `make compare`: rounds, and flags of benches/compare/run.py.
+# Of `make compare`: rounds. Of it and `make compare-chunkers`: flags of the script that it runs.
 ROUNDS ?= 3
 COMPARE_FLAGS ?=
 # The CUDA compiler, and the emulated driver that runs kernels on a CPU.
@@ -25,7 +25,7 @@ CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(C
 	$(CARGO) test --locked --features cuda --test it
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench bench-track compare quality golden \
+.PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers quality golden \
 	cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full test-cuda-build bench-cuda cuda-report \
 	lint-cuda ci-cuda fmt fmt-check lint doc ci
 
@@ -65,6 +65,15 @@ compare: model ## Measure beside the peers on W1 to W4; CHUNKFLOW_DATA holds sci
 	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/compare/bin/python benches/compare/run.py \
 		--model $(MODEL) --chunkflow target/release/chunkflow --rounds $(ROUNDS) $(COMPARE_FLAGS) \
 		--out target/compare.json --results benches/RESULTS.md
+
+compare-chunkers: model ## Measure chunking beside chonkie and LangChain; CHUNKFLOW_DATA holds scifact/, wiki50/ (20 min)
+	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make compare-chunkers CHUNKFLOW_DATA=folder/with/scifact/and/wiki50" >&2; exit 2; }
+	$(CARGO) build --release --locked --target-dir target
+	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare
+	$(VENV)/compare/bin/pip install --quiet --no-deps -r benches/compare/chunkers-requirements.txt
+	$(VENV)/compare/bin/python benches/compare/torch_stubs.py
+	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/compare/bin/python benches/compare/chunkers.py \
+		--model $(MODEL) --chunkflow target/release/chunkflow --out target/chunkers.json $(COMPARE_FLAGS)
 
 quality: model ## Check nDCG@10 on SciFact by dtype; CHUNKFLOW_DATA holds scifact/
 	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make quality CHUNKFLOW_DATA=folder/with/scifact" >&2; exit 2; }
@@ -112,6 +121,8 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 		--model $(MODEL) --out tests/golden
 	$(VENV)/golden/bin/python tests/golden/families.py --out tests/golden/families
 	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
+	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
+	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
 
 fmt: ## Format the code
 	$(CARGO) fmt

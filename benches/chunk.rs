@@ -2,7 +2,7 @@
 
 mod support;
 
-use chunkflow::chunking::{ChunkSpec, segment, units};
+use chunkflow::chunking::{ChunkSpec, UnitKind, segment, units};
 use chunkflow::similarity::Band;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -17,7 +17,7 @@ fn chunk(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chunk");
     group.throughput(Throughput::Elements(encoded.ids.len() as u64));
     group.bench_function("units", |bencher| {
-        bencher.iter(|| units(&document, &encoded.offsets, 254));
+        bencher.iter(|| units(&document, &encoded.offsets, UnitKind::Sentence, 254));
     });
     let similarity = |index: usize| match index % WIDTH {
         0 => 1.0,

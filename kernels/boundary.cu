@@ -96,12 +96,14 @@ extern "C" __global__ void __launch_bounds__(BOUNDARY_THREADS) block_sums(float*
     }
 }
 
-// The cosine of the sums of `window` units before and from gap `gap`, 0 where one is zero.
-__device__ __forceinline__ float gap_cosine(const float* band, const float* sums, size_t gap, unsigned window, unsigned width) {
-    const float* left_row = sums + (gap - window) * width;
-    const float left = left_row[window - 1], right = sums[gap * width + window - 1];
+// The cosine of the sums of `before` units before and `after` from gap `gap`, 0 where one is zero.
+__device__ __forceinline__ float gap_cosine(const float* band, const float* sums, size_t gap, unsigned before, unsigned after,
+                                            unsigned width) {
+    const float* left_row = sums + (gap - before) * width;
+    const float left = left_row[before - 1], right = sums[gap * width + after - 1];
     // One neighbour's similarity is in the band without a difference of sums.
-    const float cross = window == 1 ? band[(gap - 1) * width + 1] : (left_row[2 * window - 1] - left - right) / 2.f;
+    const bool neighbours = before + after == 2;
+    const float cross = neighbours ? band[(gap - 1) * width + 1] : (left_row[before + after - 1] - left - right) / 2.f;
     const float norm = sqrtf(fmaxf(left * right, 0.f));
     return norm > 0.f ? fminf(fmaxf(cross / norm, -1.f), 1.f) : 0.f;
 }
@@ -111,8 +113,8 @@ extern "C" __global__ void __launch_bounds__(BOUNDARY_THREADS)
     const uint4 document = documents[blockIdx.x];
     const unsigned step = gridDim.y * blockDim.x;
     for (unsigned gap = document.x + 1 + blockIdx.y * blockDim.x + threadIdx.x; gap < document.y; gap += step) {
-        const unsigned fitting = min(window, min(gap - document.x, document.y - gap));
-        out[gap] = gap_cosine(band, sums, gap, fitting, width);
+        const unsigned before = min(window, gap - document.x), after = min(window, document.y - gap);
+        out[gap] = gap_cosine(band, sums, gap, before, after, width);
     }
 }
 
@@ -125,11 +127,15 @@ struct SegmentRule {
     double mean;
     double size_weight;
     double target_tokens;
+    // Of a segment below min_tokens.
+    double short_cost;
     unsigned objective;
     // On top of a segment's own tokens.
     unsigned special_tokens;
+    unsigned min_tokens;
     unsigned max_tokens;
     unsigned width;
+    unsigned unused;
 };
 
 // `before` plus the cost of a segment of `units` whose similarities sum to `sum`, in the order of
@@ -146,6 +152,7 @@ __device__ __forceinline__ double segment_cost(double before, float sum, unsigne
         // A product that no compiler joins with the addition.
         cost += fma(rule.size_weight * deviation, deviation, 0.);
     }
+    if (tokens + rule.special_tokens < rule.min_tokens) cost += rule.short_cost;
     return cost;
 }
 

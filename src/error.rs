@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::{chunking, compute, config, embeddings, evaluation, results};
+use crate::{chunking, compute, config, embeddings, evaluation, results, similarity};
 
 /// What sort of failure an [`Error`] is; who can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub enum Error {
     /// A device operation.
     #[error(transparent)]
     Compute(#[from] compute::Error),
+    /// Rows of vectors, or a file of them.
+    #[error(transparent)]
+    Similarity(#[from] similarity::Error),
     /// A model, its files or its queue.
     #[error(transparent)]
     Embeddings(#[from] embeddings::Error),
@@ -65,6 +68,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Compute(error) => compute_kind(error),
+            Self::Similarity(error) => similarity_kind(error),
             Self::Embeddings(error) => embeddings_kind(error),
             Self::Chunking(_) => ErrorKind::Input,
             Self::Results(error) => match error {
@@ -93,6 +97,18 @@ fn compute_kind(error: &compute::Error) -> ErrorKind {
         // Less work may fit, later or in smaller pieces.
         E::DeviceMemory { .. } => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
+    }
+}
+
+fn similarity_kind(error: &similarity::Error) -> ErrorKind {
+    use compute::Error as C;
+    use similarity::Error as E;
+    match error {
+        E::Compute(C::Length { .. } | C::Index { .. } | C::Formats { .. })
+        | E::TooManyRows { .. }
+        | E::Malformed { .. } => ErrorKind::Input,
+        E::Compute(error) => compute_kind(error),
+        E::Read { .. } => ErrorKind::Io,
     }
 }
 

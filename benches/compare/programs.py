@@ -22,12 +22,9 @@ class ProgramFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is compared on: a model, loads and cores."""
+class Cores:
+    """Where every program of a comparison runs."""
 
-    model: Path
-    prepared: Path
-    loads: Path
     cores: tuple[int, ...]
 
     def pinned(self, *command: str | Path) -> list[str]:
@@ -43,20 +40,27 @@ class Setting:
         return kept | dict.fromkeys(names, str(len(self.cores))) | fixed
 
 
-class Peer:
-    """A peer.py that stays in memory between its turns."""
+@dataclass(frozen=True)
+class Setting(Cores):
+    """What is compared on: cores, a model and loads."""
 
-    def __init__(self, name: str, setting: Setting, log: Path) -> None:
+    model: Path
+    prepared: Path
+    loads: Path
+
+
+class Resident:
+    """A script beside this one that stays in memory between its turns; a line in, JSON out."""
+
+    def __init__(
+        self, name: str, cores: Cores, log: Path, script: str, *arguments: str | Path
+    ) -> None:
         self.name = name
-        command = setting.pinned(
-            sys.executable, Path(__file__).with_name("peer.py"), "--peer", name,
-            "--model", setting.model, "--prepared", setting.prepared,
-            "--loads", setting.loads, "--threads", str(len(setting.cores)),
-        )
         self.log = log
+        command = cores.pinned(sys.executable, Path(__file__).with_name(script), *arguments)
         with log.open("w") as errors:
             self.process = subprocess.Popen(
-                command, env=setting.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                command, env=cores.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=errors, text=True,
             )
 
@@ -77,15 +81,26 @@ class Peer:
             raise ProgramFailed(f"{self.name} takes no requests, see {self.log}") from error
         return self.answer()
 
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Peer(Resident):
+    """A peer.py."""
+
+    def __init__(self, name: str, setting: Setting, log: Path) -> None:
+        super().__init__(
+            name, setting, log, "peer.py", "--peer", name, "--model", setting.model,
+            "--prepared", setting.prepared, "--loads", setting.loads,
+            "--threads", str(len(setting.cores)),
+        )
+
     def measure(self, load: str) -> dict:
         return self.ask(load)
 
     def vectors(self, out: Path) -> None:
         self.ask(f"vectors {out}")
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def report_of(name: str, command: list[str], environment: dict[str, str]) -> dict:

@@ -39,20 +39,24 @@ METHOD = (
 )
 
 
-def about(rounds: int) -> dict:
-    """What a result belongs to, with room for its figures."""
+def machine() -> dict:
     info = Path("/proc/cpuinfo").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in info if ":" in line)
     fields = {key.strip(): value.strip() for key, value in fields.items()}
     flags = fields.get("flags", "").split()
     return {
-        "machine": {
-            "cpu": fields.get("model name", platform.machine()),
-            "model": "/".join(fields.get(f, "?") for f in ("cpu family", "model", "stepping")),
-            "features": [feature for feature in FEATURES if feature in flags],
-            "cores": os.cpu_count(),
-            "kernel": platform.release(),
-        },
+        "cpu": fields.get("model name", platform.machine()),
+        "model": "/".join(fields.get(f, "?") for f in ("cpu family", "model", "stepping")),
+        "features": [feature for feature in FEATURES if feature in flags],
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+    }
+
+
+def about(rounds: int) -> dict:
+    """What a result belongs to, with room for its figures."""
+    return {
+        "machine": machine(),
         "versions": {package: version(package) for package in PACKAGES},
         "command": shlex.join(["python", *sys.argv]),
         "date": datetime.date.today().isoformat(),

@@ -124,8 +124,8 @@ def cold_starts(programs: list[Program]) -> dict[str, float]:
 def compare(args: argparse.Namespace, name: str, cores: int) -> dict:
     """Everything of one model on so many cores."""
     setting = Setting(
-        model_folder(args, name).resolve(), (args.work / f"{name}-prepared").resolve(),
-        (args.work / "loads").resolve(), tuple(range(args.cpu, args.cpu + cores)),
+        tuple(range(args.cpu, args.cpu + cores)), model_folder(args, name).resolve(),
+        (args.work / f"{name}-prepared").resolve(), (args.work / "loads").resolve(),
     )
     about = {"model": name, "cores": cores}
     loads = [load for load in LOADS[name] if load.split("-")[0] in args.loads]

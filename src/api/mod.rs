@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::Error;
-use crate::chunking::ChunkSpec;
+use crate::chunking::ChunkOptions;
 use crate::config::Config;
 use crate::embeddings::{EmbedOptions, Job, Model, Worker, WorkerHandle};
 
@@ -32,7 +32,7 @@ struct State {
     model: Arc<Model>,
     worker: WorkerHandle,
     options: EmbedOptions,
-    chunk: ChunkSpec,
+    chunk: ChunkOptions,
     max_body_bytes: usize,
     request_timeout: Duration,
     /// Unix seconds.

@@ -1,13 +1,27 @@
-//! Where a text is cut: units with byte ranges, and the best segmentation of them.
+//! Where a text is cut: units with byte ranges, curves between them, and the best segmentation.
 //!
-//! Pure: no model, no I/O. Invariant: units, and therefore chunks, partition the text.
+//! Pure: no model, no I/O. Invariant: units, and therefore chunks without overlap, partition the
+//! text.
 
 mod chunk;
+mod count;
+mod curve;
+mod cut;
 mod error;
+mod pack;
 mod segment;
+mod spec;
+mod threshold;
 mod units;
 
 pub use chunk::Chunk;
+pub use count::{at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size};
+pub use curve::{cosines, peaks, savitzky_golay, scores, smooth};
+pub use cut::{Cuts, cut};
 pub use error::Error;
-pub use segment::{ChunkSpec, segment};
-pub use units::{Unit, bisect, units};
+pub use segment::Problem;
+pub use spec::{
+    ChunkOptions, ChunkSpec, Encoding, Method, Preset, Score, Segments, Smoothing, Threshold,
+};
+pub use threshold::above;
+pub use units::{Gap, Unit, UnitKind, bisect, units};

@@ -1,172 +1,204 @@
-//! The optimal segmentation under a hard token limit, by dynamic programming.
+//! The segmentation of least cost under hard limits, by dynamic programming.
+//!
+//! Costs are added in the order of `kernels/boundary.cu`, so that cuts are the same on a device.
 
-use serde::{Deserialize, Serialize};
+use crate::compute::{Objective, SHORT_COST, SegmentRule, Segmentation};
+use crate::similarity::BlockSums;
 
-use super::Error;
-use crate::similarity::Band;
+/// No segment ends here yet.
+const NONE: u32 = u32::MAX;
+/// The most starts that a segmentation into a given number of segments keeps (256 MiB).
+const MAX_LAYER_STARTS: usize = 1 << 26;
 
-/// The least `max_tokens`: room for a few words beside the special tokens.
-const MIN_MAX_TOKENS: usize = 16;
-
-/// How a text is cut into chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChunkSpec {
-    /// The most tokens of a chunk when it is tokenised alone, special tokens included.
-    pub max_tokens: usize,
-    /// The size that the prior favours, in the same tokens.
-    pub target_tokens: usize,
-    /// Weight of the prior `(tokens / target_tokens - 1)^2` against the cohesion of sentences.
-    pub size_weight: f64,
+/// A document's units as the dynamic programme sees them.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// Of blocks of units; over pairs of two units for [`Objective::Cluster`].
+    pub sums: &'a BlockSums,
+    /// Tokens of each unit.
+    pub tokens: &'a [usize],
+    /// `[units]` subtracted from the cost of a cut before each; minus infinity forbids it.
+    pub bonuses: &'a [f32],
+    /// What a segment costs.
+    pub rule: SegmentRule,
 }
 
-impl ChunkSpec {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// When one is outside its range; it is named.
-    pub fn validate(&self) -> Result<(), Error> {
-        if self.max_tokens < MIN_MAX_TOKENS {
-            return Err(Error::MaxTokens(self.max_tokens));
+impl Problem<'_> {
+    /// The segmentation of least cost: `F[0] = 0`,
+    /// `F[b] = min over a of F[a] + penalty - bonus[a] + cost(a..b) + size prior(a..b)`, penalty and
+    /// bonus of cuts alone. A segment of two or more units has at most `max_tokens` tokens and as
+    /// many units as the sums are wide. Of equal costs the smallest `a` wins. Time is
+    /// `O(units * width)`.
+    #[must_use]
+    pub fn solve(&self, penalty: f64) -> Segmentation {
+        let n = self.tokens.len();
+        let mut round = Round::new(self);
+        let mut costs = vec![0.0; n + 1];
+        let mut starts = vec![NONE; n + 1];
+        for a in 0..n {
+            let before = self.cut(a, costs[a], penalty);
+            round.offer(a, before, &mut costs, &mut starts);
         }
-        if self.target_tokens == 0 || self.target_tokens > self.max_tokens {
-            let (target, limit) = (self.target_tokens, self.max_tokens);
-            return Err(Error::TargetTokens { target, limit });
+        let mut ends = Vec::new();
+        let mut end = n;
+        while end > 0 {
+            ends.push(end);
+            end = starts[end] as usize;
         }
-        if !self.size_weight.is_finite() || self.size_weight < 0.0 {
-            return Err(Error::SizeWeight(self.size_weight));
-        }
-        Ok(())
+        ends.reverse();
+        Segmentation { ends, costs }
     }
-}
 
-/// Cuts units into segments of least total cost. Returns the end of each segment, in units.
-///
-/// A segment of `l` units whose vectors sum to `s` costs `l - |s|` (`cvs`: Alemi and Ginsparg
-/// 2015, arXiv 1503.05543) plus the size prior. No segment of two or more units has more than
-/// `spec.max_tokens` tokens or more units than the band is wide. Of equal costs the longest last
-/// segment wins. `tokens` are the units' own; `special_tokens` come on top in each segment.
-/// Time is O(n * width).
-///
-/// # Panics
-/// When `band` and `tokens` differ in length.
-#[must_use]
-pub fn segment(
-    band: &Band,
-    tokens: &[usize],
-    special_tokens: usize,
-    spec: &ChunkSpec,
-) -> Vec<usize> {
-    let n = tokens.len();
-    assert_eq!(band.len(), n, "one token count for each row of the band");
-    let prior = |tokens: usize| {
-        let deviation = (tokens + special_tokens) as f64 / spec.target_tokens as f64 - 1.0;
-        spec.size_weight * deviation * deviation
-    };
-    // best[b]: least cost of units 0..b; from[b]: start of the last segment there.
-    let mut best = vec![0.0; n + 1];
-    let mut from = vec![0; n + 1];
-    // sums[a]: similarities of all pairs in a..b, for the b of the current round. They grow by
-    // additions alone, which f32 carries safely.
-    let mut sums = vec![0.0_f32; n];
-    for b in 1..=n {
-        let last = b - 1;
-        let own = band.similarity(last, last);
-        let mut column = 0.0;
-        let mut size = 0;
-        best[b] = f64::INFINITY;
-        for a in (0..b).rev() {
-            size += tokens[a];
-            let units = b - a;
-            if units > 1 && (units > band.width() || size + special_tokens > spec.max_tokens) {
+    /// The segmentation of least cost into `count` segments, or into the nearest number that the
+    /// limits allow, the greater of two; the end of each. Time is `O(units * width * count)`.
+    /// `None` where `units * count` is beyond 2^26.
+    #[must_use]
+    pub fn solve_count(&self, count: usize) -> Option<Vec<usize>> {
+        let n = self.tokens.len();
+        if n == 0 {
+            return Some(Vec::new());
+        }
+        let count = count.clamp(1, n);
+        let mut costs = vec![f64::INFINITY; n + 1];
+        costs[0] = 0.0;
+        let mut layers: Vec<Vec<u32>> = Vec::new();
+        // Fewer segments than the limits need are no segmentation: more layers until there is one.
+        while layers.len() < count || layers.last().is_some_and(|starts| starts[n] == NONE) {
+            if layers.len() == n {
                 break;
             }
-            column += band.similarity(a, last);
-            sums[a] += 2.0 * column - own;
-            let cohesion = f64::from(sums[a].max(0.0).sqrt());
-            let cost = best[a] + units as f64 - cohesion + prior(size);
-            if cost <= best[b] {
-                (best[b], from[b]) = (cost, a);
+            if (layers.len() + 1) * (n + 1) > MAX_LAYER_STARTS {
+                return None;
             }
+            let mut next = vec![f64::INFINITY; n + 1];
+            let mut starts = vec![NONE; n + 1];
+            let mut round = Round::new(self);
+            for a in layers.len()..n {
+                let reached = layers.last().map_or(a == 0, |starts| starts[a] != NONE);
+                if reached {
+                    let before = self.cut(a, costs[a], 0.0);
+                    round.offer(a, before, &mut next, &mut starts);
+                }
+            }
+            layers.push(starts);
+            costs = next;
         }
+        Some(walk(&layers, n))
     }
+
+    /// The cost of all before a segment that starts at `a`.
+    fn cut(&self, a: usize, cost: f64, penalty: f64) -> f64 {
+        if a == 0 { cost } else { cost + penalty - f64::from(self.bonuses[a]) }
+    }
+}
+
+/// Leads back through the last layer that reaches the end.
+fn walk(layers: &[Vec<u32>], n: usize) -> Vec<usize> {
+    let last = layers.iter().rposition(|starts| starts[n] != NONE);
     let mut ends = Vec::new();
     let mut end = n;
-    while end > 0 {
+    for starts in layers[..last.map_or(0, |last| last + 1)].iter().rev() {
         ends.push(end);
-        end = from[end];
+        end = starts[end] as usize;
     }
     ends.reverse();
     ends
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// One pass over the starts of segments, in order.
+struct Round<'a> {
+    problem: &'a Problem<'a>,
+    /// Tokens before each unit and after the last.
+    before: Vec<f64>,
+    /// The largest end that a segment from the current start may have.
+    reach: usize,
+    /// The largest end that has been offered a segment.
+    offered: usize,
+    /// Of segments from the current start, by length.
+    costs: Vec<f64>,
+    /// 1, 2, ..
+    lengths: Vec<f64>,
+}
 
-    use super::{ChunkSpec, segment};
-    use crate::similarity::Band;
-
-    fn band(rows: &[Vec<f64>], width: usize) -> Band {
-        let n = rows.len();
-        let mut data = vec![0.0_f32; n * width];
-        for i in 0..n {
-            for d in 0..width.min(n - i) {
-                let dot: f64 = rows[i].iter().zip(&rows[i + d]).map(|(x, y)| x * y).sum();
-                data[i * width + d] = dot as f32;
-            }
+impl<'a> Round<'a> {
+    fn new(problem: &'a Problem<'a>) -> Self {
+        let n = problem.tokens.len();
+        assert_eq!(problem.bonuses.len(), n, "one bonus a unit");
+        let mut before = vec![0.0; n + 1];
+        for (unit, &tokens) in problem.tokens.iter().enumerate() {
+            before[unit + 1] = before[unit] + tokens as f64;
         }
-        Band::new(data, width)
+        let width = problem.sums.width();
+        let lengths = (1..=width).map(|l| l as f64).collect();
+        Self { problem, before, reach: 0, offered: 0, costs: vec![0.0; width], lengths }
     }
 
-    /// Cost of one segment, straight from its vectors; `None` where it is not allowed.
-    fn cost(
-        rows: &[Vec<f64>],
-        tokens: &[usize],
-        width: usize,
-        spec: &ChunkSpec,
-        a: usize,
-        b: usize,
-    ) -> Option<f64> {
-        let size = tokens[a..b].iter().sum::<usize>() + 2;
-        if b - a > 1 && (b - a > width || size > spec.max_tokens) {
-            return None;
+    /// Offers every segment from `a`, all before which costs `before`, to its end.
+    fn offer(&mut self, a: usize, before: f64, best: &mut [f64], starts: &mut [u32]) {
+        let Problem { sums, rule, .. } = self.problem;
+        let most = (a + sums.width()).min(self.before.len() - 1);
+        let limit = rule.max_tokens as f64 - rule.special_tokens as f64 + self.before[a];
+        self.reach = self.reach.max(a + 1);
+        while self.reach < most && self.before[self.reach + 1] <= limit {
+            self.reach += 1;
         }
-        let sum = (0..rows[0].len()).map(|c| rows[a..b].iter().map(|row| row[c]).sum::<f64>());
-        let norm = sum.map(|x| x * x).sum::<f64>().sqrt();
-        let deviation = size as f64 / spec.target_tokens as f64 - 1.0;
-        Some((b - a) as f64 - norm + spec.size_weight * deviation * deviation)
+        let reach = self.reach.min(most);
+        // An end that is new takes what it is offered, be it infinite.
+        for end in self.offered.max(a) + 1..=reach {
+            best[end] = f64::INFINITY;
+            starts[end] = a as u32;
+        }
+        self.offered = self.offered.max(reach);
+        let costs = &mut self.costs[..reach - a];
+        segment_costs(rule, before, sums.from(a), &self.lengths, costs);
+        add_sizes(rule, self.before[a], &self.before[a + 1..=reach], costs);
+        let ends = best[a + 1..=reach].iter_mut().zip(&mut starts[a + 1..=reach]);
+        for (&mut cost, (best, start)) in costs.iter_mut().zip(ends) {
+            *start = if cost < *best { a as u32 } else { *start };
+            *best = if cost < *best { cost } else { *best };
+        }
     }
+}
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-        #[test]
-        fn no_other_segmentation_is_better(
-            rows in prop::collection::vec(prop::collection::vec(-1.0_f64..1.0, 3), 1..10),
-            sizes in prop::collection::vec(1_usize..40, 10),
-            width in 1_usize..10,
-            max_tokens in 16_usize..90,
-            size_weight in 0.0_f64..2.0,
-        ) {
-            let n = rows.len();
-            let rows: Vec<Vec<f64>> = rows.iter().map(|row| {
-                let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-3);
-                row.iter().map(|x| x / norm).collect()
-            }).collect();
-            let tokens = &sizes[..n];
-            let spec = ChunkSpec { max_tokens, target_tokens: max_tokens / 2, size_weight };
-            let total = |ends: &[usize]| -> Option<f64> {
-                let starts = std::iter::once(&0).chain(ends);
-                starts.zip(ends).map(|(&a, &b)| cost(&rows, tokens, width, &spec, a, b)).sum()
-            };
-            let mut least = f64::INFINITY;
-            for cuts in 0..1_u32 << (n - 1) {
-                let ends: Vec<usize> =
-                    (1..n).filter(|gap| cuts >> (gap - 1) & 1 == 1).chain([n]).collect();
-                least = least.min(total(&ends).unwrap_or(f64::INFINITY));
-            }
-            let found = total(&segment(&band(&rows, width), tokens, 2, &spec));
-            prop_assert!((found.unwrap() - least).abs() < 1e-5, "{found:?} {least}");
+/// `before` plus the cost of segments of 1, 2, .. units, from the sums of their similarities.
+fn segment_costs(
+    rule: &SegmentRule,
+    before: f64,
+    sums: &[f32],
+    lengths: &[f64],
+    costs: &mut [f64],
+) {
+    // Loops that a compiler turns into vectors: one for each objective.
+    let rows = costs.iter_mut().zip(sums).zip(lengths);
+    match rule.objective {
+        Objective::Kcpd => {
+            rows.for_each(|((cost, &sum), &l)| *cost = before + l - f64::from(sum) / l);
+        }
+        Objective::Cvs => {
+            rows.for_each(|((cost, &sum), &l)| *cost = before + l - f64::from(sum.max(0.0).sqrt()));
+        }
+        Objective::Cluster { mean } => {
+            rows.for_each(|((cost, &sum), &l)| {
+                *cost = before + mean * (l * (l - 1.0)) - f64::from(sum);
+            });
+        }
+    }
+}
+
+/// Adds what the sizes of segments cost; `ends` are tokens before their ends.
+fn add_sizes(rule: &SegmentRule, start: f64, ends: &[f64], costs: &mut [f64]) {
+    let special = rule.special_tokens as f64;
+    if rule.size_weight != 0.0 {
+        let target = rule.target_tokens.max(1) as f64;
+        for (cost, end) in costs.iter_mut().zip(ends) {
+            let deviation = (end - start + special) / target - 1.0;
+            *cost += rule.size_weight * deviation * deviation;
+        }
+    }
+    if rule.min_tokens > 0 {
+        for (cost, end) in costs.iter_mut().zip(ends) {
+            let short = end - start + special < rule.min_tokens as f64;
+            *cost += if short { SHORT_COST } else { 0.0 };
         }
     }
 }

@@ -9,8 +9,11 @@ use serde::Serialize;
 
 use super::progress::PullProgress;
 use crate::Error;
+use crate::chunking::ChunkOptions;
 use crate::config::{Config, Flag, Layers, hub_options};
-use crate::embeddings::{self, DeviceChoice, DtypeChoice, Engine, Hub, Model, Pulled, Store};
+use crate::embeddings::{
+    self, DeviceChoice, DtypeChoice, EmbedOptions, Engine, Hub, Model, Pulled, Store, Truncate,
+};
 use crate::results::Destination;
 use crate::telemetry;
 
@@ -96,6 +99,43 @@ impl ModelArgs {
     }
 }
 
+/// How texts become vectors.
+#[derive(Debug, Args)]
+pub(super) struct VectorArgs {
+    /// Leading dimensions to keep, before normalisation.
+    #[arg(long, value_name = "N")]
+    pub(super) dimensions: Option<usize>,
+    /// Put this before every text.
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
+    prompt: Option<String>,
+    /// Put the model's prompt of this name before every text.
+    #[arg(long, value_name = "NAME")]
+    prompt_name: Option<String>,
+}
+
+impl VectorArgs {
+    /// What was typed, for `model`.
+    pub(super) fn options(&self, model: &Model, truncate: Truncate) -> Result<EmbedOptions, Error> {
+        let prompt = match &self.prompt {
+            Some(text) => model.prompt_text(text)?,
+            None => model.prompt(self.prompt_name.as_deref())?,
+        };
+        Ok(EmbedOptions { dimensions: self.dimensions, prompt, truncate })
+    }
+}
+
+/// The choices of section `chunk` as flags.
+pub(super) fn chunk_flags(options: &ChunkOptions) -> anyhow::Result<Vec<Flag>> {
+    let Value::Dict(_, choices) = Value::serialize(options)? else { return Ok(Vec::new()) };
+    let given = choices.into_iter().filter(|(_, value)| !matches!(value, Value::Empty(..)));
+    let flags = given.map(|(choice, value)| Flag {
+        key: format!("chunk.{choice}").into(),
+        name: format!("--{}", choice.replace('_', "-")).into(),
+        value,
+    });
+    Ok(flags.collect())
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -127,7 +167,7 @@ pub(super) fn flag<T: Serialize>(
     let Some(value) = value else { return Ok(None) };
     let value = Value::serialize(value);
     let value = value.with_context(|| format!("cannot use the value of {name}"))?;
-    Ok(Some(Flag { key, name, value }))
+    Ok(Some(Flag { key: key.into(), name: name.into(), value }))
 }
 
 /// Collects the settings, then sets up threads and logging, at `auto_level` unless set otherwise.

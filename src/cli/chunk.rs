@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up};
+use super::arguments::{
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, chunk_flags, load_model, set_up,
+};
 use super::input::{InputArgs, Plain};
 use super::progress::Progress;
 use crate::Error;
+use crate::chunking::ChunkOptions;
 use crate::pipeline;
 use crate::results::ChunkWriter;
 
@@ -22,21 +25,13 @@ Examples:
   chunkflow chunk book.txt --max-tokens 200
   chunkflow chunk corpus.jsonl --field body --vectors -o chunks.jsonl")]
 pub(super) struct ChunkArgs {
-    /// The most tokens of a chunk, special tokens included.
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<usize>,
-    /// The size that chunks tend to.
-    #[arg(long, value_name = "N")]
-    target_tokens: Option<usize>,
-    /// How strongly they tend to it, against the cohesion of sentences.
-    #[arg(long, value_name = "WEIGHT")]
-    size_weight: Option<f64>,
     /// Write each chunk's vector.
     #[arg(long)]
     vectors: bool,
-    /// Leading dimensions of the vectors to keep, before normalisation.
-    #[arg(long, value_name = "N")]
-    dimensions: Option<usize>,
+    #[command(flatten)]
+    choices: ChunkOptions,
+    #[command(flatten)]
+    embedding: VectorArgs,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -47,21 +42,20 @@ pub(super) struct ChunkArgs {
 
 pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitCode> {
     let mut flags = args.model.flags()?;
-    flags.extend(flag("chunk.max_tokens", "--max-tokens", args.max_tokens)?);
-    flags.extend(flag("chunk.target_tokens", "--target-tokens", args.target_tokens)?);
-    flags.extend(flag("chunk.size_weight", "--size-weight", args.size_weight)?);
+    flags.extend(chunk_flags(&args.choices)?);
     let config = set_up(global, flags, "warn")?;
+    let spec = config.chunk.resolve().map_err(Error::from)?;
     let documents = args.input.documents(Plain::Whole)?;
     let mut writer = ChunkWriter::new(args.output.open()?, args.vectors);
     let model = load_model(global, &config)?;
+    let options = args.embedding.options(&model, config.embed.truncate)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;
-        let chunks = pipeline::chunk(&model, &document.text, &config.chunk, args.dimensions)?;
+        let chunked = pipeline::chunk(&model, &document.text, &spec, &options)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
-        writer.write(&name, &document.text, &chunks).map_err(Error::from)?;
-        let tokens = chunks.iter().map(|chunk| chunk.tokens).sum();
-        progress.add(document.bytes, 1, tokens);
+        writer.write(&name, &document.text, &chunked.chunks).map_err(Error::from)?;
+        progress.add(document.bytes, 1, chunked.document.tokens());
     }
     writer.finish().map_err(Error::from)?;
     progress.finish();

@@ -31,7 +31,12 @@ pub(super) fn run(global: &GlobalArgs, args: &DemoArgs) -> anyhow::Result<ExitCo
     writeln!(out, "model   {}, {} dimensions", model.name(), model.dimensions())?;
     writeln!(out, "device  {}", model.device())?;
     let start = Instant::now();
-    let chunks = pipeline::chunk(&model, SAMPLE, &config.chunk, None)?;
+    let spec = config.chunk.resolve().map_err(Error::from)?;
+    let options = EmbedOptions {
+        prompt: model.prompt(None).map_err(Error::from)?,
+        ..EmbedOptions::default()
+    };
+    let chunks = pipeline::chunk(&model, SAMPLE, &spec, &options)?.chunks;
     let seconds = start.elapsed().as_secs_f64();
     let tokens: usize = chunks.iter().map(|chunk| chunk.tokens).sum();
     let rate = tokens as f64 / seconds;

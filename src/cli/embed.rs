@@ -6,7 +6,9 @@ use std::thread;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, flag, load_model, set_up, warn_of_cuts};
+use super::arguments::{
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_cuts,
+};
 use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
@@ -41,18 +43,11 @@ pub(super) struct EmbedArgs {
     /// How vectors are written [default: by the output's suffix, or jsonl].
     #[arg(long, value_name = "jsonl|parquet|npy|text", hide_possible_values = true)]
     format: Option<Format>,
-    /// Leading dimensions to keep, before normalisation.
-    #[arg(long, value_name = "N")]
-    dimensions: Option<usize>,
-    /// Put this before every text.
-    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
-    prompt: Option<String>,
-    /// Put the model's prompt of this name before every text.
-    #[arg(long, value_name = "NAME")]
-    prompt_name: Option<String>,
     /// Which end of a text beyond the model's length is dropped.
     #[arg(long, value_name = "left|right", hide_possible_values = true)]
     truncate: Option<Truncate>,
+    #[command(flatten)]
+    vectors: VectorArgs,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -76,7 +71,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
         if format != Format::Jsonl {
             refuse_arguments("--output-kind tokens and sparse are written as jsonl");
         }
-        if args.dimensions.is_some() {
+        if args.vectors.dimensions.is_some() {
             refuse_arguments("--dimensions goes with --output-kind dense");
         }
     }
@@ -89,7 +84,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let documents = args.input.documents(Plain::Lines)?;
     let destination = args.output.open()?;
     let model = Arc::new(load_model(global, &config)?);
-    let options = options(&model, args, config.embed.truncate)?;
+    let options = args.vectors.options(&model, config.embed.truncate)?;
     let sink = match args.output_kind {
         OutputKind::Dense => {
             let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
@@ -138,14 +133,6 @@ impl Iterator for Blocks {
         }
         (!block.is_empty()).then_some(Ok(block))
     }
-}
-
-fn options(model: &Model, args: &EmbedArgs, truncate: Truncate) -> Result<EmbedOptions, Error> {
-    let prompt = match &args.prompt {
-        Some(text) => model.prompt_text(text)?,
-        None => model.prompt(args.prompt_name.as_deref())?,
-    };
-    Ok(EmbedOptions { dimensions: args.dimensions, prompt, truncate })
 }
 
 fn texts(block: &[Document]) -> Vec<&str> {

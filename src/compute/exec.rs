@@ -9,6 +9,7 @@ use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
     RotaryWeights, Span, TableWeights, Tokens,
 };
+use super::rows::RowFormat;
 
 /// What can go wrong below the encoder.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,14 @@ pub enum Error {
         index: usize,
         /// The number of entries.
         limit: usize,
+    },
+    /// Rows of two formats that have no scores.
+    #[error("rows are {a} and {b}: both floating point or both the same are needed")]
+    Formats {
+        /// Of the first.
+        a: RowFormat,
+        /// Of the second.
+        b: RowFormat,
     },
     /// A length does not match what the operation needs.
     #[error("{what} has {actual} values, expected {expected}")]

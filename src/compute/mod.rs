@@ -15,14 +15,18 @@ mod cpu;
 mod cuda;
 mod exec;
 mod operands;
+mod rows;
+mod segmentation;
 
 pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
-pub use cuda::{CudaDevice, CudaExec};
 #[cfg(feature = "cuda")]
-pub use cuda::{Format, Objective, Pairs, SegmentRule, SegmentUnits, Segmentation};
+pub use cuda::Format;
+pub use cuda::{CudaDevice, CudaExec};
 pub use exec::{Batching, Error, Exec};
 pub use operands::{
     Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,
-    NormWeights, Numerics, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
+    NormWeights, Numerics, Pairs, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
+pub use rows::{RowFormat, Rows};
+pub use segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};

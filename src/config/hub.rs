@@ -101,5 +101,5 @@ fn is_on(name: &str) -> bool {
 }
 
 fn flag(key: &'static str, name: &'static str, value: impl Into<Value>) -> Flag {
-    Flag { key, name, value: value.into() }
+    Flag { key: key.into(), name: name.into(), value: value.into() }
 }

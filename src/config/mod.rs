@@ -7,6 +7,7 @@
 mod hub;
 mod settings;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
@@ -63,9 +64,9 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Flag {
     /// Its place, such as `compute.threads`.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// What the user typed, such as `--threads`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: Value,
 }
@@ -118,15 +119,11 @@ impl Layers {
     /// # Errors
     /// When keys are unknown or values bad, all of them at once.
     pub fn config(&self) -> Result<Config, Error> {
-        let mut config: Config = self.figment.extract().map_err(|errors| {
+        let config: Config = self.figment.extract().map_err(|errors| {
             let lines: Vec<String> =
                 errors.into_iter().map(|error| self.describe(&error)).collect();
             Error::Invalid(lines.join("\n"))
         })?;
-        if self.origin("chunk.target_tokens") == DEFAULT_ORIGIN {
-            // A lower limit alone is no contradiction.
-            config.chunk.target_tokens = config.chunk.target_tokens.min(config.chunk.max_tokens);
-        }
         let mut problems = Vec::new();
         if let Err(problem) = telemetry_filter(&config.log.level) {
             problems.push(("log.level".to_owned(), problem));
@@ -135,7 +132,7 @@ impl Layers {
             problems
                 .extend(report.iter().map(|(path, error)| (path.to_string(), error.to_string())));
         }
-        if let Err(error) = config.chunk.validate() {
+        if let Err(error) = config.chunk.resolve() {
             problems.push((format!("chunk.{}", error.field()), error.to_string()));
         }
         if problems.is_empty() {
@@ -280,10 +277,10 @@ impl Provider for Yaml {
 
 impl Provider for &Flag {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.name)
+        Metadata::named(self.name.clone())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Serialized::default(self.key, &self.value).data()
+        Serialized::default(&self.key, &self.value).data()
     }
 }

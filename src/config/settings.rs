@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::chunking::ChunkSpec;
+use crate::chunking::ChunkOptions;
 use crate::compute::{Isa, Numerics};
 use crate::embeddings::{DeviceChoice, DtypeChoice, Engine, Kind, ModelOptions, Truncate};
 
@@ -28,7 +28,7 @@ pub struct Config {
     pub embed: EmbedSettings,
     /// How documents are cut.
     #[garde(skip)]
-    pub chunk: ChunkSpec,
+    pub chunk: ChunkOptions,
     /// The HTTP service.
     #[garde(dive)]
     pub server: ServerSettings,

@@ -17,6 +17,7 @@ mod packed;
 mod pool;
 mod rotary;
 mod simd;
+mod similarity;
 mod tile;
 mod weights;
 

@@ -8,6 +8,7 @@ use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::super::exec::{Error, check_len};
 use super::super::operands::Dtype;
+use super::super::segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
 use super::CudaExec;
 use super::buffer::Buffer;
 use super::device::driver_error;
@@ -24,58 +25,6 @@ const TILE_BYTES: u32 = 4 * 32 * 33;
 /// Blocks that share the gaps of a document.
 const MAX_GAP_BLOCKS: usize = 64;
 
-/// The cost of a segment of `l` units whose similarities sum to `W` over all ordered pairs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Objective {
-    /// `l - W / l` (arXiv 2601.18788).
-    Kcpd,
-    /// `l - sqrt(W)` (Alemi and Ginsparg 2015, arXiv 1503.05543).
-    Cvs,
-    /// `-(W - diagonal - mean l (l - 1))`, `mean` a similarity that is no reason to be together.
-    Cluster {
-        /// Subtracted from the similarity of any two units.
-        mean: f64,
-    },
-}
-
-/// What a segmentation costs, and which segments it may have.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SegmentRule {
-    /// Of each segment's units.
-    pub objective: Objective,
-    /// Of each cut.
-    pub penalty: f64,
-    /// Weight of `(tokens / target_tokens - 1)^2` of each segment.
-    pub size_weight: f64,
-    /// The size that this favours; 0 counts as 1.
-    pub target_tokens: usize,
-    /// The most tokens of a segment of two or more units.
-    pub max_tokens: usize,
-    /// Tokens of a segment on top of those of its units.
-    pub special_tokens: usize,
-}
-
-/// The units of a band's rows, and the documents that they make up.
-#[derive(Debug, Clone, Copy)]
-pub struct SegmentUnits<'a> {
-    /// Of each unit.
-    pub tokens: &'a [usize],
-    /// Subtracted from the cost of a cut before the unit; minus infinity forbids it.
-    pub bonuses: Option<&'a [f32]>,
-    /// Each the units of one document.
-    pub documents: &'a [Range<usize>],
-}
-
-/// The best segmentation of a document.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segmentation {
-    /// The end of each segment, in units from the document's first.
-    pub ends: Vec<usize>,
-    /// The least cost of the first `b` units, for `b` up to all. Infinite where none goes without
-    /// a cut that is forbidden; segments are then as long as they may be.
-    pub costs: Vec<f64>,
-}
-
 /// `SegmentRule` of `kernels/boundary.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -84,10 +33,13 @@ struct RuleArgument {
     mean: f64,
     size_weight: f64,
     target_tokens: f64,
+    short_cost: f64,
     objective: u32,
     special_tokens: u32,
+    min_tokens: u32,
     max_tokens: u32,
     width: u32,
+    unused: u32,
 }
 
 // SAFETY: laid out as the kernel's struct.
@@ -105,10 +57,13 @@ impl RuleArgument {
             mean,
             size_weight: rule.size_weight,
             target_tokens: rule.target_tokens.max(1) as f64,
+            short_cost: SHORT_COST,
             objective,
             special_tokens: rule.special_tokens as u32,
+            min_tokens: rule.min_tokens.min(u32::MAX as usize) as u32,
             max_tokens: rule.max_tokens.min(u32::MAX as usize) as u32,
             width: width as u32,
+            unused: 0,
         }
     }
 }
@@ -132,7 +87,7 @@ impl CudaExec {
     }
 
     /// For each gap between two units of a document the cosine of the sums of up to `window` units
-    /// on either side, equally many: with `window` 1 of its two neighbours. A document of `l`
+    /// on either side, each as many as it has: with `window` 1 of its two neighbours. A document of `l`
     /// units has `l - 1` gaps. `band` and `sums` are of [`band`](Self::band) and
     /// [`block_sums`](Self::block_sums); the cosine is 0 where a side is zero.
     ///

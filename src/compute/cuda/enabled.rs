@@ -23,7 +23,6 @@ use self::memory::Memory;
 use self::products::{Product, Products};
 pub use self::rows::Format;
 use self::rows::{NormInputs, Stream, span_rows, take};
-pub use self::similarity::Pairs;
 use super::exec::{Batching, Error, Exec, check_len};
 use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pooling,

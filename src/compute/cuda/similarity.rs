@@ -4,7 +4,7 @@ use cudarc::driver::sys::CUdevice_attribute;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::super::exec::{Error, check_len};
-use super::super::operands::Dtype;
+use super::super::operands::{Dtype, Pairs};
 use super::CudaExec;
 use super::buffer::Buffer;
 use super::device::driver_error;
@@ -28,17 +28,6 @@ const MIN_PAIRS: usize = 1 << 16;
 const MAX_ROWS: usize = 1 << 31;
 /// Blocks of a grid.
 const MAX_GRID: usize = (1 << 31) - 1;
-
-/// Which pairs of row `i` of one matrix and row `j` of another are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairs {
-    /// All.
-    All,
-    /// Those with `i != j`.
-    Distinct,
-    /// Those with `i < j`, for a matrix with itself: half the work.
-    Upper,
-}
 
 /// `TopK` of `kernels/similarity.cu`.
 #[derive(Clone, Copy)]

@@ -35,6 +35,22 @@ macro_rules! intrinsic {
     };
 }
 
+/// In each half, the sums of that half of four vectors.
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+unsafe fn sums_of_halves(a: __m256, b: __m256, c: __m256, d: __m256) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+        let low = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd));
+        _mm256_add_ps(low, _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)))
+    }
+}
+
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type F32 = __m256;
     type I32 = __m256i;
@@ -163,6 +179,25 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             let pairs = _mm_max_ps(halves, _mm_movehl_ps(halves, halves));
             _mm_cvtss_f32(_mm_max_ss(pairs, _mm_movehdup_ps(pairs)))
         })
+    }
+
+    #[inline(always)]
+    fn at_least(self, x: __m256, least: __m256) -> u32 {
+        intrinsic!(_mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(x, least)) as u32)
+    }
+
+    #[inline(always)]
+    unsafe fn store_sums(self, to: *mut f32, x: &[__m256; 8]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = sums_of_halves(x[0], x[1], x[2], x[3]);
+            let high = sums_of_halves(x[4], x[5], x[6], x[7]);
+            let sums = _mm256_add_ps(
+                _mm256_permute2f128_ps::<0x20>(low, high),
+                _mm256_permute2f128_ps::<0x31>(low, high),
+            );
+            _mm256_storeu_ps(to, sums);
+        }
     }
 
     #[inline(always)]

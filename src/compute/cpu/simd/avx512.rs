@@ -52,6 +52,35 @@ unsafe fn even_and_odd(a: __m512, b: __m512) -> (__m512, __m512) {
     unsafe { (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)) }
 }
 
+/// The even quarters of a vector, and the odd ones.
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+unsafe fn even_and_odd_of(x: __m512) -> (__m256, __m256) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (even, odd) = even_and_odd(x, x);
+        (_mm512_castps512_ps256(even), _mm512_castps512_ps256(odd))
+    }
+}
+
+/// In each quarter, the sums of that quarter of four vectors.
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+unsafe fn sums_of_quarters(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+        let low = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+        _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)))
+    }
+}
+
 impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     type F32 = __m512;
     type I32 = __m512i;
@@ -163,6 +192,23 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     #[inline(always)]
     fn max_lane(self, x: __m512) -> f32 {
         intrinsic!(_mm512_reduce_max_ps(x))
+    }
+
+    #[inline(always)]
+    fn at_least(self, x: __m512, least: __m512) -> u32 {
+        intrinsic!(u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, least)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_sums(self, to: *mut f32, x: &[__m512; 8]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = sums_of_quarters(x[0], x[1], x[2], x[3]);
+            let high = sums_of_quarters(x[4], x[5], x[6], x[7]);
+            let (even, odd) = even_and_odd(low, high);
+            let (even, odd) = even_and_odd_of(_mm512_add_ps(even, odd));
+            _mm256_storeu_ps(to, _mm256_add_ps(even, odd));
+        }
     }
 
     #[inline(always)]

@@ -74,6 +74,13 @@ pub(super) trait Simd: Copy {
     fn sum(self, x: Self::F32) -> f32;
     /// The largest lane.
     fn max_lane(self, x: Self::F32) -> f32;
+    /// A bit for every lane with `x >= least`, the first the lowest.
+    fn at_least(self, x: Self::F32, least: Self::F32) -> u32;
+    /// Writes the sum of the lanes of each, all in one order.
+    ///
+    /// # Safety
+    /// Eight values are writable at `to`.
+    unsafe fn store_sums(self, to: *mut f32, x: &[Self::F32; 8]);
 
     fn as_i32(self, x: Self::F32) -> Self::I32;
     fn as_f32(self, x: Self::I32) -> Self::F32;

@@ -123,6 +123,20 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn at_least(self, x: F, least: F) -> u32 {
+        let lanes = x.iter().zip(&least).enumerate();
+        lanes.fold(0, |bits, (lane, (x, least))| bits | u32::from(x >= least) << lane)
+    }
+
+    #[inline(always)]
+    unsafe fn store_sums(self, to: *mut f32, x: &[F; 8]) {
+        for (index, x) in x.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(index) = self.sum(*x) };
+        }
+    }
+
+    #[inline(always)]
     fn as_i32(self, x: F) -> I {
         x.map(|x| x.to_bits() as i32)
     }

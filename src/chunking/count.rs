@@ -1,0 +1,175 @@
+//! How many segments: the penalty of a cut that gives the number asked for.
+//!
+//! More penalty never gives more segments, so penalties are found by bisection.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Problem;
+
+/// Halvings of a range of penalties: enough to tell neighbouring segmentations apart in f64.
+const HALVINGS: usize = 48;
+/// A calibrated penalty is as near as this to the least one.
+const CALIBRATED_WITHIN: f64 = 1e-3;
+/// Segmentations of the path that an elbow is looked for on.
+const MAX_PATH: usize = 64;
+
+/// `C * sqrt(n ln n)`, for `n` units.
+#[must_use]
+pub fn scaled_penalty(c: f64, units: usize) -> f64 {
+    let n = units.max(1) as f64;
+    c * (n * n.ln()).sqrt()
+}
+
+/// The ends of segments whose number is nearest to `count`, the greater of two: exactly, or where
+/// that takes too much memory the nearest that any penalty gives.
+#[must_use]
+pub fn with_count(problem: &Problem<'_>, count: usize) -> Vec<usize> {
+    problem
+        .solve_count(count)
+        .unwrap_or_else(|| nearest(problem, |ends| ends as f64 - count as f64))
+}
+
+/// The ends of segments whose mean size is nearest to `target_tokens`, of those that any penalty
+/// gives.
+#[must_use]
+pub fn with_mean_size(problem: &Problem<'_>, target_tokens: usize) -> Vec<usize> {
+    let total: usize = problem.tokens.iter().sum();
+    let special = problem.rule.special_tokens as f64;
+    nearest(problem, |count| target_tokens as f64 - special - total as f64 / count as f64)
+}
+
+/// Bisects penalties for the number of segments at which `excess`, which grows with it, is nearest
+/// to zero.
+fn nearest(problem: &Problem<'_>, excess: impl Fn(usize) -> f64) -> Vec<usize> {
+    let (mut low, mut high) = penalties(problem);
+    let mut many = problem.solve(low).ends;
+    let mut few = problem.solve(high).ends;
+    if many.is_empty() {
+        return many;
+    }
+    for _ in 0..HALVINGS {
+        if many.len() <= few.len() + 1 {
+            break;
+        }
+        let middle = f64::midpoint(low, high);
+        let ends = problem.solve(middle).ends;
+        if excess(ends.len()) > 0.0 {
+            (low, many) = (middle, ends);
+        } else {
+            (high, few) = (middle, ends);
+        }
+    }
+    if excess(few.len()).abs() < excess(many.len()).abs() { few } else { many }
+}
+
+/// Penalties that give the most segments and the fewest.
+fn penalties(problem: &Problem<'_>) -> (f64, f64) {
+    // No cut can gain or lose more than all cohesion, all sizes and all bonuses together.
+    let finite = |penalty| {
+        let costs = problem.solve(penalty).costs;
+        costs
+            .iter()
+            .filter(|cost| cost.is_finite())
+            .fold(0.0_f64, |most, cost| most.max(cost.abs()))
+    };
+    let n = problem.tokens.len() as f64;
+    let bound = 2.0 * finite(0.0) + n * n.max(8.0);
+    (-bound, bound)
+}
+
+/// The least penalty that cuts at most `false_cuts` of all gaps of `shuffled` documents.
+#[must_use]
+pub fn calibrated_penalty(shuffled: &[Problem<'_>], false_cuts: f64) -> f64 {
+    let gaps: usize = shuffled.iter().map(|problem| problem.tokens.len().saturating_sub(1)).sum();
+    let allowed = (false_cuts * gaps as f64).floor() as usize;
+    let too_many = |penalty: f64| {
+        let mut cuts = 0;
+        shuffled.iter().any(|problem| {
+            cuts += problem.solve(penalty).ends.len().saturating_sub(1);
+            cuts > allowed
+        })
+    };
+    if !too_many(0.0) {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    let most = shuffled.iter().map(|problem| penalties(problem).1).fold(1.0, f64::max);
+    // Limits may force more cuts than are allowed at any penalty.
+    while high < most && too_many(high) {
+        (low, high) = (high, 2.0 * high);
+    }
+    while high - low > CALIBRATED_WITHIN * high {
+        let middle = f64::midpoint(low, high);
+        if too_many(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}
+
+/// The ends of segments at the elbow of the path: of the segmentations that some penalty gives,
+/// the one whose cost lies farthest below the line from the fewest segments to the most.
+#[must_use]
+pub fn at_elbow(problem: &Problem<'_>) -> Vec<usize> {
+    let path = path(problem);
+    let (Some(first), Some(last)) = (path.first(), path.last()) else { return Vec::new() };
+    let segments = |step: &Step| step.ends.len() as f64;
+    let (width, height) = (segments(last) - segments(first), first.cost - last.cost);
+    let below = |step: &Step| {
+        if width > 0.0 && height > 0.0 {
+            (first.cost - step.cost) / height - (segments(step) - segments(first)) / width
+        } else {
+            0.0
+        }
+    };
+    let elbow =
+        path.iter().reduce(|best, step| if below(step) > below(best) { step } else { best });
+    elbow.map_or(Vec::new(), |step| step.ends.clone())
+}
+
+/// A segmentation of the path.
+struct Step {
+    ends: Vec<usize>,
+    /// Without penalties.
+    cost: f64,
+}
+
+/// Segmentations that some penalty from 0 on gives, fewest segments first: between two known ones,
+/// the penalty at which both cost the same finds one between or shows that there is none (CROPS,
+/// Haynes, Eckley and Fearnhead 2017).
+fn path(problem: &Problem<'_>) -> Vec<Step> {
+    let step = |penalty: f64| {
+        let solved = problem.solve(penalty);
+        let cuts = solved.ends.len().saturating_sub(1) as f64;
+        let cost = solved.costs.last().copied().unwrap_or(0.0) - penalty * cuts;
+        Step { ends: solved.ends, cost }
+    };
+    if problem.tokens.is_empty() {
+        return Vec::new();
+    }
+    // By number of segments.
+    let mut path = BTreeMap::new();
+    for step in [step(0.0), step(penalties(problem).1)] {
+        path.insert(step.ends.len(), step);
+    }
+    let counts: Vec<usize> = path.keys().copied().collect();
+    let mut gaps = VecDeque::from([(counts[0], counts[counts.len() - 1])]);
+    // Widest first, so that a long path is known evenly.
+    while let Some((few, many)) = gaps.pop_front()
+        && path.len() < MAX_PATH
+    {
+        if many - few < 2 {
+            continue;
+        }
+        let penalty = (path[&few].cost - path[&many].cost) / (many - few) as f64;
+        let between = step(penalty);
+        let count = between.ends.len();
+        if few < count && count < many {
+            path.insert(count, between);
+            gaps.extend([(few, count), (count, many)]);
+        }
+    }
+    path.into_values().collect()
+}

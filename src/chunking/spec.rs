@@ -1,0 +1,451 @@
+//! How a text is cut: every choice with its default, in one definition for flags, files and
+//! requests.
+//!
+//! Invariant: a [`ChunkSpec`] that [`ChunkOptions::resolve`] gave is valid.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Error, UnitKind};
+
+/// The least `max_tokens`: room for a few words beside the special tokens.
+const MIN_MAX_TOKENS: usize = 16;
+/// The most units of a segment: a band is this wide at most.
+const MAX_UNITS: usize = 4_096;
+/// The most units on either side of a gap.
+const MAX_WINDOW: usize = 64;
+/// Shuffles of a calibration at least: fewer leave the penalty to chance.
+const MIN_SHUFFLES: usize = 6;
+
+/// A set of defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Chunks of an even size for search.
+    #[default]
+    Retrieval,
+    /// Where the topic changes, however long a topic is.
+    Topics,
+    /// So many tokens each.
+    Fixed,
+    /// The largest paragraphs, lines or sentences that fit, packed full.
+    Recursive,
+}
+
+/// What decides where cuts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// The exact optimum of within-segment scatter (Embed-KCPD, arXiv 2601.18788).
+    Kcpd,
+    /// The exact optimum of the lengths of summed vectors (Alemi and Ginsparg, arXiv 1503.05543).
+    Cvs,
+    /// The exact optimum of similarity above the mean (Chroma's cluster chunker).
+    Cluster,
+    /// Peaks of the distance between the units on either side of a gap.
+    Window,
+    /// Token counts alone.
+    Fixed,
+    /// Structure of the text alone: blocks, lines and sentences, packed up to the limit.
+    Recursive,
+    /// Sentences, packed up to the target.
+    Sentence,
+}
+
+impl Method {
+    /// Whether units' vectors decide where cuts are.
+    #[must_use]
+    pub fn is_semantic(self) -> bool {
+        matches!(self, Self::Kcpd | Self::Cvs | Self::Cluster | Self::Window)
+    }
+}
+
+/// Where the vectors of units and chunks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Token states of the document, encoded once (late chunking, arXiv 2409.04701).
+    Late,
+    /// Each unit and each chunk is encoded by itself.
+    Isolated,
+}
+
+/// How the number of segments is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Segments {
+    /// As many as this, or the nearest that the limits allow.
+    Count(usize),
+    /// So many that their mean size is nearest to the target.
+    Target,
+    /// Those whose cuts pay a penalty of `penalty * sqrt(n ln n)`.
+    Penalty,
+    /// The least penalty that would cut shuffled units rarely.
+    Calibrated,
+    /// The elbow of cost against number.
+    Elbow,
+    /// Gaps above a threshold, of the method `window`.
+    Threshold,
+}
+
+/// The names of [`Segments`] that are no number.
+const SEGMENTS: [(&str, Segments); 5] = [
+    ("target", Segments::Target),
+    ("penalty", Segments::Penalty),
+    ("calibrated", Segments::Calibrated),
+    ("elbow", Segments::Elbow),
+    ("threshold", Segments::Threshold),
+];
+
+impl fmt::Display for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, SEGMENTS.iter().find(|(_, known)| known == self)) {
+            (Self::Count(count), _) => write!(f, "{count}"),
+            (_, Some((name, _))) => f.write_str(name),
+            (_, None) => Err(fmt::Error),
+        }
+    }
+}
+
+impl FromStr for Segments {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = SEGMENTS.iter().find(|(name, _)| *name == text);
+        known
+            .map(|(_, segments)| *segments)
+            .or_else(|| text.parse().ok().map(Self::Count))
+            .ok_or_else(|| {
+                format!("`{text}` is no number, target, penalty, calibrated, elbow or threshold")
+            })
+    }
+}
+
+impl Serialize for Segments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => count.serialize(serializer),
+            named => serializer.collect_str(named),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Segments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Count(usize),
+            Name(String),
+        }
+        match Given::deserialize(deserializer)? {
+            Given::Count(count) => Ok(Self::Count(count)),
+            Given::Name(name) => name.parse().map_err(D::Error::custom),
+        }
+    }
+}
+
+/// What the method `window` ranks gaps by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Score {
+    /// One minus the cosine of both sides.
+    Distance,
+    /// How far the cosine lies below the peaks on either side (Hearst 1997).
+    Depth,
+}
+
+/// What the score of a gap must exceed to be cut, `k` being `threshold_value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Threshold {
+    /// The k-th percentile, linearly interpolated.
+    Percentile,
+    /// Mean plus k standard deviations.
+    Deviation,
+    /// Mean plus k interquartile ranges.
+    Iqr,
+    /// Third quartile plus k interquartile ranges (Tukey's fence).
+    Quartile,
+    /// The k-th percentile of the score's gradient.
+    Gradient,
+}
+
+/// How the curve of cosines is smoothed before it is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Smoothing {
+    /// Not at all.
+    None,
+    /// The mean of neighbours.
+    Average,
+    /// A local polynomial of degree two (Savitzky and Golay 1964).
+    SavitzkyGolay,
+}
+
+/// Defines each choice once: optional as a user types it, and resolved.
+macro_rules! choices {
+    ($($(#[doc = $doc:literal])+ #[arg($($arg:tt)*)] $field:ident: $type:ty,)+) => {
+        /// A [`ChunkSpec`] as a user gives it: what is left out is the preset's.
+        #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, clap::Args)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct ChunkOptions {
+            /// Defaults of all that is not given.
+            #[arg(long, value_name = "NAME", help_heading = "Chunking")]
+            pub preset: Option<Preset>,
+            $($(#[doc = $doc])+ #[arg(help_heading = "Chunking", $($arg)*)]
+            pub $field: Option<$type>,)+
+        }
+
+        impl ChunkOptions {
+            /// These, and those of `base` where there are none.
+            #[must_use]
+            pub fn over(self, base: Self) -> Self {
+                Self {
+                    preset: self.preset.or(base.preset),
+                    $($field: self.$field.or(base.$field),)+
+                }
+            }
+        }
+
+        /// How a text is cut into chunks, resolved and valid.
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+        pub struct ChunkSpec {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        impl ChunkSpec {
+            fn with(self, options: &ChunkOptions) -> Self {
+                Self { $($field: options.$field.unwrap_or(self.$field),)+ }
+            }
+        }
+    };
+}
+
+choices! {
+    /// What decides where cuts are.
+    #[arg(long, value_name = "NAME")]
+    method: Method,
+    /// Vectors from one pass over the document, or of each unit and chunk by itself.
+    #[arg(long, value_name = "late|isolated", hide_possible_values = true)]
+    encoding: Encoding,
+    /// The most tokens of a chunk, counted alone with special tokens.
+    #[arg(long, value_name = "N")]
+    max_tokens: usize,
+    /// The fewest tokens of a chunk, wherever the other limits allow it.
+    #[arg(long, value_name = "N")]
+    min_tokens: usize,
+    /// The size that chunks tend to, in the same tokens.
+    #[arg(long, value_name = "N")]
+    target_tokens: usize,
+    /// Tokens at most that a chunk repeats of the one before.
+    #[arg(long, value_name = "N")]
+    overlap_tokens: usize,
+    /// Weight of `(tokens / target_tokens - 1)^2` against the cohesion of units.
+    #[arg(long, value_name = "WEIGHT")]
+    size_weight: f64,
+    /// What a cut at a line's end, a paragraph or a heading gains.
+    #[arg(long, value_name = "WEIGHT")]
+    break_bonus: f64,
+    /// How many segments: a number, target, penalty, calibrated, elbow, or threshold.
+    #[arg(long, value_name = "N|RULE")]
+    segments: Segments,
+    /// What is never cut again: sentences, or pieces by structure.
+    #[arg(long, value_name = "sentence|recursive", hide_possible_values = true, hide_short_help = true)]
+    units: UnitKind,
+    /// The most tokens of a unit; longer ones are cut.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    piece_tokens: usize,
+    /// The most units of a segment.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    max_units: usize,
+    /// `C` of the penalty `C * sqrt(n ln n)` of each cut, for n units.
+    #[arg(long, value_name = "C", hide_short_help = true)]
+    penalty: f64,
+    /// Share of gaps that a calibrated penalty may cut in shuffled units.
+    #[arg(long, value_name = "SHARE", hide_short_help = true)]
+    false_cuts: f64,
+    /// Shuffles that a penalty is calibrated on.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    shuffles: usize,
+    /// Seed of the shuffles.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    seed: u64,
+    /// Units on either side of a gap that are compared.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    window: usize,
+    /// What gaps are ranked by, of the method window.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    score: Score,
+    /// What the score of a gap must exceed, of the method window.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    threshold: Threshold,
+    /// `k` of the threshold: a percentile or a factor.
+    #[arg(long, value_name = "K", hide_short_help = true)]
+    threshold_value: f64,
+    /// How the curve of cosines is smoothed, of the method window.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    smoothing: Smoothing,
+    /// Gaps that are smoothed together, an odd number.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    smoothing_width: usize,
+    /// Gaps on either side that a peak must be the highest of, of the method window.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    peak_distance: usize,
+}
+
+impl Preset {
+    /// Its choices.
+    #[must_use]
+    pub fn spec(self) -> ChunkSpec {
+        let retrieval = ChunkSpec {
+            method: Method::Cvs,
+            encoding: Encoding::Late,
+            max_tokens: 256,
+            min_tokens: 0,
+            target_tokens: 200,
+            overlap_tokens: 0,
+            size_weight: 1.0,
+            break_bonus: 0.3,
+            segments: Segments::Penalty,
+            units: UnitKind::Sentence,
+            piece_tokens: 128,
+            max_units: 64,
+            penalty: 0.0,
+            false_cuts: 0.02,
+            shuffles: 8,
+            seed: 0,
+            window: 3,
+            score: Score::Depth,
+            threshold: Threshold::Deviation,
+            threshold_value: 1.0,
+            smoothing: Smoothing::None,
+            smoothing_width: 3,
+            peak_distance: 1,
+        };
+        match self {
+            Self::Retrieval => retrieval,
+            Self::Topics => ChunkSpec {
+                method: Method::Kcpd,
+                encoding: Encoding::Isolated,
+                max_tokens: 1_000_000,
+                size_weight: 0.0,
+                break_bonus: 0.0,
+                segments: Segments::Calibrated,
+                max_units: 512,
+                ..retrieval
+            },
+            Self::Fixed => ChunkSpec { method: Method::Fixed, target_tokens: 256, ..retrieval },
+            Self::Recursive => ChunkSpec {
+                method: Method::Recursive,
+                units: UnitKind::Recursive,
+                target_tokens: 256,
+                ..retrieval
+            },
+        }
+    }
+}
+
+impl ChunkOptions {
+    /// The choices, checked.
+    ///
+    /// # Errors
+    /// When one is outside its range or does not go with another; it is named.
+    pub fn resolve(&self) -> Result<ChunkSpec, Error> {
+        let mut spec = self.preset.unwrap_or_default().spec().with(self);
+        if self.units.is_none() && self.method == Some(Method::Recursive) {
+            spec.units = UnitKind::Recursive;
+        }
+        if self.segments.is_none() && spec.method == Method::Window {
+            spec.segments = Segments::Threshold;
+        }
+        // A lower limit alone is no contradiction, and packing fills up to it.
+        if self.target_tokens.is_none() {
+            let packed = matches!(spec.method, Method::Fixed | Method::Recursive);
+            let most = if packed { usize::MAX } else { spec.target_tokens };
+            spec.target_tokens = most.min(spec.max_tokens);
+        }
+        if self.piece_tokens.is_none() {
+            spec.piece_tokens = spec.piece_tokens.min(spec.max_tokens);
+        }
+        spec.check_sizes()?;
+        spec.check_weights()?;
+        spec.check_method()?;
+        Ok(spec)
+    }
+}
+
+impl ChunkSpec {
+    fn check_sizes(&self) -> Result<(), Error> {
+        let max = self.max_tokens;
+        if max < MIN_MAX_TOKENS {
+            return Err(Error::new("max_tokens", max, format!("{MIN_MAX_TOKENS} and more")));
+        }
+        let limited = [
+            ("target_tokens", self.target_tokens, 1, max),
+            ("min_tokens", self.min_tokens, 0, max / 2),
+            ("overlap_tokens", self.overlap_tokens, 0, max / 2),
+            ("piece_tokens", self.piece_tokens, 1, max),
+        ];
+        for (field, value, least, most) in limited {
+            if !(least..=most).contains(&value) {
+                let allowed = format!("{least} to {most} with max_tokens {max}");
+                return Err(Error::new(field, value, allowed));
+            }
+        }
+        let counts = [
+            ("max_units", self.max_units, 1, MAX_UNITS),
+            ("shuffles", self.shuffles, MIN_SHUFFLES, 1_000),
+            ("window", self.window, 1, MAX_WINDOW),
+            ("smoothing_width", self.smoothing_width, 3, 101),
+            ("peak_distance", self.peak_distance, 1, 1_000),
+        ];
+        for (field, value, least, most) in counts {
+            if !(least..=most).contains(&value) {
+                return Err(Error::new(field, value, format!("{least} to {most}")));
+            }
+        }
+        if self.smoothing_width.is_multiple_of(2) {
+            return Err(Error::new("smoothing_width", self.smoothing_width, "odd numbers"));
+        }
+        Ok(())
+    }
+
+    fn check_weights(&self) -> Result<(), Error> {
+        let weights = [
+            ("size_weight", self.size_weight, 1e6),
+            ("break_bonus", self.break_bonus, 1e6),
+            ("penalty", self.penalty, 1e6),
+            ("false_cuts", self.false_cuts, 1.0),
+        ];
+        for (field, value, most) in weights {
+            // A NaN is in no range.
+            if !(0.0..=most).contains(&value) {
+                return Err(Error::new(field, value, format!("0 to {most}")));
+            }
+        }
+        let percentile = matches!(self.threshold, Threshold::Percentile | Threshold::Gradient);
+        let (least, most) = if percentile { (0.0, 100.0) } else { (-1e6, 1e6) };
+        if !(least..=most).contains(&self.threshold_value) {
+            let allowed = format!("{least} to {most}");
+            return Err(Error::new("threshold_value", self.threshold_value, allowed));
+        }
+        Ok(())
+    }
+
+    fn check_method(&self) -> Result<(), Error> {
+        let allowed = match (self.method, self.segments) {
+            (_, Segments::Count(0)) => "1 and more",
+            (Method::Window, Segments::Count(_) | Segments::Target | Segments::Threshold) => {
+                return Ok(());
+            }
+            (Method::Window, _) => "a number, target and threshold with the method window",
+            (_, Segments::Threshold) => "threshold with the method window alone",
+            _ => return Ok(()),
+        };
+        Err(Error::new("segments", self.segments, allowed))
+    }
+}

@@ -1,0 +1,209 @@
+//! Rows of vectors on the host as they are stored: what similarities are computed from.
+//!
+//! Invariant: there are as many values as the shape says, so that kernels may index without checks.
+
+use std::fmt;
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+use super::exec::{Error, check_len};
+
+/// `[len, dim]` values, row-major, in a storage format.
+///
+/// The score of two rows is their inner product, so that it is their cosine where rows have length
+/// one. Rows of bits have the cosine of their vectors of signs.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    values: RowValues<'a>,
+    len: usize,
+    dim: usize,
+}
+
+/// The values of [`Rows`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowValues<'a> {
+    /// `[len, dim]`.
+    F32(&'a [f32]),
+    /// `[len, dim]`.
+    F16(&'a [f16]),
+    /// `[len, dim]`.
+    Bf16(&'a [bf16]),
+    /// `[len, dim]`, and scales: `[len]`, or one for all rows.
+    Int8(&'a [i8], &'a [f32]),
+    /// `[len, dim.div_ceil(8)]`.
+    Binary(&'a [u8]),
+}
+
+/// How a value is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowFormat {
+    /// f32.
+    F32,
+    /// IEEE half precision, widened exactly.
+    F16,
+    /// bfloat16, widened exactly.
+    Bf16,
+    /// i8 times the scale of its row.
+    Int8,
+    /// A bit, which stands for 1 where it is set and else for -1.
+    Binary,
+}
+
+impl fmt::Display for RowFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+            Self::Binary => "binary",
+        })
+    }
+}
+
+impl RowFormat {
+    /// Whether rows of both have scores: of the same format, or both of floating point.
+    #[must_use]
+    pub fn compares_with(self, other: Self) -> bool {
+        let is_integer = |format| matches!(format, Self::Int8 | Self::Binary);
+        self == other || !(is_integer(self) || is_integer(other))
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of `[len, dim]` f32.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where there are no columns or `values` are not whole rows.
+    pub fn f32(values: &'a [f32], dim: usize) -> Result<Self, Error> {
+        Self::new(RowValues::F32(values), values.len(), dim, dim)
+    }
+
+    /// Rows of `[len, dim]` f16. Scores are those of the widened values.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn f16(values: &'a [f16], dim: usize) -> Result<Self, Error> {
+        Self::new(RowValues::F16(values), values.len(), dim, dim)
+    }
+
+    /// Rows of `[len, dim]` bf16. Scores are those of the widened values.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn bf16(values: &'a [bf16], dim: usize) -> Result<Self, Error> {
+        Self::new(RowValues::Bf16(values), values.len(), dim, dim)
+    }
+
+    /// Rows of `[len, dim]` i8, each of which stands for itself times its row's scale. `scales` are
+    /// `[len]`, or one for all rows. A score is an exact sum of integers times both rows' scales.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32), and [`Error::Index`] where sums could leave 32 bits.
+    pub fn int8(values: &'a [i8], scales: &'a [f32], dim: usize) -> Result<Self, Error> {
+        /// Products of u8 and i8 whose sum cannot leave i32 wherever it starts.
+        const MAX_DIM: usize = i32::MAX as usize / (255 * 128);
+        if dim > MAX_DIM {
+            return Err(Error::Index { what: "int8 column", index: dim, limit: MAX_DIM + 1 });
+        }
+        let rows = Self::new(RowValues::Int8(values, scales), values.len(), dim, dim)?;
+        if scales.len() != 1 {
+            check_len("scales of int8 rows", scales.len(), rows.len)?;
+        }
+        Ok(rows)
+    }
+
+    /// Rows of `dim` bits, the first column in the highest bit of the first byte, as
+    /// `numpy.packbits` packs them: `[len, dim.div_ceil(8)]`. The bits beyond `dim` are not looked
+    /// at. A score is the cosine of the vectors of signs: `1 - 2 * hamming / dim`.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn binary(bits: &'a [u8], dim: usize) -> Result<Self, Error> {
+        Self::new(RowValues::Binary(bits), bits.len(), dim.div_ceil(8), dim)
+    }
+
+    fn new(values: RowValues<'a>, count: usize, row: usize, dim: usize) -> Result<Self, Error> {
+        if row == 0 {
+            return Err(Error::Length { what: "row", actual: 0, expected: 1 });
+        }
+        let len = count / row;
+        check_len("rows of vectors", count, len * row)?;
+        Ok(Self { values, len, dim })
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// When `rows` are not there.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        let of = |row: usize| rows.start * row..rows.end * row;
+        let dim = self.dim;
+        let values = match self.values {
+            RowValues::F32(values) => RowValues::F32(&values[of(dim)]),
+            RowValues::F16(values) => RowValues::F16(&values[of(dim)]),
+            RowValues::Bf16(values) => RowValues::Bf16(&values[of(dim)]),
+            RowValues::Int8(values, scales) => {
+                let scales = if scales.len() == 1 { scales } else { &scales[rows.clone()] };
+                RowValues::Int8(&values[of(dim)], scales)
+            }
+            RowValues::Binary(bits) => RowValues::Binary(&bits[of(dim.div_ceil(8))]),
+        };
+        Self { values, len: rows.len(), dim }
+    }
+
+    pub(super) fn values(&self) -> RowValues<'a> {
+        self.values
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How values are stored.
+    #[must_use]
+    pub fn format(&self) -> RowFormat {
+        match self.values {
+            RowValues::F32(_) => RowFormat::F32,
+            RowValues::F16(_) => RowFormat::F16,
+            RowValues::Bf16(_) => RowFormat::Bf16,
+            RowValues::Int8(..) => RowFormat::Int8,
+            RowValues::Binary(_) => RowFormat::Binary,
+        }
+    }
+
+    /// Whether both are the same memory.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let address = |rows: &Self| match rows.values {
+            RowValues::F32(values) => values.as_ptr().addr(),
+            RowValues::F16(values) => values.as_ptr().addr(),
+            RowValues::Bf16(values) => values.as_ptr().addr(),
+            RowValues::Int8(values, _) => values.as_ptr().addr(),
+            RowValues::Binary(bits) => bits.as_ptr().addr(),
+        };
+        let scales = |rows: &Self| match rows.values {
+            RowValues::Int8(_, scales) => scales.as_ptr().addr(),
+            _ => 0,
+        };
+        self.format() == other.format()
+            && (self.len, self.dim) == (other.len, other.dim)
+            && address(self) == address(other)
+            && scales(self) == scales(other)
+    }
+}

@@ -1,0 +1,68 @@
+//! Texts encoded each by itself, those beyond the model's length in windows.
+
+use super::states::States;
+use crate::Error;
+use crate::chunking::{Gap, Unit};
+use crate::embeddings::{EmbedOptions, Forward};
+
+/// Tokens encoded at a time, about.
+const BYTES_A_JOB: usize = 65_536;
+
+/// The finished vectors of texts, and the tokens that went through the encoder.
+pub(super) struct Vectors {
+    /// `[texts, dimensions]` f32 row-major.
+    pub(super) data: Vec<f32>,
+    pub(super) encoder_tokens: usize,
+}
+
+/// Encodes each of `texts` as `options` say. A text beyond the model's length is not cut: its
+/// vector is the mean over the token states of its windows.
+pub(super) fn encode_alone(
+    forward: &dyn Forward,
+    texts: &[&str],
+    options: &EmbedOptions,
+) -> Result<Vectors, Error> {
+    let model = forward.model();
+    let dimensions = model.check_dimensions(options.dimensions)?;
+    let mut vectors = Vectors { data: Vec::new(), encoder_tokens: 0 };
+    let mut rest = texts;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |text: &&&str| {
+            bytes += text.len();
+            bytes <= BYTES_A_JOB
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (texts, after) = rest.split_at(count);
+        rest = after;
+        let (job, embeddings) = model.plan(texts, options)?;
+        vectors.encoder_tokens += job.packed.tokens();
+        let start = vectors.data.len();
+        vectors.data.extend(forward.forward(job)?);
+        let rows = vectors.data[start..].chunks_exact_mut(dimensions);
+        for ((text, row), cut) in texts.iter().zip(rows).zip(&embeddings.truncated) {
+            if cut.is_some() {
+                let (vector, tokens) = encode_windows(forward, text, options, dimensions)?;
+                row.copy_from_slice(&vector);
+                vectors.encoder_tokens += tokens;
+            }
+        }
+    }
+    Ok(vectors)
+}
+
+/// The vector of one text that is longer than the model's length, and its tokens.
+fn encode_windows(
+    forward: &dyn Forward,
+    text: &str,
+    options: &EmbedOptions,
+    dimensions: usize,
+) -> Result<(Vec<f32>, usize), Error> {
+    let model = forward.model();
+    let encoded = model.tokenizer().encode(text)?;
+    let tokens = 0..encoded.ids.len();
+    let whole = [Unit { bytes: 0..text.len(), tokens, gap: Gap::Paragraph }];
+    let states = States::read(forward, &encoded, &whole, &options.prompt)?;
+    let vector = model.project(&states.means(std::iter::once(0..1)), dimensions)?;
+    Ok((vector, states.encoder_tokens))
+}

@@ -1,0 +1,220 @@
+//! A document read once: its units and their vectors, from which it can be cut in many ways.
+
+use std::ops::Range;
+
+use super::alone::encode_alone;
+use super::fit::{bytes_of, fitting_segments, fitting_units};
+use super::states::States;
+use crate::Error;
+use crate::chunking::{Chunk, ChunkSpec, Cuts, Encoding, Gap, Unit, cut};
+use crate::embeddings::{EmbedOptions, Encoded, Forward, Model};
+use crate::similarity::Band;
+
+/// A document's units with their vectors.
+pub struct Document<'a> {
+    text: &'a str,
+    units: Vec<Unit>,
+    /// Where chunks' vectors are pooled from; none where each is encoded by itself.
+    states: Option<States>,
+    /// `[units, dimensions]` of length one; empty where no method asked for them.
+    vectors: Vec<f32>,
+    tokens: usize,
+    encoder_tokens: usize,
+}
+
+impl<'a> Document<'a> {
+    /// Tokenises and encodes `text`, with units as `spec` says. The prompt of `options` stands
+    /// before all that is encoded.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenised, or the device or queue fails.
+    pub fn read(
+        forward: &dyn Forward,
+        text: &'a str,
+        spec: &ChunkSpec,
+        options: &EmbedOptions,
+    ) -> Result<Self, Error> {
+        let tokenizer = forward.model().tokenizer();
+        let encoded = tokenizer.encode(text)?;
+        let units = match text {
+            "" => Vec::new(),
+            _ => fitting_units(tokenizer, text, &encoded, spec)?,
+        };
+        let semantic = spec.method.is_semantic();
+        Self::encode(forward, text, &encoded, units, spec.encoding, semantic, options)
+    }
+
+    /// As [`read`](Self::read), with units that are given as byte ranges that partition the text.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// When a range is not within the text or between characters.
+    pub fn with_units(
+        forward: &dyn Forward,
+        text: &'a str,
+        units: &[Range<usize>],
+        encoding: Encoding,
+        options: &EmbedOptions,
+    ) -> Result<Self, Error> {
+        let encoded = forward.model().tokenizer().encode(text)?;
+        let mut token = 0;
+        let units = units.iter().map(|bytes| {
+            let first = token;
+            token += encoded.offsets[first..].partition_point(|offset| offset.start < bytes.end);
+            Unit { bytes: bytes.clone(), tokens: first..token, gap: Gap::Sentence }
+        });
+        let units = units.collect();
+        Self::encode(forward, text, &encoded, units, encoding, true, options)
+    }
+
+    fn encode(
+        forward: &dyn Forward,
+        text: &'a str,
+        encoded: &Encoded,
+        units: Vec<Unit>,
+        encoding: Encoding,
+        semantic: bool,
+        options: &EmbedOptions,
+    ) -> Result<Self, Error> {
+        let model = forward.model();
+        let tokens = encoded.ids.len() + model.tokenizer().special_tokens();
+        let mut document =
+            Document { text, units, states: None, vectors: Vec::new(), tokens, encoder_tokens: 0 };
+        if document.units.is_empty() {
+            return Ok(document);
+        }
+        match encoding {
+            Encoding::Late => {
+                let states = States::read(forward, encoded, &document.units, &options.prompt)?;
+                let means = states.means((0..document.units.len()).map(|unit| unit..unit + 1));
+                document.vectors = model.unit_vectors(&means)?;
+                document.encoder_tokens = states.encoder_tokens;
+                document.states = Some(states);
+            }
+            Encoding::Isolated if semantic => {
+                let texts: Vec<&str> =
+                    document.units.iter().map(|unit| &text[unit.bytes.clone()]).collect();
+                let options = EmbedOptions { dimensions: None, ..options.clone() };
+                let vectors = encode_alone(forward, &texts, &options)?;
+                document.vectors = vectors.data;
+                normalize(&mut document.vectors, model.dimensions());
+                document.encoder_tokens = vectors.encoder_tokens;
+            }
+            Encoding::Isolated => {}
+        }
+        Ok(document)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// What it is made of, in order.
+    #[must_use]
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// `[units, dimensions]` f32 row-major, of length one; empty where each is encoded by itself and
+    /// no method asks for vectors.
+    #[must_use]
+    pub fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+
+    /// Its tokens, special tokens included.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Tokens that went through the encoder for units.
+    #[must_use]
+    pub fn encoder_tokens(&self) -> usize {
+        self.encoder_tokens
+    }
+
+    /// Cuts it as `spec` says, whose encoding, units and limits are those it was read with.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn cut(&self, model: &Model, spec: &ChunkSpec) -> Result<Cuts, Error> {
+        let dim = model.dimensions();
+        let width = spec.max_units.max(2 * spec.window).min(self.units.len().max(1));
+        let band = |rows: &[f32]| Ok(Band::new(model.gram(rows, dim, width)?, width));
+        let shuffled = |order: &[usize]| {
+            let rows = order.iter().flat_map(|&unit| &self.vectors[unit * dim..(unit + 1) * dim]);
+            band(&rows.copied().collect::<Vec<f32>>())
+        };
+        let special = model.tokenizer().special_tokens();
+        cut(spec, &self.units, special, band(&self.vectors)?, shuffled)
+    }
+
+    /// The chunks between cuts, with their vectors, of which `options.dimensions` are kept.
+    ///
+    /// # Errors
+    /// When the model does not have as many dimensions, or the device or queue fails.
+    pub fn chunks(
+        &self,
+        forward: &dyn Forward,
+        cuts: &Cuts,
+        spec: &ChunkSpec,
+        options: &EmbedOptions,
+    ) -> Result<Vec<Chunk>, Error> {
+        let model = forward.model();
+        let dimensions = model.check_dimensions(options.dimensions)?;
+        let tokenizer = model.tokenizer();
+        let segments = fitting_segments(tokenizer, self.text, &self.units, &cuts.ends, spec)?;
+        let vectors = if let Some(states) = &self.states {
+            let means = states.means(segments.iter().map(|segment| segment.units.clone()));
+            model.project(&means, dimensions)?
+        } else {
+            let texts = segments.iter().map(|s| &self.text[bytes_of(&self.units, &s.units)]);
+            encode_alone(forward, &texts.collect::<Vec<&str>>(), options)?.data
+        };
+        let mut place = Place::default();
+        let chunks = segments.iter().zip(vectors.chunks_exact(dimensions)).map(|(segment, row)| {
+            let bytes = bytes_of(&self.units, &segment.units);
+            let chars = place.chars(self.text, bytes.start)..place.chars(self.text, bytes.end);
+            let gap = segment.units.start.checked_sub(1);
+            let strength = gap.and_then(|gap| cuts.curve.get(gap)).copied();
+            Chunk { bytes, chars, tokens: segment.tokens, strength, vector: row.to_vec() }
+        });
+        Ok(chunks.collect())
+    }
+}
+
+/// A place in a text, in bytes and in code points.
+#[derive(Default)]
+struct Place {
+    bytes: usize,
+    chars: usize,
+}
+
+impl Place {
+    /// Code points before byte `at`, which is near the last one asked for.
+    fn chars(&mut self, text: &str, at: usize) -> usize {
+        if at >= self.bytes {
+            self.chars += text[self.bytes..at].chars().count();
+        } else {
+            self.chars -= text[at..self.bytes].chars().count();
+        }
+        self.bytes = at;
+        self.chars
+    }
+}
+
+fn normalize(rows: &mut [f32], dim: usize) {
+    for row in rows.chunks_exact_mut(dim) {
+        let norm = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+        // As `torch.nn.functional.normalize`.
+        let scale = 1.0 / norm.max(1e-12);
+        for x in row {
+            *x = (f64::from(*x) * scale) as f32;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Rows of vectors in NumPy's `.npy` files, mapped into memory: a corpus may be larger than that.
+//!
+//! Invariant: a file that was opened has the rows that its header says.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytemuck::Pod;
+use memmap2::Mmap;
+
+use super::header::{Element, Header};
+use super::{Error, Rows};
+
+/// A `.npy` file of `[len, dim]` values in C order, read as it is needed.
+///
+/// | dtype | rows |
+/// |---|---|
+/// | `<f4` | f32 |
+/// | `<f2` | f16 |
+/// | `\|i1` | int8, where 127 stands for 1: what `round(127 x)` makes of vectors of length one |
+/// | `\|u1` | binary, eight columns a byte, as `numpy.packbits` packs them |
+pub struct MappedRows {
+    map: Mmap,
+    path: PathBuf,
+    /// Of the values in the file.
+    data: Range<usize>,
+    header: Header,
+}
+
+impl MappedRows {
+    /// Maps a file. It must not be written to or cut short while it is open: a row that is gone
+    /// ends the process.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no such array, or is not as long as its header says.
+    #[expect(unsafe_code, reason = "memory-mapping a corpus")]
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let read_error = |source| Error::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read_error)?;
+        // SAFETY: the map is private and only read, and callers are told not to change the file.
+        let map = unsafe { Mmap::map(&file) }.map_err(read_error)?;
+        let malformed = |problem| Error::Malformed { path: path.to_owned(), problem };
+        let (header, start) = Header::parse(&map).map_err(malformed)?;
+        let end = header.bytes().and_then(|bytes| start.checked_add(bytes));
+        if end != Some(map.len()) {
+            let [len, dim] = header.shape;
+            let (held, element) = (map.len() - start, header.element.descr());
+            return Err(malformed(format!(
+                "has {held} bytes of values, which are not [{len}, {dim}] of {element}"
+            )));
+        }
+        let rows = Self { data: start..map.len(), map, path: path.to_owned(), header };
+        rows.rows()?;
+        Ok(rows)
+    }
+
+    /// The rows, all columns of them.
+    ///
+    /// # Errors
+    /// None that [`open`](Self::open) has not found.
+    pub fn rows(&self) -> Result<Rows<'_>, Error> {
+        let [_, columns] = self.header.shape;
+        Ok(match self.header.element {
+            Element::F32 => Rows::f32(self.values()?, columns)?,
+            Element::F16 => Rows::f16(self.values()?, columns)?,
+            Element::I8 => Rows::int8(self.values()?, &[1.0 / 127.0], columns)?,
+            Element::U8 => Rows::binary(&self.map[self.data.clone()], 8 * columns)?,
+        })
+    }
+
+    fn values<T: Pod>(&self) -> Result<&[T], Error> {
+        bytemuck::try_cast_slice(&self.map[self.data.clone()]).map_err(|_| Error::Malformed {
+            path: self.path.clone(),
+            problem: format!("values start at byte {}, not at one of theirs", self.data.start),
+        })
+    }
+}
