@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod doctor;
 mod embed;
+mod evaluate;
 mod exit;
 mod input;
 mod models;
@@ -41,6 +42,7 @@ Examples:
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
   chunkflow rerank --query 'what is rust?' docs.txt --model bge-reranker-base
+  chunkflow evaluate segmentation --gold wiki50
   chunkflow models pull bge-small-en-v1.5
   chunkflow serve --port 8080
   chunkflow demo
@@ -53,6 +55,7 @@ enum Command {
     Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
@@ -78,6 +81,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rerank(args) => rerank::run(&global, &args),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&global, &args),
+        Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),
         Command::Config(args) => config::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

@@ -31,4 +31,10 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Something that reads vectors was to run without a model.
+    #[error("vectors are needed, and there is no model")]
+    NoModel,
+    /// A plot cannot be drawn.
+    #[error("cannot draw a plot: {0}")]
+    Plot(String),
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lengths;
-use crate::evaluation::statistics::{Summary, percentile};
+use crate::chunking::{Threshold, above};
 
 /// How the threshold follows from the distances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -21,57 +21,39 @@ pub enum LangchainRule {
     Gradient,
 }
 
-/// Cuts units with `vectors`, `[units, dim]` f32 row-major of length one.
+/// Cuts units with `vectors`, `[units, dim]` f32 row-major of length one. Every gap above the
+/// threshold is cut, also where the one beside it is: this is what LangChain does.
 ///
 /// # Panics
 /// When `dim` is 0.
 #[must_use]
 pub fn langchain(vectors: &[f32], dim: usize, rule: LangchainRule) -> Vec<usize> {
     let rows: Vec<&[f32]> = vectors.chunks_exact(dim).collect();
-    let distances: Vec<f64> = rows
-        .windows(2)
-        .map(|pair| {
-            let products = pair[0].iter().zip(pair[1]).map(|(&x, &y)| f64::from(x) * f64::from(y));
-            1.0 - products.sum::<f64>()
-        })
-        .collect();
+    let distance = |pair: &[&[f32]]| {
+        let products = pair[0].iter().zip(pair[1]).map(|(&x, &y)| f64::from(x) * f64::from(y));
+        (1.0 - products.sum::<f64>()) as f32
+    };
+    let distances: Vec<f32> = rows.windows(2).map(distance).collect();
     lengths(rows.len(), &cuts(&distances, rule))
 }
 
 /// The gaps to cut, where distance `i` is that of units `i` and `i + 1`.
-fn cuts(distances: &[f64], rule: LangchainRule) -> Vec<usize> {
-    if distances.is_empty() || (rule == LangchainRule::Gradient && distances.len() == 1) {
-        return Vec::new();
-    }
-    let summary = Summary::of(distances);
-    let gradient = gradient(distances);
-    let (curve, threshold) = match rule {
-        LangchainRule::Percentile => (distances, percentile(distances, 95.0)),
-        LangchainRule::StandardDeviation => (distances, summary.mean + 3.0 * summary.sd),
-        LangchainRule::Interquartile => {
-            let range = percentile(distances, 75.0) - percentile(distances, 25.0);
-            (distances, summary.mean + 1.5 * range)
-        }
-        LangchainRule::Gradient => (&gradient[..], percentile(&gradient, 95.0)),
+fn cuts(distances: &[f32], rule: LangchainRule) -> Vec<usize> {
+    let (threshold, k) = match rule {
+        LangchainRule::Percentile => (Threshold::Percentile, 95.0),
+        LangchainRule::StandardDeviation => (Threshold::Deviation, 3.0),
+        LangchainRule::Interquartile => (Threshold::Iqr, 1.5),
+        LangchainRule::Gradient => (Threshold::Gradient, 95.0),
     };
-    (0..curve.len()).filter(|&i| curve[i] > threshold).map(|i| i + 1).collect()
-}
-
-/// Central differences, one-sided at the ends, as NumPy's `gradient` gives them.
-fn gradient(values: &[f64]) -> Vec<f64> {
-    let last = values.len() - 1;
-    let at = |i: usize| {
-        let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
-        (values[after] - values[before]) / (after - before).max(1) as f64
-    };
-    (0..values.len()).map(at).collect()
+    let above = above(distances, threshold, k);
+    (0..above.len()).filter(|&i| above[i]).map(|i| i + 1).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LangchainRule, cuts, gradient, langchain};
+    use super::{LangchainRule, cuts, langchain};
 
-    const DISTANCES: [f64; 24] = [
+    const DISTANCES: [f32; 24] = [
         0.21, 0.34, 0.15, 0.27, 0.62, 0.31, 0.18, 0.25, 0.41, 0.12, 0.29, 0.33, 0.24, 0.52, 0.22,
         0.19, 0.28, 0.35, 0.14, 0.26, 0.23, 0.98, 0.17, 0.3,
     ];
@@ -89,11 +71,6 @@ mod tests {
         for (rule, expected) in EXPECTED {
             assert_eq!(cuts(&DISTANCES, rule), expected, "{rule:?}");
         }
-    }
-
-    #[test]
-    fn gradients_are_one_sided_at_the_ends() {
-        assert_eq!(gradient(&[1.0, 2.0, 4.0, 7.0]), [1.0, 1.5, 2.5, 3.0]);
     }
 
     #[test]

@@ -78,7 +78,8 @@ fn place(path: &Path, line: usize) -> String {
     format!("{}:{line}", path.display())
 }
 
-fn read_text(path: &Path) -> Result<String, Error> {
+/// A file as text.
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = fs::read(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to();
