@@ -66,7 +66,7 @@ compare: model ## Measure beside the peers on W1 to W4; CHUNKFLOW_DATA holds sci
 		--model $(MODEL) --chunkflow target/release/chunkflow --rounds $(ROUNDS) $(COMPARE_FLAGS) \
 		--out target/compare.json --results benches/RESULTS.md
 
-compare-chunkers: model ## Measure chunking beside chonkie and LangChain; CHUNKFLOW_DATA holds scifact/, wiki50/ (20 min)
+compare-chunkers: model ## Measure beside chonkie and LangChain; CHUNKFLOW_DATA holds scifact/, wiki50/
 	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make compare-chunkers CHUNKFLOW_DATA=folder/with/scifact/and/wiki50" >&2; exit 2; }
 	$(CARGO) build --release --locked --target-dir target
 	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare

@@ -1,34 +1,130 @@
-//! Where to cut: units of a text, and the dynamic programme over their band.
+//! Where to cut: units of a text, sums and curves of their band, and the best segmentation.
 
 mod support;
 
-use chunkflow::chunking::{ChunkSpec, UnitKind, segment, units};
-use chunkflow::similarity::Band;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use chunkflow::chunking::{
+    ChunkOptions, ChunkSpec, Problem, Segments, UnitKind, calibrated_penalty, cosines, units,
+    with_count,
+};
+use chunkflow::compute::{Objective, SegmentRule};
+use chunkflow::similarity::{Band, BlockSums};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
-const UNITS: usize = 4_096;
-const TOKENS_A_UNIT: usize = 20;
+/// A book of a thousand pages.
+const UNITS: usize = 100_000;
+/// A document of which the number of segments is found.
+const FEW_UNITS: usize = 2_000;
+/// The most units of a segment.
 const WIDTH: usize = 64;
+const SHUFFLES: usize = 8;
 
-fn chunk(criterion: &mut Criterion) {
+/// Units of a document: their band and tokens, and what a cut before each gains.
+struct Document {
+    band: Band,
+    tokens: Vec<usize>,
+    bonuses: Vec<f32>,
+}
+
+impl Document {
+    /// Similarities that fall with distance and are lower across topics, which `seed` moves.
+    fn new(units: usize, seed: usize) -> Self {
+        let noise = |at: usize| ((at + seed) * 7_919 % 1_009) as f32 / 1_009.0;
+        let similarity = |index: usize| {
+            let (unit, offset) = (index / WIDTH, index % WIDTH);
+            let same_topic = noise(unit / 12) + offset as f32 / 60.0 < 1.0;
+            match offset {
+                0 => 1.0,
+                _ if unit + offset >= units => 0.0,
+                _ if same_topic => 0.3 + 0.3 * noise(index),
+                _ => 0.05 + 0.3 * noise(index),
+            }
+        };
+        Self {
+            band: Band::new((0..units * WIDTH).map(similarity).collect(), WIDTH),
+            tokens: (0..units).map(|unit| 5 + unit * 7_919 % 41).collect(),
+            bonuses: (0..units).map(|unit| if unit % 6 == 0 { 0.3 } else { 0.0 }).collect(),
+        }
+    }
+
+    fn problem<'a>(&'a self, sums: &'a BlockSums, rule: SegmentRule) -> Problem<'a> {
+        Problem { sums, tokens: &self.tokens, bonuses: &self.bonuses, rule }
+    }
+}
+
+/// The costs of `spec`, without overlap and with two special tokens.
+fn rule(spec: &ChunkSpec, objective: Objective) -> SegmentRule {
+    SegmentRule {
+        objective,
+        penalty: 0.0,
+        size_weight: spec.size_weight,
+        target_tokens: spec.target_tokens,
+        max_tokens: spec.max_tokens,
+        min_tokens: spec.min_tokens,
+        special_tokens: 2,
+    }
+}
+
+fn split(criterion: &mut Criterion) {
     let model = support::minilm();
     let document = support::DOCUMENT.repeat(16);
     let encoded = model.tokenizer().encode(&document).expect("the document tokenises");
     let mut group = criterion.benchmark_group("chunk");
     group.throughput(Throughput::Elements(encoded.ids.len() as u64));
-    group.bench_function("units", |bencher| {
-        bencher.iter(|| units(&document, &encoded.offsets, UnitKind::Sentence, 254));
-    });
-    let similarity = |index: usize| match index % WIDTH {
-        0 => 1.0,
-        offset => 0.5 / offset as f32,
-    };
-    let band = Band::new((0..UNITS * WIDTH).map(similarity).collect(), WIDTH);
-    let sizes = vec![TOKENS_A_UNIT; UNITS];
-    let spec = ChunkSpec { max_tokens: 1_024, target_tokens: 200, size_weight: 1.0 };
-    group.throughput(Throughput::Elements((UNITS * TOKENS_A_UNIT) as u64));
-    group.bench_function("segment", |bencher| bencher.iter(|| segment(&band, &sizes, 2, &spec)));
+    for (name, kind) in [("units", UnitKind::Sentence), ("recursive_units", UnitKind::Recursive)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| units(&document, &encoded.offsets, kind, 254));
+        });
+    }
 }
 
-criterion_group!(benches, chunk);
+fn segment(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("chunk");
+    group.sample_size(20);
+    let spec = ChunkOptions::default().resolve().expect("the defaults are valid");
+    let document = Document::new(UNITS, 0);
+    let sums = BlockSums::new(&document.band);
+    group.throughput(Throughput::Elements(UNITS as u64));
+    group.bench_function("block_sums", |bencher| bencher.iter(|| BlockSums::new(&document.band)));
+    group.bench_function("window_curve", |bencher| {
+        bencher.iter(|| cosines(&document.band, &sums, spec.window));
+    });
+    let objectives = [
+        ("segment", Objective::Cvs),
+        ("segment_kcpd", Objective::Kcpd),
+        ("segment_cluster", Objective::Cluster { mean: document.band.mean_of_pairs() }),
+    ];
+    for (name, objective) in objectives {
+        let problem = document.problem(&sums, rule(&spec, objective));
+        group.bench_function(name, |bencher| bencher.iter(|| problem.solve(0.0)));
+    }
+    group.bench_function("segment_with_block_sums", |bencher| {
+        bencher.iter(|| {
+            let sums = BlockSums::new(&document.band);
+            document.problem(&sums, rule(&spec, Objective::Cvs)).solve(0.0)
+        });
+    });
+    count(&mut group);
+}
+
+/// What it takes to choose the number of segments.
+fn count(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let options = ChunkOptions { segments: Some(Segments::Calibrated), ..ChunkOptions::default() };
+    let spec = options.resolve().expect("the choices are valid");
+    let rule =
+        SegmentRule { size_weight: 0.0, max_tokens: 1_000_000, ..rule(&spec, Objective::Kcpd) };
+    let documents: Vec<Document> =
+        (0..SHUFFLES).map(|seed| Document::new(FEW_UNITS, seed)).collect();
+    let sums: Vec<BlockSums> =
+        documents.iter().map(|document| BlockSums::new(&document.band)).collect();
+    let problems: Vec<Problem<'_>> =
+        documents.iter().zip(&sums).map(|(document, sums)| document.problem(sums, rule)).collect();
+    group.throughput(Throughput::Elements(FEW_UNITS as u64));
+    group.bench_function("calibrate", |bencher| {
+        bencher.iter(|| calibrated_penalty(&problems, spec.false_cuts));
+    });
+    group.bench_function("count_of_100", |bencher| bencher.iter(|| with_count(&problems[0], 100)));
+}
+
+criterion_group!(benches, split, segment);
 criterion_main!(benches);

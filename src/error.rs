@@ -75,6 +75,7 @@ impl Error {
                 results::Error::Exists { .. } | results::Error::Create { .. } => {
                     ErrorKind::CannotCreate
                 }
+                results::Error::NoVectors(_) => ErrorKind::Input,
                 results::Error::Shape { .. } => ErrorKind::Internal,
                 _ => ErrorKind::Io,
             },

@@ -123,25 +123,33 @@ class Chunkflow:
         }
 
 
-def take_turns(args: argparse.Namespace, cores: Cores, path: Path) -> list[dict]:
-    """A record of each turn; those of chunkflow and of the peer after it have the same number."""
-    ours = Chunkflow(args, cores, path)
-    peers = [
-        Resident(
+class Peer(Resident):
+    """A chunker_peer.py."""
+
+    def __init__(self, name: str, args: argparse.Namespace, cores: Cores, path: Path) -> None:
+        super().__init__(
             name, cores, args.work / f"{name}.txt", "chunker_peer.py", "--chunker", name,
             "--model", args.model.resolve(), "--document", path.resolve(),
             "--threads", str(len(cores.cores)),
         )
-        for name in args.peers
-    ]
+
+    def measure(self) -> dict:
+        return self.ask("chunk")
+
+
+def take_turns(args: argparse.Namespace, cores: Cores, path: Path) -> list[dict]:
+    """A record of each turn; those of chunkflow and of the peer after it have the same number."""
+    ours = Chunkflow(args, cores, path)
+    peers = [Peer(name, args, cores, path) for name in args.peers]
     records: list[dict] = []
     try:
         for turn in range(args.rounds * len(peers)):
-            peer = peers[turn % len(peers)]
-            records.append({"turn": turn, "program": ours.name} | ours.measure())
-            progress(records[-1])
-            records.append({"turn": turn, "program": peer.name} | peer.ask("chunk"))
-            progress(records[-1])
+            for program in (ours, peers[turn % len(peers)]):
+                about = {"turn": turn, "program": program.name, "cores": len(cores.cores)}
+                figures = program.measure()
+                share = {"cpu_share": figures["cpu_seconds"] / figures["seconds"]}
+                records.append(about | figures | share)
+                progress(records[-1])
     finally:
         for peer in peers:
             peer.close()
@@ -177,6 +185,7 @@ def markdown(result: dict) -> str:
         "| tokens encoded | for chunking | ratio | by processor seconds |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(row(group, ours) for group in groups),
+        *report.disturbed(records),
     ])  # fmt: skip
 
 

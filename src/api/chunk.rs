@@ -82,7 +82,7 @@ pub(super) async fn create(
     let spec = request.spec.over(state.chunk).resolve().map_err(Error::from)?;
     let options =
         EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
-    let texts = texts(request.input)?;
+    let texts = texts(request.input, "input")?;
     let guard = CancelOnDrop::default();
     let queued = state.worker.with_model(Arc::clone(&state.model), guard.flag());
     let (texts, cuts) = blocking(move || {

@@ -74,7 +74,7 @@ pub(super) async fn create(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(HeaderMap, Json<Response>), ApiError> {
     check_model(&state, request.model.as_deref())?;
-    let texts = texts(request.input)?;
+    let texts = texts(request.input, "input")?;
     let options =
         EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
     // Tokenising is work: it must not hold up the threads that answer.
@@ -109,38 +109,41 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// `input` as texts: a string or a list of strings, none of them empty.
-pub(super) fn texts(input: Value) -> Result<Vec<String>, ApiError> {
-    const EXPECTED: &str = "`input` must be a string or a list of strings";
-    let texts: Vec<String> = match input {
+/// The value of `field` as texts: a string or a list of strings, none of them empty.
+pub(super) fn texts(value: Value, field: &'static str) -> Result<Vec<String>, ApiError> {
+    let expected = |found: &str| {
+        let message = format!("`{field}` must be a string or a list of strings{found}");
+        ApiError::invalid(field, message)
+    };
+    let texts: Vec<String> = match value {
         Value::String(text) => vec![text],
         Value::Array(items)
             if items.first().is_some_and(|item| item.is_number() || item.is_array()) =>
         {
-            return Err(ApiError::invalid(
-                "input",
-                "`input` holds token ids, which are not this model's: send strings \
-                 (LangChain: check_embedding_ctx_length=False)",
-            ));
+            let message = format!(
+                "`{field}` holds token ids, which are not this model's: send strings \
+                 (LangChain: check_embedding_ctx_length=False)"
+            );
+            return Err(ApiError::invalid(field, message));
         }
         Value::Array(items) => {
             let texts = items.into_iter().map(|item| match item {
                 Value::String(text) => Ok(text),
-                other => Err(ApiError::invalid("input", format!("{EXPECTED}, found {other}"))),
+                other => Err(expected(&format!(", found {other}"))),
             });
             texts.collect::<Result<_, _>>()?
         }
-        Value::Null => return Err(ApiError::invalid("input", format!("{EXPECTED}, found null"))),
-        _ => return Err(ApiError::invalid("input", EXPECTED)),
+        Value::Null => return Err(expected(", found null")),
+        _ => return Err(expected("")),
     };
     if texts.is_empty() {
-        return Err(ApiError::invalid("input", "`input` must not be an empty list"));
+        return Err(ApiError::invalid(field, format!("`{field}` must not be an empty list")));
     }
     match texts.iter().position(String::is_empty) {
         None => Ok(texts),
         Some(index) => {
-            let message = format!("`input` must not hold empty strings, number {index} is one");
-            Err(ApiError::invalid("input", message))
+            let message = format!("`{field}` must not hold empty strings, number {index} is one");
+            Err(ApiError::invalid(field, message))
         }
     }
 }
@@ -160,10 +163,13 @@ fn encode(row: &[f32], format: EncodingFormat) -> Vector {
     }
 }
 
-/// `x-truncated-inputs: 0,3` where texts were cut: never silently.
 fn truncated_header(truncated: &[Option<usize>]) -> HeaderMap {
     let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-    let cut: Vec<String> = cut.map(|(index, _)| index.to_string()).collect();
+    header_of_cuts(&cut.map(|(index, _)| index.to_string()).collect::<Vec<String>>())
+}
+
+/// `x-truncated-inputs: 0,3` where texts were cut: never silently.
+pub(super) fn header_of_cuts(cut: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !cut.is_empty()
         && let Ok(value) = cut.join(",").parse()

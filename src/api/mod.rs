@@ -9,6 +9,7 @@ mod error;
 mod health;
 mod layers;
 mod models;
+mod similarity;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -154,6 +155,7 @@ fn router(state: SharedState) -> Router {
     Router::new()
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/chunk", post(chunk::create))
+        .route("/v1/similarity", post(similarity::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
         .route("/healthz", get(health::live))

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Problem;
+use crate::compute::SHORT_COST;
 
 /// Halvings of a range of penalties: enough to tell neighbouring segmentations apart in f64.
 const HALVINGS: usize = 48;
@@ -20,8 +21,8 @@ pub fn scaled_penalty(c: f64, units: usize) -> f64 {
     c * (n * n.ln()).sqrt()
 }
 
-/// The ends of segments whose number is nearest to `count`, the greater of two: exactly, or where
-/// that takes too much memory the nearest that any penalty gives.
+/// The ends of segments whose number is nearest to `count`: exactly, or where that takes too much
+/// memory or time the nearest that any penalty gives.
 #[must_use]
 pub fn with_count(problem: &Problem<'_>, count: usize) -> Vec<usize> {
     problem
@@ -62,18 +63,19 @@ fn nearest(problem: &Problem<'_>, excess: impl Fn(usize) -> f64) -> Vec<usize> {
     if excess(few.len()).abs() < excess(many.len()).abs() { few } else { many }
 }
 
-/// Penalties that give the most segments and the fewest.
+/// Penalties that give the most segments, none shorter than need be, and the fewest.
 fn penalties(problem: &Problem<'_>) -> (f64, f64) {
-    // No cut can gain or lose more than all cohesion, all sizes and all bonuses together.
-    let finite = |penalty| {
-        let costs = problem.solve(penalty).costs;
-        costs
-            .iter()
-            .filter(|cost| cost.is_finite())
-            .fold(0.0_f64, |most, cost| most.max(cost.abs()))
-    };
-    let n = problem.tokens.len() as f64;
-    let bound = 2.0 * finite(0.0) + n * n.max(8.0);
+    let Problem { sums, tokens, bonuses, rule } = problem;
+    let n = tokens.len() as f64;
+    // No two segmentations differ by more. Of units of length one, `l` cost `2 l^2` at most.
+    let cohesion = 4.0 * n * n.min(sums.width() as f64);
+    let total = tokens.iter().sum::<usize>() as f64 + n * rule.special_tokens as f64;
+    let relative = total / rule.target_tokens.max(1) as f64;
+    let sizes = rule.size_weight * (n + relative * relative);
+    let finite = bonuses.iter().filter(|bonus| bonus.is_finite());
+    let bound = cohesion + sizes + 2.0 * finite.map(|bonus| f64::from(bonus.abs())).sum::<f64>();
+    // All cuts together must not pay for a segment that is too short.
+    let bound = if rule.min_tokens > 0 { bound.min(0.5 * SHORT_COST / n.max(1.0)) } else { bound };
     (-bound, bound)
 }
 

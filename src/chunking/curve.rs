@@ -87,25 +87,26 @@ fn depths(cosines: &[f32]) -> Vec<f32> {
     gaps.map(|(s, (left, right))| (left - s) + (right - s)).collect()
 }
 
-/// Gaps with the highest score within `distance` gaps on either side, the highest first; of equal
-/// ones the first.
+/// Local maxima of the scores, the highest first and of equal ones the first, none within
+/// `distance` gaps of one before it.
 #[must_use]
 pub fn peaks(scores: &[f32], distance: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let mut order: Vec<usize> = (0..scores.len()).filter(|&gap| is_maximum(scores, gap)).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     let mut suppressed = vec![false; scores.len()];
     let mut kept = Vec::new();
     for gap in order {
-        if suppressed[gap] {
-            continue;
+        if !suppressed[gap] {
+            suppressed[gap.saturating_sub(distance)..scores.len().min(gap + distance + 1)]
+                .fill(true);
+            kept.push(gap);
         }
-        let near = gap.saturating_sub(distance)..scores.len().min(gap + distance + 1);
-        // A gap on the slope of a higher one is no peak, even where that one is suppressed.
-        if near.clone().any(|other| scores[other] > scores[gap]) {
-            continue;
-        }
-        suppressed[near].fill(true);
-        kept.push(gap);
     }
     kept
+}
+
+/// Whether neither neighbour has a higher score.
+fn is_maximum(scores: &[f32], gap: usize) -> bool {
+    let near = gap.saturating_sub(1)..scores.len().min(gap + 2);
+    scores[near].iter().all(|&score| score <= scores[gap])
 }

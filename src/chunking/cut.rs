@@ -1,5 +1,7 @@
 //! From a band and units to cuts, by whichever method a specification names.
 
+use std::borrow::Cow;
+
 use super::count::{at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size};
 use super::curve::{cosines, peaks, scores, smooth};
 use super::pack::{merge_short, pack, split_long};
@@ -23,13 +25,12 @@ pub struct Cuts {
     pub band: Band,
 }
 
-/// Units of a document, with what a cut costs.
+/// Units of a document, and how they are cut.
 struct Document<'a> {
     spec: &'a ChunkSpec,
+    units: &'a [Unit],
+    /// Of each unit.
     tokens: Vec<usize>,
-    /// Whether a cut before the unit is forbidden.
-    joined: Vec<bool>,
-    bonuses: Vec<f32>,
     special_tokens: usize,
 }
 
@@ -46,39 +47,20 @@ pub fn cut<E>(
     band: Band,
     shuffled: impl FnMut(&[usize]) -> Result<Band, E>,
 ) -> Result<Cuts, E> {
-    let document = Document {
-        spec,
-        tokens: units.iter().map(|unit| unit.tokens.len()).collect(),
-        joined: units.iter().map(|unit| unit.gap == Gap::Joined).collect(),
-        bonuses: units.iter().map(|unit| bonus(unit.gap, spec.break_bonus)).collect(),
-        special_tokens,
-    };
+    let tokens = units.iter().map(|unit| unit.tokens.len()).collect();
+    let document = Document { spec, units, tokens, special_tokens };
     let sums = BlockSums::new(&band);
     let cosines = cosines(&band, &sums, spec.window);
     let ends = match spec.method {
-        Method::Fixed => pack(&document.tokens, None, document.room(spec.max_tokens)),
+        Method::Fixed => pack(&document.tokens, None, document.room(spec.target_tokens)),
         Method::Recursive | Method::Sentence => {
-            pack(&document.tokens, Some(&document.joined), document.room(spec.target_tokens))
+            pack(&document.tokens, Some(&document.joined()), document.room(spec.target_tokens))
         }
         Method::Window => document.cut_peaks(&cosines),
-        Method::Kcpd => document.optimum(&sums, Objective::Kcpd, shuffled)?,
-        Method::Cvs => document.optimum(&sums, Objective::Cvs, shuffled)?,
-        Method::Cluster => {
-            let objective = Objective::Cluster { mean: band.mean_of_pairs() };
-            document.optimum(&BlockSums::of_pairs(&band), objective, shuffled)?
-        }
+        Method::Kcpd | Method::Cvs | Method::Cluster => document.optimum(&band, shuffled)?,
     };
     let curve = cosines.iter().map(|cosine| 1.0 - cosine).collect();
     Ok(Cuts { ends, curve, band })
-}
-
-/// What a cut in this gap gains.
-fn bonus(gap: Gap, break_bonus: f64) -> f32 {
-    match gap {
-        Gap::Joined => f32::NEG_INFINITY,
-        Gap::Piece | Gap::Sentence => 0.0,
-        Gap::Line | Gap::Paragraph | Gap::Heading => break_bonus as f32,
-    }
 }
 
 impl Document<'_> {
@@ -87,9 +69,24 @@ impl Document<'_> {
         tokens.saturating_sub(self.special_tokens + self.spec.overlap_tokens).max(1)
     }
 
-    fn rule(&self, objective: Objective) -> SegmentRule {
+    /// Whether a cut before each unit is forbidden.
+    fn joined(&self) -> Vec<bool> {
+        self.units.iter().map(|unit| unit.gap == Gap::Joined).collect()
+    }
+
+    /// What segments cost by the objective of the specification, and the sums that it reads.
+    fn costs(&self, band: &Band) -> (BlockSums, SegmentRule) {
         let spec = self.spec;
-        SegmentRule {
+        let band = narrowed(band, spec.max_units);
+        let (sums, objective) = match spec.method {
+            Method::Kcpd => (BlockSums::new(&band), Objective::Kcpd),
+            Method::Cluster => {
+                let objective = Objective::Cluster { mean: band.mean_of_pairs() };
+                (BlockSums::of_pairs(&band), objective)
+            }
+            _ => (BlockSums::new(&band), Objective::Cvs),
+        };
+        let rule = SegmentRule {
             objective,
             penalty: 0.0,
             size_weight: spec.size_weight,
@@ -97,33 +94,50 @@ impl Document<'_> {
             max_tokens: spec.max_tokens - spec.overlap_tokens,
             min_tokens: spec.min_tokens,
             special_tokens: self.special_tokens,
-        }
+        };
+        (sums, rule)
+    }
+
+    /// What a cut before each unit gains; minus infinity forbids it. A run of joined units that no
+    /// segment has room for is opened where the next one would not fit.
+    fn bonuses(&self) -> Vec<f32> {
+        let (spec, room) = (self.spec, self.room(self.spec.max_tokens));
+        // Units and tokens of the run.
+        let (mut run, mut size) = (0, 0);
+        let bonus = |(unit, &own): (&Unit, &usize)| {
+            let joins = unit.gap == Gap::Joined && run < spec.max_units && size + own <= room;
+            (run, size) = if joins { (run + 1, size + own) } else { (1, own) };
+            match unit.gap {
+                Gap::Joined if joins => f32::NEG_INFINITY,
+                Gap::Piece | Gap::Sentence => 0.0,
+                Gap::Joined | Gap::Line | Gap::Paragraph | Gap::Heading => spec.break_bonus as f32,
+            }
+        };
+        self.units.iter().zip(&self.tokens).map(bonus).collect()
     }
 
     /// The exact optimum with as many segments as the specification says.
     fn optimum<E>(
         &self,
-        sums: &BlockSums,
-        objective: Objective,
+        band: &Band,
         shuffled: impl FnMut(&[usize]) -> Result<Band, E>,
     ) -> Result<Vec<usize>, E> {
         let spec = self.spec;
-        let rule = self.rule(objective);
-        let problem = Problem { sums, tokens: &self.tokens, bonuses: &self.bonuses, rule };
+        let ((sums, rule), bonuses) = (self.costs(band), self.bonuses());
+        let problem = Problem { sums: &sums, tokens: &self.tokens, bonuses: &bonuses, rule };
         let scaled = scaled_penalty(spec.penalty, self.tokens.len());
         Ok(match spec.segments {
             Segments::Count(count) => with_count(&problem, count),
             Segments::Target => with_mean_size(&problem, spec.target_tokens),
             Segments::Penalty | Segments::Threshold => problem.solve(scaled).ends,
             Segments::Elbow => at_elbow(&problem),
-            Segments::Calibrated => problem.solve(self.calibrate(rule, shuffled)?).ends,
+            Segments::Calibrated => problem.solve(self.calibrate(shuffled)?).ends,
         })
     }
 
     /// The least penalty that cuts the same units in random order rarely.
     fn calibrate<E>(
         &self,
-        rule: SegmentRule,
         mut shuffled: impl FnMut(&[usize]) -> Result<Band, E>,
     ) -> Result<f64, E> {
         let mut random = SplitMix64(self.spec.seed);
@@ -132,14 +146,7 @@ impl Document<'_> {
             let mut order: Vec<usize> = (0..self.tokens.len()).collect();
             random.shuffle(&mut order);
             order.truncate(MAX_SHUFFLED);
-            let band = shuffled(&order)?;
-            let (sums, rule) = match rule.objective {
-                Objective::Cluster { .. } => {
-                    let objective = Objective::Cluster { mean: band.mean_of_pairs() };
-                    (BlockSums::of_pairs(&band), SegmentRule { objective, ..rule })
-                }
-                _ => (BlockSums::new(&band), rule),
-            };
+            let (sums, rule) = self.costs(&shuffled(&order)?);
             let tokens: Vec<usize> = order.iter().map(|&unit| self.tokens[unit]).collect();
             documents.push((sums, tokens, vec![0.0; order.len()], rule));
         }
@@ -158,24 +165,23 @@ impl Document<'_> {
             return Vec::new();
         }
         let mut scores = scores(&smooth(cosines, spec.smoothing, spec.smoothing_width), spec.score);
-        for (score, &joined) in scores.iter_mut().zip(&self.joined[1..]) {
+        for (score, joined) in scores.iter_mut().zip(self.joined().into_iter().skip(1)) {
             *score = if joined { f32::NEG_INFINITY } else { *score };
         }
-        let allowed = |gap: &usize| scores[*gap] > f32::NEG_INFINITY;
         let peaks = peaks(&scores, spec.peak_distance);
         let gaps: Vec<usize> = match spec.segments {
-            Segments::Count(count) => self.most_wanted(&scores, &peaks, count),
+            Segments::Count(count) => most_wanted(&scores, &peaks, count),
             Segments::Target => {
                 let room = self.room(spec.target_tokens);
                 let total: usize = self.tokens.iter().sum();
-                self.most_wanted(&scores, &peaks, (total + room / 2) / room)
+                most_wanted(&scores, &peaks, (total + room / 2) / room)
             }
             _ => {
                 let above = above(&scores, spec.threshold, spec.threshold_value);
                 peaks.into_iter().filter(|gap| above[*gap]).collect()
             }
         };
-        let mut ends: Vec<usize> = gaps.into_iter().filter(allowed).map(|gap| gap + 1).collect();
+        let mut ends: Vec<usize> = gaps.into_iter().map(|gap| gap + 1).collect();
         ends.push(units);
         ends.sort_unstable();
         let limit = self.room(spec.max_tokens);
@@ -183,16 +189,30 @@ impl Document<'_> {
         let least = spec.min_tokens.saturating_sub(self.special_tokens);
         merge_short(ends, &self.tokens, &scores, least, limit)
     }
+}
 
-    /// The `count - 1` highest peaks, and where there are too few the highest gaps beside them.
-    fn most_wanted(&self, scores: &[f32], peaks: &[usize], count: usize) -> Vec<usize> {
-        let mut gaps = peaks.to_vec();
-        let mut rest: Vec<usize> = (0..scores.len()).filter(|gap| !peaks.contains(gap)).collect();
-        rest.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        gaps.extend(rest);
-        gaps.truncate(count.saturating_sub(1));
-        gaps
+/// The `count - 1` highest peaks, and where there are too few the highest gaps beside them; none
+/// that no cut is allowed in.
+fn most_wanted(scores: &[f32], peaks: &[usize], count: usize) -> Vec<usize> {
+    let mut is_peak = vec![false; scores.len()];
+    peaks.iter().for_each(|&gap| is_peak[gap] = true);
+    let allowed = (0..scores.len()).filter(|&gap| scores[gap] > f32::NEG_INFINITY);
+    let mut gaps: Vec<usize> = allowed.collect();
+    gaps.sort_by(|&a, &b| {
+        let peaks_first = is_peak[b].cmp(&is_peak[a]);
+        peaks_first.then(scores[b].total_cmp(&scores[a])).then(a.cmp(&b))
+    });
+    gaps.truncate(count.saturating_sub(1));
+    gaps
+}
+
+/// A band with at most `width` neighbours of each row.
+fn narrowed(band: &Band, width: usize) -> Cow<'_, Band> {
+    if band.width() <= width {
+        return Cow::Borrowed(band);
     }
+    let rows = band.values().chunks_exact(band.width());
+    Cow::Owned(Band::new(rows.flat_map(|row| &row[..width]).copied().collect(), width))
 }
 
 /// Vigna's generator: seeds that differ by one give sequences that have nothing in common.

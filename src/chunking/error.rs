@@ -20,7 +20,7 @@ impl Error {
     /// `field` has a value that is not allowed.
     pub(super) fn new(
         field: &'static str,
-        value: impl ToString,
+        value: &impl ToString,
         allowed: impl Into<String>,
     ) -> Self {
         Self::Field { field, value: value.to_string(), allowed: allowed.into() }

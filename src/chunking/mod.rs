@@ -10,6 +10,7 @@ mod cut;
 mod error;
 mod pack;
 mod segment;
+mod segments;
 mod spec;
 mod threshold;
 mod units;
@@ -20,8 +21,7 @@ pub use curve::{cosines, peaks, savitzky_golay, scores, smooth};
 pub use cut::{Cuts, cut};
 pub use error::Error;
 pub use segment::Problem;
-pub use spec::{
-    ChunkOptions, ChunkSpec, Encoding, Method, Preset, Score, Segments, Smoothing, Threshold,
-};
+pub use segments::Segments;
+pub use spec::{ChunkOptions, ChunkSpec, Encoding, Method, Preset, Score, Smoothing, Threshold};
 pub use threshold::above;
 pub use units::{Gap, Unit, UnitKind, bisect, units};

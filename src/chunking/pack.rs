@@ -1,5 +1,7 @@
 //! Limits of size without an objective: packing, splitting and merging.
 
+use std::ops::Range;
+
 /// Fills segments one after the other with as many units as `room` tokens hold; the end of each. A
 /// unit that is `joined` to the one before goes into the same segment where a segment of those
 /// joined units fits.
@@ -44,7 +46,7 @@ pub(super) fn split_long(
     let mut fitting = Vec::new();
     let mut start = 0;
     for &end in ends {
-        let mut pending = vec![start..end];
+        let mut pending: Vec<Range<usize>> = std::iter::once(start..end).collect();
         while let Some(segment) = pending.pop() {
             let size: usize = tokens[segment.clone()].iter().sum();
             let gaps = segment.start..segment.end - 1;

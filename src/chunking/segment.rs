@@ -7,8 +7,10 @@ use crate::similarity::BlockSums;
 
 /// No segment ends here yet.
 const NONE: u32 = u32::MAX;
-/// The most starts that a segmentation into a given number of segments keeps (256 MiB).
+/// The most starts that a segmentation into a given number of segments keeps (256 MiB), and the
+/// most segments that it looks at (about a second).
 const MAX_LAYER_STARTS: usize = 1 << 26;
+const MAX_LAYER_SEGMENTS: usize = 1 << 30;
 
 /// A document's units as the dynamic programme sees them.
 #[derive(Debug, Clone, Copy)]
@@ -50,35 +52,33 @@ impl Problem<'_> {
     }
 
     /// The segmentation of least cost into `count` segments, or into the nearest number that the
-    /// limits allow, the greater of two; the end of each. Time is `O(units * width * count)`.
-    /// `None` where `units * count` is beyond 2^26.
+    /// limits and the places to cut allow; the end of each. Time is `O(units * width * count)`.
+    /// `None` where `units * count` is beyond 2^26 or that time beyond 2^30.
     #[must_use]
     pub fn solve_count(&self, count: usize) -> Option<Vec<usize>> {
         let n = self.tokens.len();
-        if n == 0 {
-            return Some(Vec::new());
+        let free = self.solve(0.0);
+        if n == 0 || free.costs[n].is_infinite() {
+            return Some(free.ends);
         }
-        let count = count.clamp(1, n);
+        // Parts of an allowed segment are allowed: up to all places, one more cut can be made.
+        let places = self.bonuses[1..].iter().filter(|&&bonus| bonus > f32::NEG_INFINITY).count();
+        let count = count.clamp(1, places + 1);
         let mut costs = vec![f64::INFINITY; n + 1];
         costs[0] = 0.0;
         let mut layers: Vec<Vec<u32>> = Vec::new();
         // Fewer segments than the limits need are no segmentation: more layers until there is one.
-        while layers.len() < count || layers.last().is_some_and(|starts| starts[n] == NONE) {
-            if layers.len() == n {
-                break;
-            }
-            if (layers.len() + 1) * (n + 1) > MAX_LAYER_STARTS {
+        while layers.len() < count || costs[n].is_infinite() {
+            let starts = (layers.len() + 1) * (n + 1);
+            if starts > MAX_LAYER_STARTS || starts * self.sums.width() > MAX_LAYER_SEGMENTS {
                 return None;
             }
             let mut next = vec![f64::INFINITY; n + 1];
             let mut starts = vec![NONE; n + 1];
             let mut round = Round::new(self);
-            for a in layers.len()..n {
-                let reached = layers.last().map_or(a == 0, |starts| starts[a] != NONE);
-                if reached {
-                    let before = self.cut(a, costs[a], 0.0);
-                    round.offer(a, before, &mut next, &mut starts);
-                }
+            for a in (layers.len()..n).filter(|&a| costs[a].is_finite()) {
+                let before = self.cut(a, costs[a], 0.0);
+                round.offer(a, before, &mut next, &mut starts);
             }
             layers.push(starts);
             costs = next;
@@ -92,12 +92,11 @@ impl Problem<'_> {
     }
 }
 
-/// Leads back through the last layer that reaches the end.
+/// Leads back from the end through all layers.
 fn walk(layers: &[Vec<u32>], n: usize) -> Vec<usize> {
-    let last = layers.iter().rposition(|starts| starts[n] != NONE);
     let mut ends = Vec::new();
     let mut end = n;
-    for starts in layers[..last.map_or(0, |last| last + 1)].iter().rev() {
+    for starts in layers.iter().rev() {
         ends.push(end);
         end = starts[end] as usize;
     }

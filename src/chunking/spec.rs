@@ -3,19 +3,17 @@
 //!
 //! Invariant: a [`ChunkSpec`] that [`ChunkOptions::resolve`] gave is valid.
 
-use std::fmt;
-use std::str::FromStr;
-
 use clap::ValueEnum;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::{Error, UnitKind};
+use super::{Error, Segments, UnitKind};
 
 /// The least `max_tokens`: room for a few words beside the special tokens.
 const MIN_MAX_TOKENS: usize = 16;
 /// The most units of a segment: a band is this wide at most.
-const MAX_UNITS: usize = 4_096;
+const MAX_UNITS: usize = 1_024;
+/// Tokens of a unit of the method `fixed` where chunks overlap.
+const FINE_TOKENS: usize = 8;
 /// The most units on either side of a gap.
 const MAX_WINDOW: usize = 64;
 /// Shuffles of a calibration at least: fewer leave the penalty to chance.
@@ -72,80 +70,6 @@ pub enum Encoding {
     Late,
     /// Each unit and each chunk is encoded by itself.
     Isolated,
-}
-
-/// How the number of segments is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Segments {
-    /// As many as this, or the nearest that the limits allow.
-    Count(usize),
-    /// So many that their mean size is nearest to the target.
-    Target,
-    /// Those whose cuts pay a penalty of `penalty * sqrt(n ln n)`.
-    Penalty,
-    /// The least penalty that would cut shuffled units rarely.
-    Calibrated,
-    /// The elbow of cost against number.
-    Elbow,
-    /// Gaps above a threshold, of the method `window`.
-    Threshold,
-}
-
-/// The names of [`Segments`] that are no number.
-const SEGMENTS: [(&str, Segments); 5] = [
-    ("target", Segments::Target),
-    ("penalty", Segments::Penalty),
-    ("calibrated", Segments::Calibrated),
-    ("elbow", Segments::Elbow),
-    ("threshold", Segments::Threshold),
-];
-
-impl fmt::Display for Segments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, SEGMENTS.iter().find(|(_, known)| known == self)) {
-            (Self::Count(count), _) => write!(f, "{count}"),
-            (_, Some((name, _))) => f.write_str(name),
-            (_, None) => Err(fmt::Error),
-        }
-    }
-}
-
-impl FromStr for Segments {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = SEGMENTS.iter().find(|(name, _)| *name == text);
-        known
-            .map(|(_, segments)| *segments)
-            .or_else(|| text.parse().ok().map(Self::Count))
-            .ok_or_else(|| {
-                format!("`{text}` is no number, target, penalty, calibrated, elbow or threshold")
-            })
-    }
-}
-
-impl Serialize for Segments {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Count(count) => count.serialize(serializer),
-            named => serializer.collect_str(named),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Segments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Given {
-            Count(usize),
-            Name(String),
-        }
-        match Given::deserialize(deserializer)? {
-            Given::Count(count) => Ok(Self::Count(count)),
-            Given::Name(name) => name.parse().map_err(D::Error::custom),
-        }
-    }
 }
 
 /// What the method `window` ranks gaps by.
@@ -253,8 +177,8 @@ choices! {
     /// How many segments: a number, target, penalty, calibrated, elbow, or threshold.
     #[arg(long, value_name = "N|RULE")]
     segments: Segments,
-    /// What is never cut again: sentences, or pieces by structure.
-    #[arg(long, value_name = "sentence|recursive", hide_possible_values = true, hide_short_help = true)]
+    /// What is never cut again: sentences, pieces by structure, or runs of tokens.
+    #[arg(long, value_name = "sentence|recursive|tokens", hide_possible_values = true, hide_short_help = true)]
     units: UnitKind,
     /// The most tokens of a unit; longer ones are cut.
     #[arg(long, value_name = "N", hide_short_help = true)]
@@ -292,7 +216,7 @@ choices! {
     /// Gaps that are smoothed together, an odd number.
     #[arg(long, value_name = "N", hide_short_help = true)]
     smoothing_width: usize,
-    /// Gaps on either side that a peak must be the highest of, of the method window.
+    /// Gaps on either side of a cut without another, of the method window.
     #[arg(long, value_name = "N", hide_short_help = true)]
     peak_distance: usize,
 }
@@ -315,7 +239,7 @@ impl Preset {
             piece_tokens: 128,
             max_units: 64,
             penalty: 0.0,
-            false_cuts: 0.02,
+            false_cuts: 0.0,
             shuffles: 8,
             seed: 0,
             window: 3,
@@ -338,7 +262,12 @@ impl Preset {
                 max_units: 512,
                 ..retrieval
             },
-            Self::Fixed => ChunkSpec { method: Method::Fixed, target_tokens: 256, ..retrieval },
+            Self::Fixed => ChunkSpec {
+                method: Method::Fixed,
+                units: UnitKind::Tokens,
+                target_tokens: 256,
+                ..retrieval
+            },
             Self::Recursive => ChunkSpec {
                 method: Method::Recursive,
                 units: UnitKind::Recursive,
@@ -356,8 +285,11 @@ impl ChunkOptions {
     /// When one is outside its range or does not go with another; it is named.
     pub fn resolve(&self) -> Result<ChunkSpec, Error> {
         let mut spec = self.preset.unwrap_or_default().spec().with(self);
-        if self.units.is_none() && self.method == Some(Method::Recursive) {
-            spec.units = UnitKind::Recursive;
+        match self.method.filter(|_| self.units.is_none()) {
+            Some(Method::Recursive) => spec.units = UnitKind::Recursive,
+            Some(Method::Fixed) => spec.units = UnitKind::Tokens,
+            Some(_) => spec.units = UnitKind::Sentence,
+            None => {}
         }
         if self.segments.is_none() && spec.method == Method::Window {
             spec.segments = Segments::Threshold;
@@ -369,7 +301,13 @@ impl ChunkOptions {
             spec.target_tokens = most.min(spec.max_tokens);
         }
         if self.piece_tokens.is_none() {
-            spec.piece_tokens = spec.piece_tokens.min(spec.max_tokens);
+            spec.piece_tokens = match (spec.method, spec.overlap_tokens) {
+                // A unit is a chunk, or small enough that what is repeated is nearly exact.
+                (Method::Fixed, 0) => spec.max_tokens,
+                (Method::Fixed, _) => FINE_TOKENS,
+                (Method::Recursive, _) => spec.max_tokens.saturating_sub(spec.overlap_tokens),
+                _ => spec.piece_tokens.min(spec.max_tokens),
+            };
         }
         spec.check_sizes()?;
         spec.check_weights()?;
@@ -382,7 +320,7 @@ impl ChunkSpec {
     fn check_sizes(&self) -> Result<(), Error> {
         let max = self.max_tokens;
         if max < MIN_MAX_TOKENS {
-            return Err(Error::new("max_tokens", max, format!("{MIN_MAX_TOKENS} and more")));
+            return Err(Error::new("max_tokens", &max, format!("{MIN_MAX_TOKENS} and more")));
         }
         let limited = [
             ("target_tokens", self.target_tokens, 1, max),
@@ -393,7 +331,7 @@ impl ChunkSpec {
         for (field, value, least, most) in limited {
             if !(least..=most).contains(&value) {
                 let allowed = format!("{least} to {most} with max_tokens {max}");
-                return Err(Error::new(field, value, allowed));
+                return Err(Error::new(field, &value, allowed));
             }
         }
         let counts = [
@@ -405,11 +343,11 @@ impl ChunkSpec {
         ];
         for (field, value, least, most) in counts {
             if !(least..=most).contains(&value) {
-                return Err(Error::new(field, value, format!("{least} to {most}")));
+                return Err(Error::new(field, &value, format!("{least} to {most}")));
             }
         }
         if self.smoothing_width.is_multiple_of(2) {
-            return Err(Error::new("smoothing_width", self.smoothing_width, "odd numbers"));
+            return Err(Error::new("smoothing_width", &self.smoothing_width, "odd numbers"));
         }
         Ok(())
     }
@@ -424,14 +362,14 @@ impl ChunkSpec {
         for (field, value, most) in weights {
             // A NaN is in no range.
             if !(0.0..=most).contains(&value) {
-                return Err(Error::new(field, value, format!("0 to {most}")));
+                return Err(Error::new(field, &value, format!("0 to {most}")));
             }
         }
         let percentile = matches!(self.threshold, Threshold::Percentile | Threshold::Gradient);
         let (least, most) = if percentile { (0.0, 100.0) } else { (-1e6, 1e6) };
         if !(least..=most).contains(&self.threshold_value) {
             let allowed = format!("{least} to {most}");
-            return Err(Error::new("threshold_value", self.threshold_value, allowed));
+            return Err(Error::new("threshold_value", &self.threshold_value, allowed));
         }
         Ok(())
     }
@@ -446,6 +384,6 @@ impl ChunkSpec {
             (_, Segments::Threshold) => "threshold with the method window alone",
             _ => return Ok(()),
         };
-        Err(Error::new("segments", self.segments, allowed))
+        Err(Error::new("segments", &self.segments, allowed))
     }
 }

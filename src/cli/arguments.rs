@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and the settings that they override.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -122,6 +122,22 @@ impl VectorArgs {
         };
         Ok(EmbedOptions { dimensions: self.dimensions, prompt, truncate })
     }
+
+    /// The same for queries: where nothing was typed, with the model's prompt for them.
+    pub(super) fn query_options(
+        &self,
+        model: &Model,
+        truncate: Truncate,
+    ) -> Result<EmbedOptions, Error> {
+        let options = self.options(model, truncate)?;
+        match model.prompt(Some("query")) {
+            Ok(prompt) if self.prompt.is_none() && self.prompt_name.is_none() => {
+                Ok(EmbedOptions { prompt, ..options })
+            }
+            Ok(_) | Err(embeddings::Error::UnknownPrompt { .. }) => Ok(options),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// The choices of section `chunk` as flags.
@@ -152,9 +168,14 @@ impl OutputArgs {
     /// Opens the output; nothing appears under its name before it is complete.
     pub(super) fn open(&self) -> Result<Destination, Error> {
         Ok(match &self.output {
-            Some(path) => Destination::file(path, self.force)?,
+            Some(path) => self.file(path)?,
             None => Destination::stdout(),
         })
+    }
+
+    /// The same for a file beside the output.
+    pub(super) fn file(&self, path: &Path) -> Result<Destination, Error> {
+        Ok(Destination::file(path, self.force)?)
     }
 }
 

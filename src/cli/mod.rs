@@ -17,6 +17,8 @@ mod progress;
 mod rerank;
 #[cfg(feature = "server")]
 mod serve;
+mod similar;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,7 @@ Examples:
   echo 'a text per line' | chunkflow embed
   chunkflow embed corpus.jsonl --field body -o vectors.parquet
   chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
+  chunkflow similar vectors.parquet --query 'what is rust?'
   chunkflow rerank --query 'what is rust?' docs.txt --model bge-reranker-base
   chunkflow evaluate segmentation --gold wiki50
   chunkflow models pull bge-small-en-v1.5
@@ -52,6 +55,7 @@ Examples:
 enum Command {
     Embed(embed::EmbedArgs),
     Chunk(chunk::ChunkArgs),
+    Similar(similar::SimilarArgs),
     Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
@@ -78,6 +82,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Embed(args) => embed::run(&global, &args),
         Command::Chunk(args) => chunk::run(&global, &args),
+        Command::Similar(args) => similar::run(&global, &args),
         Command::Rerank(args) => rerank::run(&global, &args),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&global, &args),

@@ -17,6 +17,7 @@ mod exec;
 mod operands;
 mod rows;
 mod segmentation;
+mod unit_rows;
 
 pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
@@ -30,3 +31,4 @@ pub use operands::{
 };
 pub use rows::{RowFormat, Rows};
 pub use segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
+pub use unit_rows::UnitRows;

@@ -3,8 +3,43 @@
 use serde::Serialize;
 
 use super::jsonl::write_line;
-use super::{Destination, Error};
+use super::{Destination, Error, RecordFormat, chunk_text, parquet};
 use crate::chunking::Chunk;
+
+/// Takes the chunks of documents in order and writes them.
+pub trait ChunkSink {
+    /// Appends the chunks of one document. `document` names it.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn write(&mut self, document: &str, text: &str, chunks: &[Chunk]) -> Result<(), Error>;
+
+    /// Completes the output.
+    ///
+    /// # Errors
+    /// When the end cannot be written or the output's name is taken.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// A sink of `format`. Where `vectors` is given, each chunk's vector is written too, of so many
+/// dimensions.
+///
+/// # Errors
+/// When the format holds no vectors or is not in this build, or its first bytes cannot be written.
+pub fn open_chunk_sink(
+    format: RecordFormat,
+    destination: Destination,
+    vectors: Option<usize>,
+) -> Result<Box<dyn ChunkSink>, Error> {
+    match format {
+        RecordFormat::Jsonl => {
+            Ok(Box::new(JsonlChunks { destination, vectors: vectors.is_some() }))
+        }
+        RecordFormat::Parquet => parquet::open_chunks(destination, vectors),
+        RecordFormat::Text if vectors.is_some() => Err(Error::NoVectors("text")),
+        RecordFormat::Text => Ok(Box::new(chunk_text::TextChunks::new(destination))),
+    }
+}
 
 /// A chunk as it is written, in files and in answers.
 #[derive(Debug, Serialize)]
@@ -19,14 +54,6 @@ pub struct ChunkRecord<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<&'a [f32]>,
-}
-
-/// A line: a chunk with its document's name.
-#[derive(Serialize)]
-struct Line<'a> {
-    document: &'a str,
-    #[serde(flatten)]
-    chunk: ChunkRecord<'a>,
 }
 
 /// The records of the chunks of `text`, with vectors only if asked.
@@ -48,35 +75,29 @@ pub fn chunk_records<'a>(
     })
 }
 
+/// A line: a chunk with its document's name.
+#[derive(Serialize)]
+struct Line<'a> {
+    document: &'a str,
+    #[serde(flatten)]
+    chunk: ChunkRecord<'a>,
+}
+
 /// Writes one object a chunk.
-pub struct ChunkWriter {
+struct JsonlChunks {
     destination: Destination,
     vectors: bool,
 }
 
-impl ChunkWriter {
-    /// Writes to `destination`, vectors only if asked.
-    #[must_use]
-    pub fn new(destination: Destination, vectors: bool) -> Self {
-        Self { destination, vectors }
-    }
-
-    /// Appends the chunks of one document. `document` names it.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn write(&mut self, document: &str, text: &str, chunks: &[Chunk]) -> Result<(), Error> {
+impl ChunkSink for JsonlChunks {
+    fn write(&mut self, document: &str, text: &str, chunks: &[Chunk]) -> Result<(), Error> {
         for chunk in chunk_records(text, chunks, self.vectors) {
             write_line(&mut self.destination, &Line { document, chunk })?;
         }
         Ok(())
     }
 
-    /// Completes the output.
-    ///
-    /// # Errors
-    /// When the end cannot be written or the output's name is taken.
-    pub fn finish(self) -> Result<(), Error> {
+    fn finish(self: Box<Self>) -> Result<(), Error> {
         self.destination.commit()
     }
 }

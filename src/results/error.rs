@@ -32,6 +32,9 @@ pub enum Error {
     /// A format that this build does not have.
     #[error("format {0} is not in this build")]
     NotBuilt(&'static str),
+    /// Vectors where the format has no place for them.
+    #[error("format {0} holds no vectors")]
+    NoVectors(&'static str),
     /// Rows that do not belong together.
     #[error("{what} has {actual} values, expected {expected}")]
     Shape {

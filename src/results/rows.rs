@@ -1,36 +1,7 @@
-//! Embedded rows and the formats that they are written in.
+//! Embedded rows, and what takes them in each format.
 
-use clap::ValueEnum;
-
-use super::{Destination, Error, jsonl, npy, parquet, text};
+use super::{Destination, Error, Format, jsonl, npy, parquet, text};
 use crate::embeddings::Embeddings;
-
-/// How vectors are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One JSON object a line: index, id, tokens, truncated, embedding.
-    Jsonl,
-    /// Columns index, id, tokens, truncated and embedding, a fixed-size list of f32.
-    Parquet,
-    /// One NumPy array [rows, dimensions] of f32.
-    Npy,
-    /// One line a vector, numbers separated by spaces.
-    Text,
-}
-
-impl Format {
-    /// The format that a file's suffix names.
-    #[must_use]
-    pub fn from_suffix(path: &std::path::Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => Some(Self::Jsonl),
-            "parquet" => Some(Self::Parquet),
-            "npy" => Some(Self::Npy),
-            "txt" => Some(Self::Text),
-            _ => None,
-        }
-    }
-}
 
 /// Consecutive rows of the input with their vectors.
 #[derive(Debug, Clone, Copy)]

@@ -24,4 +24,4 @@ pub use mapped::MappedRows;
 pub use products::{Neighbour, Pair, band, pairwise, scan, threshold, top_k};
 pub use quantize::{Int8Rows, bits, int8};
 
-pub use crate::compute::{Pairs, RowFormat, Rows};
+pub use crate::compute::{Pairs, RowFormat, Rows, UnitRows};

@@ -9,8 +9,8 @@ over gaps starts at gap 1. A case holds:
 * `width`: L, the neighbours in the band, and so the most units of a segment;
 * `band`: [i][d] = <e_i, e_(i+d)> for d < L and i + d < n; `sums`: [a][l-1] = |e_a + .. + e_(a+l-1)|^2, l in 1..=L;
 * `costs`: of the same segments, by objective;
-* `curves`: by window w, the cosine of the sums of w vectors on either side of each gap; near the ends both sides have as many
-  as the shorter one. What follows is of the curve of window 1:
+* `curves`: by window w, the cosine of the sums of up to w vectors on either side of each gap, each side as many as it has. What
+  follows is of the curve of window 1:
 * `moving_average`: by window, and `savitzky_golay`: window 5, order 2, by derivative. Beyond its ends the curve is mirrored and
   the end itself not repeated (numpy calls that reflect, scipy mirror);
 * `depths`: (left peak - s) + (right peak - s), a peak being where the climb from the gap no longer rises;
@@ -118,9 +118,8 @@ class Case:
         return np.array([self.gap_cosine(gap, window) for gap in range(1, self.units)])
 
     def gap_cosine(self, gap: int, window: int) -> float:
-        reach = min(window, gap, self.units - gap)
-        left = self.vectors[gap - reach : gap].sum(axis=0)
-        right = self.vectors[gap : gap + reach].sum(axis=0)
+        left = self.vectors[max(gap - window, 0) : gap].sum(axis=0)
+        right = self.vectors[gap : gap + window].sum(axis=0)
         return left @ right / (np.linalg.norm(left) * np.linalg.norm(right))
 
 

@@ -1,49 +1,19 @@
 //! Chunks partition their text, keep the token limit and carry the mean of their tokens' states.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::OnceLock;
 
-use chunkflow::chunking::{Chunk, ChunkSpec};
+use chunkflow::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use chunkflow::compute::Span;
 use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output};
 use chunkflow::pipeline;
 use rayon::prelude::*;
-use tempfile::TempDir;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-use crate::support::random_model::{Sizes, SplitMix64, write_random_model};
-use crate::support::{self, ENGINES, ONE_BATCH, bits, max_difference};
-
-const SIZES: Sizes = Sizes { hidden: 32, layers: 1, heads: 2, intermediate: 64, max_positions: 64 };
-
-/// A small model with the real tokenizer: cuts depend on real tokens, and weights cost little.
-fn small_folder() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let tokenizer = support::real_folder().join("tokenizer.json");
-        write_random_model(folder.path(), &tokenizer, &SIZES, 1).unwrap();
-        folder
-    });
-    folder.path()
-}
-
-fn small() -> &'static Model {
-    static SMALL: OnceLock<Model> = OnceLock::new();
-    SMALL.get_or_init(|| support::load(small_folder(), Engine::Native, ONE_BATCH))
-}
-
-fn spec(max_tokens: usize, target_tokens: usize) -> ChunkSpec {
-    ChunkSpec { max_tokens, target_tokens, size_weight: 1.0 }
-}
-
-fn chunk(model: &Model, text: &str, spec: &ChunkSpec) -> Vec<Chunk> {
-    pipeline::chunk(model, text, spec, None).unwrap()
-}
+use crate::documents::{chunk, keep, long_text, random_text, sized, small, small_folder, spec};
+use crate::support::random_model::SplitMix64;
+use crate::support::{self, ENGINES, bits, max_difference};
 
 /// Whatever must hold of the chunks of any text.
 fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
@@ -85,75 +55,6 @@ fn check_graphemes(text: &str, chunks: &[Chunk]) {
     }
 }
 
-const WORDS: [&str; 20] = [
-    "the",
-    "Cat",
-    "sleeps",
-    "RUN",
-    "e.g.",
-    "Dr.",
-    "U.S.A.",
-    "naïve",
-    "Straße",
-    "don't",
-    "well-known",
-    "antidisestablishmentarianism",
-    "I",
-    "a",
-    "[SEP]",
-    "[CLS]",
-    "[MASK]",
-    "##ing",
-    "C++",
-    "x_1",
-];
-const ENDS: [&str; 12] =
-    [". ", "! ", "? ", "... ", "?! ", ".\n", "。", "！", ".\u{201d} ", "; ", ": ", "\u{203c}"];
-const BREAKS: [&str; 12] = [
-    "\n", "\r\n", "\r", "\n\n", "\u{85}", "\u{2028}", "\u{2029}", "\t", "\u{a0}", "\u{3000}", " ",
-    "     ",
-];
-const CONTROLS: [&str; 10] = [
-    "\0",
-    "\u{1}",
-    "\u{1b}[0m",
-    "\u{7f}",
-    "\u{200b}",
-    "\u{feff}",
-    "\u{ad}",
-    "\u{202e}",
-    "\u{fffd}",
-    "\u{e000}",
-];
-const EMOJI: [&str; 13] = [
-    // Emoji whose parts rules of sentences may tear apart.
-    "\u{203c}\u{200d}\u{1f525}",
-    "! \u{1f3fd}",
-    "\u{1f3fd}",
-    "\u{1f600}",
-    "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}",
-    "\u{1f44d}\u{1f3fd}",
-    "\u{1f469}\u{1f3ff}\u{200d}\u{1f680}",
-    "\u{1f1e9}\u{1f1ea}",
-    "1\u{fe0f}\u{20e3}",
-    "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
-    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
-    "\u{200d}",
-    "\u{fe0f}",
-];
-const SCRIPTS: [&str; 10] = [
-    "שלום עולם. ",
-    "مرحبا بالعالم؟ ",
-    "\u{600}\u{661}\u{662}",
-    "नमस्ते क्षत्रिय। ",
-    "สวัสดีครับ",
-    "こんにちは。",
-    "안녕하세요 ",
-    "\u{1112}\u{1161}\u{11ab}",
-    "Привет, мир! ",
-    "Ω≈ç√∫",
-];
-
 /// Where a sentence ends within a grapheme, by the rules of Unicode, there is no cut.
 #[test]
 fn a_grapheme_across_the_end_of_a_sentence_stays_whole() {
@@ -166,66 +67,13 @@ fn a_grapheme_across_the_end_of_a_sentence_stays_whole() {
     }
 }
 
-/// A text of a few to a few hundred pieces, from ordinary prose to what no one writes.
-fn random_text(random: &mut SplitMix64) -> String {
-    let limit = random.choose(&[4, 20, 60, 200]);
-    // Half of the texts are mostly words, so that sentences and sizes are common ones.
-    let kinds = random.choose(&[8, 24]);
-    let mut text = String::new();
-    for _ in 0..random.below(limit) {
-        match random.below(kinds) {
-            0..=3 => text.extend([random.choose(&WORDS), " "]),
-            4 => text.push_str("Then we walked home, slowly, in the rain. "),
-            5 | 6 => text.push_str(random.choose(&ENDS)),
-            7 | 8 => text.push_str(random.choose(&BREAKS)),
-            9 | 10 => text.push_str(random.choose(&EMOJI)),
-            11 | 12 => text.push_str(random.choose(&SCRIPTS)),
-            13 => text.push_str(random.choose(&CONTROLS)),
-            14 => repeat(&mut text, random, 12, cjk),
-            15 => {
-                text.push('e');
-                repeat(&mut text, random, 40, |random| scalar(0x300 + random.below(0x70)));
-            }
-            16 => repeat(&mut text, random, 400, |random| scalar(0x61 + random.below(26))),
-            17 => repeat(&mut text, random, 60, |random| scalar(0x30 + random.below(10))),
-            18 => repeat(&mut text, random, 60, |random| scalar(0x21 + random.below(15))),
-            19 => write!(text, "{}-{:x}", random.next_u64(), random.next_u64()).unwrap(),
-            20 => repeat(&mut text, random, 9, |random| scalar(random.below(0x11_0000))),
-            21 => repeat(&mut text, random, 30, |random| random.choose(&['.', '!', '?', ' '])),
-            22 => text.push_str("https://example.org/a/b?c=d&e=%20f#g "),
-            _ => repeat(&mut text, random, 90, |random| random.choose(&['a', '\u{1f600}', '字'])),
-        }
-    }
-    text
-}
-
-fn repeat(
-    text: &mut String,
-    random: &mut SplitMix64,
-    limit: usize,
-    mut next: impl FnMut(&mut SplitMix64) -> char,
-) {
-    for _ in 0..=random.below(limit) {
-        text.push(next(random));
-    }
-}
-
-fn cjk(random: &mut SplitMix64) -> char {
-    scalar(0x4e00 + random.below(0x5200))
-}
-
-/// The character at a code point; a replacement for surrogates.
-fn scalar(code: usize) -> char {
-    char::from_u32(code as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
 fn random_case(seed: u64) -> (String, ChunkSpec) {
     let mut random = SplitMix64::new(seed);
     let text = random_text(&mut random);
     let max_tokens = 16 + random.below(random.clone().choose(&[1, 10, 100]));
     let target_tokens = 1 + random.below(max_tokens);
     let size_weight = random.choose(&[0.0, 0.1, 1.0, 10.0]);
-    (text, ChunkSpec { max_tokens, target_tokens, size_weight })
+    (text, ChunkSpec { size_weight, ..spec(max_tokens, target_tokens) })
 }
 
 #[test]
@@ -322,9 +170,8 @@ fn strength_is_how_far_three_sentences_turn_from_the_three_before() {
             (0..model.dimensions()).map(|c| column(c).map(f64::from).sum()).collect()
         };
         for (gap, first) in chunks.iter().enumerate().skip(1) {
-            let window = 3.min(gap).min(9 - gap);
-            let before = support::naive::normalize(&sum(gap - window..gap));
-            let after = support::naive::normalize(&sum(gap..gap + window));
+            let before = support::naive::normalize(&sum(gap.saturating_sub(3)..gap));
+            let after = support::naive::normalize(&sum(gap..9.min(gap + 3)));
             let cosine: f64 = before.iter().zip(after).map(|(x, y)| x * y).sum();
             let strength = f64::from(first.strength.unwrap());
             assert!((strength - (1.0 - cosine)).abs() < 1e-5, "gap {gap}: {strength} {cosine}");
@@ -336,25 +183,12 @@ fn strength_is_how_far_three_sentences_turn_from_the_three_before() {
 fn dimensions_cut_the_vector_before_it_is_normalised() {
     let text = "One. Two. Three.";
     let whole = chunk(small(), text, &spec(32, 16));
-    let cut = pipeline::chunk(small(), text, &spec(32, 16), Some(5)).unwrap();
+    let cut = pipeline::chunk(small(), text, &spec(32, 16), &keep(5)).unwrap().chunks;
     for (whole, cut) in whole.iter().zip(&cut) {
         let expected = support::naive::normalize(&support::widen(&whole.vector[..5]));
         assert!(max_difference(&cut.vector, &expected) < 1e-6);
     }
     assert_eq!(whole.len(), cut.len());
-}
-
-/// A text of about 20,000 tokens: hundreds of windows, in more than one job.
-fn long_text() -> String {
-    let mut random = SplitMix64::new(3);
-    let mut text = String::new();
-    while text.len() < 80_000 {
-        for _ in 0..3 + random.below(20) {
-            text.extend([random.choose(&WORDS[..11]), " "]);
-        }
-        text.push_str(random.choose(&ENDS[..5]));
-    }
-    text
 }
 
 #[test]
@@ -393,29 +227,29 @@ fn a_text_without_tokens_is_one_chunk() {
 
 #[test]
 fn a_specification_out_of_range_is_named() {
-    let weight = |size_weight| ChunkSpec { size_weight, ..spec(32, 16) };
-    for (spec, expected) in [
-        (spec(15, 15), "max_tokens is 15, at least 16 are needed"),
-        (spec(0, 0), "max_tokens is 0, at least 16 are needed"),
-        (spec(32, 0), "target_tokens is 0, allowed are 1 to max_tokens (32)"),
-        (spec(32, 33), "target_tokens is 33, allowed are 1 to max_tokens (32)"),
-        (weight(-0.5), "size_weight is -0.5, allowed are finite values from 0"),
-        (weight(f64::NAN), "size_weight is NaN, allowed are finite values from 0"),
-        (weight(f64::INFINITY), "size_weight is inf, allowed are finite values from 0"),
+    let weight = |size_weight| ChunkOptions { size_weight: Some(size_weight), ..sized(32, 16) };
+    for (options, expected) in [
+        (sized(15, 15), "max_tokens is 15, allowed are 16 and more"),
+        (sized(0, 0), "max_tokens is 0, allowed are 16 and more"),
+        (sized(32, 0), "target_tokens is 0, allowed are 1 to 32 with max_tokens 32"),
+        (sized(32, 33), "target_tokens is 33, allowed are 1 to 32 with max_tokens 32"),
+        (weight(-0.5), "size_weight is -0.5, allowed are 0 to 1000000"),
+        (weight(f64::NAN), "size_weight is NaN, allowed are 0 to 1000000"),
+        (weight(f64::INFINITY), "size_weight is inf, allowed are 0 to 1000000"),
     ] {
-        // An empty text is no way around the check.
-        for text in ["", "One. Two."] {
-            let error = pipeline::chunk(small(), text, &spec, None).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-            assert_eq!(error.kind(), chunkflow::ErrorKind::Input);
-        }
+        let error = chunkflow::Error::from(options.resolve().unwrap_err());
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.kind(), chunkflow::ErrorKind::Input);
     }
-    for dimensions in [0, 33] {
-        let error = pipeline::chunk(small(), "One.", &spec(32, 16), Some(dimensions)).unwrap_err();
+    // An empty text is no way around the check.
+    for (dimensions, text) in [(0, "One. Two."), (33, "One. Two."), (0, ""), (33, "")] {
+        let refused = pipeline::chunk(small(), text, &spec(32, 16), &keep(dimensions));
+        let Err(error) = refused else { panic!("{dimensions} dimensions of {text:?}") };
         assert_eq!(
             error.to_string(),
             format!("dimensions is {dimensions}, this model allows 1 to 32")
         );
+        assert_eq!(error.kind(), chunkflow::ErrorKind::Input);
     }
 }
 

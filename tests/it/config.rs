@@ -267,7 +267,8 @@ fn the_layer_nearest_to_the_user_wins_and_is_named() {
     ];
     let settings = show(&place, &variables, &["--config", "own.yaml", "--log-level", "debug"]);
     let expected = [
-        ("chunk.max_tokens", json!(256), "default"),
+        ("chunk.preset", json!("retrieval"), "default"),
+        ("chunk.max_tokens", json!(null), "default"),
         ("embed.truncate", json!("left"), "config/layers.yaml"),
         ("server.port", json!(2), "own.yaml"),
         ("compute.threads", json!(3), "CHUNKFLOW__COMPUTE__THREADS"),

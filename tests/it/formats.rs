@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
-use chunkflow::chunking::ChunkSpec;
+use chunkflow::chunking::ChunkOptions;
 use chunkflow::embeddings::{EmbedOptions, Engine, Model, Truncate};
 use chunkflow::pipeline;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
+use crate::documents::keep;
 use crate::process::{Place, Ran, tiny};
 use crate::support::{self, ONE_BATCH};
 
@@ -82,7 +83,7 @@ fn json_embedding(line: &str) -> Vec<u32> {
 }
 
 /// The rows of an `.npy` file, which must be aligned as its specification asks.
-fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
+pub(crate) fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
     let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     assert_eq!((10 + header) % 64, 0);
@@ -98,7 +99,7 @@ fn npy_rows(bytes: &[u8]) -> Vec<Vec<u32>> {
     values.chunks_exact(shape[1]).map(<[u32]>::to_vec).collect()
 }
 
-fn read_parquet(path: &Path) -> RecordBatch {
+pub(crate) fn read_parquet(path: &Path) -> RecordBatch {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     let schema = Arc::clone(builder.schema());
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
@@ -407,8 +408,14 @@ fn chunk_vectors_are_the_librarys() {
     let options = [&size[..], &["--vectors", "--dimensions", "9"]].concat();
     let ran = place.tiny(&[&["chunk", "book.txt"][..], &options].concat());
     let lines = chunk_lines(&ran, &[&FIELDS[..], &["vector"]].concat());
-    let spec = ChunkSpec { max_tokens: 40, target_tokens: 20, size_weight: 0.5 };
-    let chunks = pipeline::chunk(model(), &book, &spec, Some(9)).unwrap();
+    let spec = ChunkOptions {
+        max_tokens: Some(40),
+        target_tokens: Some(20),
+        size_weight: Some(0.5),
+        ..ChunkOptions::default()
+    };
+    let (spec, nine) = (spec.resolve().unwrap(), keep(9));
+    let chunks = pipeline::chunk(model(), &book, &spec, &nine).unwrap().chunks;
     assert_eq!(lines.len(), chunks.len());
     for (line, chunk) in lines.iter().zip(&chunks) {
         assert_eq!(index(&line["start"])..index(&line["end"]), chunk.bytes);

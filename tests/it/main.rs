@@ -3,6 +3,10 @@
 
 /// No layer allocates.
 mod allocations;
+/// What is computed from a band is the reference's.
+mod boundaries;
+/// Every format of chunks holds the same records.
+mod chunk_formats;
 /// Chunks partition their text and keep their limit.
 mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
@@ -15,6 +19,10 @@ mod cuda;
 /// Similarities and cuts on the device against plain loops.
 #[cfg(feature = "cuda")]
 mod cuda_similarity;
+/// Cuts keep limits and joins.
+mod cuts;
+/// Documents to be cut, a model to cut them with, and specifications.
+mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
 /// Metrics, baselines and retrieval from the command line.
@@ -28,6 +36,8 @@ mod families;
 mod family_configs;
 /// Every format holds the same texts and the same bits.
 mod formats;
+/// The fuzz targets' bodies over seeded inputs.
+mod fuzz;
 /// Other outputs than one vector a text.
 mod heads;
 /// Models come from a hub verified and whole, or not at all.
@@ -49,10 +59,16 @@ mod no_network;
 mod parity;
 /// The binary under test, and what a run of it left.
 mod process;
+/// Segmentations are the exact optimum.
+mod segmentation;
 /// The service keeps the contract that clients and operators rely on.
 mod serve;
+/// Cosines over HTTP.
+mod serve_similarity;
 /// A running service, and a small client of it.
 mod server_support;
+/// Vectors are found by cosine, in every format.
+mod similar;
 /// What several modules share.
 mod support;
 /// The house rules that no compiler checks.

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chunkflow::chunking::ChunkSpec;
+use chunkflow::chunking::{ChunkOptions, ChunkSpec};
 use chunkflow::embeddings::{EmbedOptions, Engine, Model};
-use chunkflow::pipeline;
+use chunkflow::pipeline::{self, Chunked};
 use serde_json::{Value, json};
 
+use crate::documents::keep;
 use crate::process::{DEADLINE, Place, check_none, tiny, wait_for};
 use crate::server_support::{Answer, Connection, Request, Server};
 use crate::support::{self, ONE_BATCH};
@@ -271,14 +272,19 @@ fn size(value: &Value) -> usize {
     value.as_u64().unwrap() as usize
 }
 
+/// The specification that a request's choices are.
+fn resolved(choices: &Value) -> ChunkSpec {
+    serde_json::from_value::<ChunkOptions>(choices.clone()).unwrap().resolve().unwrap()
+}
+
 #[test]
 fn chunks_partition_the_text_and_are_the_librarys() {
     let server = Server::start(&folder());
     let texts = [BOOK.repeat(4), "One line.".to_owned()];
-    let spec = ChunkSpec { max_tokens: 40, target_tokens: 30, size_weight: 0.5 };
+    let choices = json!({"max_tokens": 40, "target_tokens": 30, "size_weight": 0.5});
+    let spec = resolved(&choices);
     let body = json!({
-        "input": texts, "model": "tiny", "max_tokens": 40, "target_tokens": 30,
-        "size_weight": 0.5, "vectors": true, "dimensions": 9
+        "input": texts, "model": "tiny", "spec": choices, "vectors": true, "dimensions": 9
     });
     let answer = server.post("/v1/chunk", &body).ok();
     assert_eq!((&answer["object"], &answer["model"]), (&json!("list"), &json!("tiny")));
@@ -288,8 +294,12 @@ fn chunks_partition_the_text_and_are_the_librarys() {
     for (index, (document, text)) in documents.iter().zip(&texts).enumerate() {
         assert_eq!((&document["object"], &document["index"]), (&json!("document"), &json!(index)));
         let chunks = document["chunks"].as_array().unwrap();
-        let expected = pipeline::chunk(model(), text, &spec, Some(9)).unwrap();
+        let Chunked { chunks: expected, document: whole, .. } =
+            pipeline::chunk(model(), text, &spec, &keep(9)).unwrap();
         assert_eq!(chunks.len(), expected.len());
+        // A document's tokens are paid for once, however many chunks it has.
+        assert_eq!(whole.tokens(), model().tokenizer().count(text).unwrap());
+        tokens += whole.tokens();
         let mut joined = String::new();
         for (number, (chunk, expected)) in chunks.iter().zip(&expected).enumerate() {
             assert_eq!((size(&chunk["chunk"]), size(&chunk["start"])), (number, joined.len()));
@@ -300,7 +310,6 @@ fn chunks_partition_the_text_and_are_the_librarys() {
             let strength = chunk["strength"].as_f64().map(|strength| strength as f32);
             assert_eq!(strength.map(f32::to_bits), expected.strength.map(f32::to_bits));
             assert_eq!(float_bits(&chunk["vector"]), support::bits(&expected.vector));
-            tokens += expected.tokens;
         }
         assert_eq!(&joined, text);
     }
@@ -310,7 +319,8 @@ fn chunks_partition_the_text_and_are_the_librarys() {
 #[test]
 fn chunks_carry_vectors_only_when_asked_and_a_lower_limit_alone_is_enough() {
     let server = Server::start(&folder());
-    let answer = server.post("/v1/chunk", &json!({"input": BOOK.repeat(4), "max_tokens": 40})).ok();
+    let body = json!({"input": BOOK.repeat(4), "spec": {"max_tokens": 40}});
+    let answer = server.post("/v1/chunk", &body).ok();
     let chunks = answer["data"][0]["chunks"].as_array().unwrap();
     assert!(chunks.len() > 3);
     for chunk in chunks {
@@ -322,25 +332,36 @@ fn chunks_carry_vectors_only_when_asked_and_a_lower_limit_alone_is_enough() {
 #[test]
 fn bad_chunk_requests_are_told_what_is_wrong_with_which_field() {
     let server = Server::start(&folder());
-    let cases: [(Value, Option<&str>, &[&str]); 12] = [
-        (json!({"max_tokens": 15}), Some("max_tokens"), &["15", "16"]),
-        (json!({"target_tokens": 0}), Some("target_tokens"), &["0", "256"]),
-        (json!({"target_tokens": 300}), Some("target_tokens"), &["300", "256"]),
-        (json!({"max_tokens": 40, "target_tokens": 41}), Some("target_tokens"), &["41", "40"]),
-        (json!({"size_weight": -0.5}), Some("size_weight"), &["-0.5"]),
+    let cases: [(Value, Option<&str>, &[&str]); 18] = [
+        (json!({"spec": {"max_tokens": 15}}), Some("max_tokens"), &["15", "16"]),
+        (json!({"spec": {"target_tokens": 0}}), Some("target_tokens"), &["0", "256"]),
+        (json!({"spec": {"target_tokens": 300}}), Some("target_tokens"), &["300", "256"]),
+        (
+            json!({"spec": {"max_tokens": 40, "target_tokens": 41}}),
+            Some("target_tokens"),
+            &["41", "40"],
+        ),
+        (json!({"spec": {"size_weight": -0.5}}), Some("size_weight"), &["-0.5"]),
+        (json!({"spec": {"segments": 0}}), Some("segments"), &["0", "1 and more"]),
+        (json!({"spec": {"segments": "threshold"}}), Some("segments"), &["window"]),
         (json!({"dimensions": 25}), Some("dimensions"), &["25", "24"]),
         (json!({"input": ["a", ""]}), Some("input"), &["empty string", "1"]),
         (json!({"input": [1]}), Some("input"), &["strings"]),
-        (json!({"max_tokens": -1}), None, &["max_tokens", "-1"]),
-        (json!({"max_tokens": "40"}), None, &["max_tokens", "40"]),
+        (json!({"spec": {"max_tokens": -1}}), None, &["max_tokens", "-1"]),
+        (json!({"spec": {"max_tokens": "40"}}), None, &["max_tokens", "40"]),
+        (json!({"spec": {"method": "magic"}}), None, &["method", "magic", "kcpd"]),
+        (json!({"spec": {"segments": "many"}}), None, &["segments", "many", "elbow"]),
         (json!({"vectors": "yes"}), None, &["vectors"]),
-        (json!({"overlap": 10}), None, &["overlap", "max_tokens"]),
+        (json!({"curve": 1}), None, &["curve"]),
+        (json!({"spec": {"overlap": 10}}), None, &["overlap", "overlap_tokens"]),
+        // Choices stand in `spec` alone.
+        (json!({"max_tokens": 40}), None, &["max_tokens", "spec"]),
     ];
     for (mut body, param, parts) in cases {
         body.as_object_mut().unwrap().entry("input").or_insert(json!("The cat sat. It slept."));
         check_error(&server.post("/v1/chunk", &body), 400, param, parts);
     }
-    let infinite = br#"{"input": "a", "size_weight": 1e999}"#;
+    let infinite = br#"{"input": "a", "spec": {"size_weight": 1e999}}"#;
     check_error(&server.send(&Request::json("/v1/chunk", infinite)), 400, None, &[]);
 }
 
@@ -420,7 +441,7 @@ fn no_text_of_a_request_is_logged() {
         server.post("/v1/embeddings", &json!({"input": [MARKER, {"a": MARKER}]})),
         server.post("/v1/embeddings", &json!({"input": MARKER, "encoding_format": MARKER})),
         server.send(&Request::json("/v1/embeddings", b"{\"input\": \"zanzibar")),
-        server.post("/v1/chunk", &json!({"input": long, "max_tokens": 20})),
+        server.post("/v1/chunk", &json!({"input": long, "spec": {"max_tokens": 20}})),
         server.post("/v1/chunk", &json!({"input": MARKER, MARKER: 1})),
         server.get(&format!("/{MARKER}?{MARKER}={MARKER}")),
         server.get(&format!("/v1/models/{MARKER}")),

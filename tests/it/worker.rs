@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
-use chunkflow::chunking::ChunkSpec;
+use chunkflow::chunking::{ChunkOptions, Encoding};
 use chunkflow::compute::Span;
 use chunkflow::embeddings::{
     EmbedOptions, Engine, Error, Forward, Job, Model, Worker, WorkerHandle,
 };
 use chunkflow::pipeline;
 
+use crate::documents::sized;
 use crate::support::{self, ONE_BATCH, bits};
 
 type Answer = Result<Vec<f32>, Error>;
@@ -99,10 +100,15 @@ fn chunks_through_the_queue_are_those_of_the_model() {
     let worker = Worker::start(ROOMY, 1).unwrap();
     let queued = worker.handle().with_model(Arc::clone(tiny()), never());
     let text = "The cat sat on the mat. One dog would not sleep! Who could see the star?".repeat(9);
-    let spec = ChunkSpec { max_tokens: 40, target_tokens: 30, size_weight: 1.0 };
-    let expected = pipeline::chunk(&**tiny(), &text, &spec, None).unwrap();
-    assert!(expected.len() > 3);
-    assert_eq!(pipeline::chunk(&queued, &text, &spec, None).unwrap(), expected);
+    let encodings = [Encoding::Late, Encoding::Isolated];
+    for encoding in encodings.map(Some) {
+        let spec = ChunkOptions { encoding, ..sized(40, 30) }.resolve().unwrap();
+        let [expected, through] = [&**tiny() as &dyn Forward, &queued].map(|forward| {
+            pipeline::chunk(forward, &text, &spec, &EmbedOptions::default()).unwrap()
+        });
+        assert!(expected.chunks.len() > 3);
+        assert_eq!((through.chunks, through.cuts), (expected.chunks, expected.cuts));
+    }
 }
 
 #[test]

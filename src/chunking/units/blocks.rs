@@ -1,7 +1,7 @@
 //! Blocks of a text: headings, fenced code, tables, list items, paragraphs, lines.
 //!
 //! Line breaks decide here and nowhere else, so that a sentence's rules never see one. Markdown is
-//! read as far as it says where a cut would hurt (CommonMark 0.31 and GFM's tables). Invariant:
+//! read as far as it says where a cut would hurt (`CommonMark` 0.31 and GFM's tables). Invariant:
 //! spans begin at byte 0, are in order, and every line is looked at a fixed number of times.
 
 use std::ops::Range;
@@ -11,6 +11,11 @@ use super::Gap;
 /// Columns of prose that is wrapped by hand or by a program. Below are verses and captions, above
 /// are files of one paragraph a line.
 const WRAPPED_COLUMNS: std::ops::RangeInclusive<usize> = 40..=120;
+/// Of a nearly full line, in eighths of the width: in text taken from pages, where letters differ in
+/// width, lines do too.
+const FILLED_EIGHTHS: usize = 7;
+/// What no line within a sentence ends in.
+const LINE_ENDS: [char; 11] = ['.', '!', '?', ':', ';', '…', '؟', '۔', '।', '։', '።'];
 /// Marks that make a line a rule: a break between topics, the end of a front matter.
 const RULE_MARKS: usize = 3;
 
@@ -44,13 +49,8 @@ pub(super) fn spans(text: &str) -> Vec<Span> {
         };
         after = match block {
             Block::Heading => Gap::Joined,
-            Block::Rule => {
-                if gap == Gap::Joined {
-                    gap
-                } else {
-                    Gap::Paragraph
-                }
-            }
+            Block::Rule if gap == Gap::Joined => gap,
+            Block::Rule => Gap::Paragraph,
             Block::Verbatim | Block::Paragraph => Gap::Line,
         };
         push_block(&mut spans, block, lines, gap);
@@ -235,7 +235,8 @@ impl Page<'_> {
 }
 
 /// Whether the lines of a paragraph are one text that was wrapped to a width. It is, where no line
-/// had room for the next one's first word and a line ends within a sentence.
+/// had room for the next one's first word and lines end within sentences: one, if the width was
+/// kept exactly, half of them if nearly.
 fn wrapped(lines: &[Line]) -> bool {
     // What cannot be broken, an address say, may stand out and proves nothing.
     let breakable = |line: &&Line| line.content.contains(char::is_whitespace);
@@ -243,23 +244,24 @@ fn wrapped(lines: &[Line]) -> bool {
     if lines.len() < 2 || !WRAPPED_COLUMNS.contains(&width) {
         return false;
     }
-    let (mut lower, mut caseless) = (0, 0);
+    let (mut exact, mut lower, mut caseless) = (true, 0, 0);
     for pair in lines.windows(2) {
         let word = pair[1].content.split_whitespace().next().unwrap_or_default();
-        let full = pair[0].columns() + 1 + word.chars().count() > width;
-        if !full && breakable(&&pair[0]) {
-            return false;
+        let filled = pair[0].columns() + 1 + word.chars().count();
+        if breakable(&&pair[0]) {
+            if filled * 8 <= width * FILLED_EIGHTHS {
+                return false;
+            }
+            exact &= filled > width;
         }
-        let ended =
-            pair[0].content.ends_with(['.', '!', '?', ':', ';', '…', '؟', '۔', '।', '։', '።']);
-        let first = word.chars().next().filter(|_| !ended);
+        let first = word.chars().next().filter(|_| !pair[0].content.ends_with(LINE_ENDS));
         lower += usize::from(first.is_some_and(char::is_lowercase));
         // Where letters have no case, more lines must say so, and lines of words.
         let words = pair[0].content.split_whitespace().nth(2).is_some();
         let uncased = |c: char| c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase();
         caseless += usize::from(words && first.is_some_and(uncased));
     }
-    lower >= 1 || caseless >= 2
+    (lower >= 1 || caseless >= 2) && (exact || 2 * (lower + caseless) >= lines.len() - 1)
 }
 
 /// A line that opens or closes a block of code.
@@ -326,14 +328,15 @@ impl Marker {
         let closing = marker.strip_suffix(')');
         let label = closing.or_else(|| marker.strip_suffix('.'))?;
         let label = label.strip_prefix('(').filter(|_| closing.is_some()).unwrap_or(label);
-        let digits = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = label.bytes().all(|byte| byte.is_ascii_digit());
         let roman = label.len() <= 4 && label.bytes().all(|byte| b"ivx".contains(&byte));
         // "J. Smith" may be where a sentence was wrapped, "J) Smith" is not.
         let mut letters = label.chars();
-        let letter = letters.next().is_some_and(|c| c.is_lowercase() || closing.is_some())
-            && letters.next().is_none()
-            && label.chars().all(char::is_alphabetic);
-        (digits || (!label.is_empty() && roman) || letter)
+        let letter = letters
+            .next()
+            .is_some_and(|c| c.is_lowercase() || (c.is_alphabetic() && closing.is_some()))
+            && letters.next().is_none();
+        (!label.is_empty() && (digits || roman || letter))
             .then_some(Self { is_first: matches!(label, "1" | "a" | "A" | "i") })
     }
 }
@@ -343,7 +346,7 @@ fn is_atx_heading(content: &str) -> bool {
     (1..=6).contains(&(content.len() - title.len())) && title.starts_with([' ', '\t'])
 }
 
-/// Marks alone: what CommonMark calls a thematic break, and underlines without a heading.
+/// Marks alone: what `CommonMark` calls a thematic break, and underlines without a heading.
 fn is_rule(content: &str) -> bool {
     let mark = |c: char| matches!(c, '-' | '*' | '_' | '=' | '~' | '+' | '#' | '`');
     content.chars().all(|c| mark(c) || c == ' ' || c == '\t')

@@ -14,6 +14,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use self::pieces::PieceEnd;
+
 pub use pieces::bisect;
 
 /// What stands between a unit and the one before it, weakest first.
@@ -43,6 +45,8 @@ pub enum UnitKind {
     Sentence,
     /// The largest that fits of: all under a heading, a paragraph, a line, a sentence.
     Recursive,
+    /// As many tokens as there may be, up to a word's start.
+    Tokens,
 }
 
 /// A run of text that is never cut again.
@@ -76,13 +80,18 @@ pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: u
         return Vec::new();
     }
     let max_tokens = max_tokens.max(1);
+    if kind == UnitKind::Tokens {
+        let whole = Unit { bytes: 0..text.len(), tokens: 0..offsets.len(), gap: Gap::Paragraph };
+        return pieces::pieces(text, offsets, whole, max_tokens, &[pieces::starts_word]);
+    }
     let mut units = with_tokens(text, offsets, &sentences(text));
     if kind == UnitKind::Recursive {
         let mut merged = Vec::new();
         merge(&units, max_tokens, &mut merged);
         units = merged;
     }
-    let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens);
+    let ends: [PieceEnd; 2] = [pieces::follows_clause, pieces::starts_word];
+    let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens, &ends);
     let mut units: Vec<Unit> = units.into_iter().flat_map(pieces).collect();
     open_long_runs(&mut units, max_tokens);
     units
@@ -193,70 +202,137 @@ fn open_long_runs(units: &mut [Unit], max_tokens: usize) {
 mod tests {
     use std::ops::Range;
 
-    use proptest::prelude::*;
+    use super::Gap::{Heading, Joined, Line, Paragraph, Piece, Sentence};
+    use super::{Gap, UnitKind, units};
 
-    use super::{UnitKind, bisect, units};
-
-    /// Byte ranges of words, as a tokenizer would give them.
-    fn words(text: &str) -> Vec<Range<usize>> {
-        let mut start = None;
-        let mut words = Vec::new();
-        for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
-            match (start, c.is_whitespace()) {
-                (None, false) => start = Some(at),
-                (Some(first), true) => {
-                    words.push(first..at);
-                    start = None;
-                }
-                _ => {}
-            }
-        }
-        words
+    /// Byte ranges of words, as a tokenizer would give them; `lead` counts the space before in.
+    fn words(text: &str, lead: usize) -> Vec<Range<usize>> {
+        let words = text.split_whitespace();
+        let ranges = words.map(|word| {
+            let start = word.as_ptr() as usize - text.as_ptr() as usize;
+            start.saturating_sub(lead)..start + word.len()
+        });
+        ranges.collect()
     }
 
-    fn texts(text: &str, max_tokens: usize) -> Vec<&str> {
-        let units = units(text, &words(text), UnitKind::Sentence, max_tokens);
-        units.into_iter().map(|unit| &text[unit.bytes]).collect()
+    fn found(text: &str, kind: UnitKind, max_tokens: usize) -> Vec<(Gap, &str)> {
+        let units = units(text, &words(text, 0), kind, max_tokens);
+        units.into_iter().map(|unit| (unit.gap, &text[unit.bytes])).collect()
+    }
+
+    fn sentences(text: &str, max_tokens: usize) -> Vec<(Gap, &str)> {
+        found(text, UnitKind::Sentence, max_tokens)
     }
 
     #[test]
-    fn sentences_keep_their_trailing_space() {
-        assert_eq!(texts("One two. Three!\n\nFour? ", 9), ["One two. ", "Three!\n\n", "Four? "]);
+    fn white_space_belongs_to_the_sentence_before() {
+        assert_eq!(
+            sentences("\n\n One two. Three!\n\nFour? \n", 9),
+            [(Paragraph, "\n\n One two. "), (Sentence, "Three!\n\n"), (Paragraph, "Four? \n")]
+        );
+        assert_eq!(sentences(" \n ", 9), [(Paragraph, " \n ")]);
+        assert_eq!(sentences("", 9), []);
     }
 
     #[test]
-    fn leading_space_joins_the_first_sentence() {
-        assert_eq!(texts("\n\n One. Two.", 9), ["\n\n One. ", "Two."]);
+    fn sentences_go_on_over_the_lines_of_a_wrapped_paragraph() {
+        let text = "> The first sentence of this note is wrapped to a\n> width, as mails are. So is \
+                    the one after it by\n> the same program.\n> - And an item. With two.\n";
+        assert_eq!(
+            sentences(text, 99),
+            [
+                (Paragraph, &text[..73]),
+                (Sentence, &text[73..119]),
+                (Line, "> - And an item. "),
+                (Sentence, "With two.\n")
+            ]
+        );
     }
 
     #[test]
-    fn a_long_sentence_is_cut_at_words() {
-        assert_eq!(texts("a b c d e f g", 3), ["a b c ", "d e f ", "g"]);
+    fn a_token_belongs_where_it_shows() {
+        let text = "One two. Three four.";
+        let units = units(text, &words(text, 1), UnitKind::Sentence, 9);
+        let tokens: Vec<Range<usize>> = units.into_iter().map(|unit| unit.tokens).collect();
+        assert_eq!(tokens, [0..2, 2..4]);
     }
 
     #[test]
-    fn a_cluster_is_never_bisected() {
-        let text = "e\u{301}\u{302}\u{303}";
-        let unit = units(text, &words(text), UnitKind::Sentence, 9).remove(0);
-        assert_eq!(bisect(text, &words(text), &unit), None);
+    fn a_run_without_tokens_joins_its_neighbour_and_hands_on_its_gap() {
+        let text = "One. ... Two.\n\n***\n\u{b7}\u{b7}\nThree.";
+        let tokens: Vec<Range<usize>> = words(text, 0)
+            .into_iter()
+            .filter(|word| text[word.clone()].is_ascii() && word.len() > 3)
+            .collect();
+        let units = units(text, &tokens, UnitKind::Sentence, 9);
+        let found: Vec<(Gap, &str)> =
+            units.into_iter().map(|unit| (unit.gap, &text[unit.bytes])).collect();
+        let expected = [
+            (Paragraph, "One. ... "),
+            (Sentence, "Two.\n\n***\n\u{b7}\u{b7}\n"),
+            (Paragraph, "Three."),
+        ];
+        assert_eq!(found, expected);
     }
 
-    proptest! {
-        #[test]
-        fn units_partition_text_and_tokens(text in any::<String>(), max_tokens in 1_usize..8) {
-            let offsets = words(&text);
-            let units = units(&text, &offsets, UnitKind::Sentence, max_tokens);
-            let mut byte = 0;
-            let mut token = 0;
-            for unit in &units {
-                prop_assert_eq!(unit.bytes.start, byte);
-                prop_assert!(unit.bytes.end > byte && text.is_char_boundary(unit.bytes.end));
-                prop_assert_eq!(unit.tokens.start, token);
-                byte = unit.bytes.end;
-                token = unit.tokens.end;
-            }
-            prop_assert_eq!(byte, text.len());
-            prop_assert_eq!(token, offsets.len());
-        }
+    #[test]
+    fn a_run_of_joined_units_is_opened_at_the_limit() {
+        let text = "# T\n```\na b c\nd e f\ng\n```\nh";
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let gaps = |max_tokens| -> Vec<Gap> {
+            let units = sentences(text, max_tokens);
+            assert_eq!(units.iter().map(|&(_, text)| text).collect::<Vec<_>>(), lines);
+            units.into_iter().map(|(gap, _)| gap).collect()
+        };
+        assert_eq!(gaps(11), [Heading, Joined, Joined, Joined, Joined, Joined, Line]);
+        assert_eq!(gaps(7), [Heading, Joined, Joined, Line, Joined, Joined, Line]);
+        assert_eq!(gaps(4), [Heading, Joined, Line, Line, Joined, Line, Line]);
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut_after_clauses_else_at_words() {
+        assert_eq!(
+            sentences("a b c d e f g", 3),
+            [(Paragraph, "a b c "), (Piece, "d e f "), (Piece, "g")]
+        );
+        // The comma in the first half would make a small piece, and that in a number is none.
+        assert_eq!(
+            sentences("a, b c, d e f 1,000 g h; i", 5),
+            [(Paragraph, "a, b c, "), (Piece, "d e f 1,000 g "), (Piece, "h; i")]
+        );
+    }
+
+    #[test]
+    fn the_largest_block_that_fits_is_a_recursive_unit() {
+        let text = "# A\n\nBb cc. Dd ee.\n\nf g\nh\n\n# I\nJj kk ll mm. Nn, oo pp qq rr.\n";
+        let recursive = |max_tokens| found(text, UnitKind::Recursive, max_tokens);
+        assert_eq!(recursive(99), [(Paragraph, text)].map(|(_, text)| (Heading, text)));
+        let (first, second) = text.split_at(27);
+        assert_eq!(recursive(11), [(Heading, first), (Heading, second)]);
+        assert_eq!(
+            recursive(6),
+            [
+                (Heading, "# A\n\nBb cc. Dd ee.\n\n"),
+                (Paragraph, "f g\nh\n\n"),
+                (Heading, "# I\nJj kk ll mm. "),
+                (Sentence, "Nn, oo pp qq rr.\n")
+            ]
+        );
+        assert_eq!(
+            recursive(2),
+            [
+                (Heading, "# A\n\n"),
+                (Line, "Bb cc. "),
+                (Sentence, "Dd ee.\n\n"),
+                (Paragraph, "f g\n"),
+                (Line, "h\n\n"),
+                (Heading, "# I\n"),
+                (Line, "Jj kk "),
+                (Piece, "ll mm. "),
+                (Sentence, "Nn, oo "),
+                (Piece, "pp qq "),
+                (Piece, "rr.\n")
+            ]
+        );
     }
 }

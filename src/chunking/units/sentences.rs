@@ -74,7 +74,8 @@ impl Sentences<'_> {
     }
 
     /// What ends a sentence or phrase in `from..to` and is no stop in UAX 29: the ellipsis, the
-    /// Greek question mark, a stop before a note, and spaces in scripts that use them between phrases alone.
+    /// Greek question mark, the colon of Armenian, a stop before a note, and spaces in scripts that
+    /// use them between phrases alone.
     fn other_marks(&mut self, from: usize, to: usize) {
         let (mut last, mut visible) = (' ', ' ');
         for (index, c) in self.prose[from..to].char_indices() {
@@ -84,6 +85,7 @@ impl Sentences<'_> {
                 // A note; UAX 29 looks into it for the next sentence's first letter.
                 '[' if matches!(last, '.' | '!' | '?') => self.stop(from + index),
                 ';' | '\u{37e}' if ('\u{370}'..'\u{400}').contains(&last) => self.stop(end),
+                ':' if ('\u{530}'..'\u{590}').contains(&last) => self.stop(end),
                 _ if last.is_whitespace() && is_phrase_letter(c) && is_phrase_letter(visible) => {
                     self.start_at(from + index);
                 }
@@ -213,13 +215,11 @@ fn ends(before: &str, mark: char, tail: &Tail, next: &Next) -> bool {
             // "a != b", "?q=1", "Halt!—rief".
             next.raw.is_some_and(|c| !c.is_ascii() && !is_cased(c) && !is_dash(c))
         }
-        '.' => {
-            !next.is_lower()
-                && !is_enumerator(before)
-                && (tail.closed || before.ends_with('.') || !is_short_form(before, next))
-        }
+        '.' if next.is_lower() || is_enumerator(before) => false,
+        '.' if tail.closed => !is_omission(before),
+        '.' => before.ends_with('.') || !is_short_form(before, next),
         '!' | '?' => !(next.is_lower() && (tail.closed || next.dash)),
-        '…' | ';' | '\u{37e}' => tail.spaced && !next.is_lower(),
+        '…' | ';' | '\u{37e}' | ':' => tail.spaced && !next.is_lower(),
         // Japanese: the quotation is what somebody said.
         _ => !(tail.closed && next.raw == Some('と')),
     }
@@ -240,6 +240,11 @@ fn is_enumerator(before: &str) -> bool {
     label.split('.').all(number) || roman(b"ivx") || roman(b"IVX") || is_letter(label)
 }
 
+/// Whether the stop after `before` is the last of "[...]".
+fn is_omission(before: &str) -> bool {
+    before.strip_suffix("..").is_some_and(|before| before.ends_with(['[', '(']))
+}
+
 /// Whether the stop after `before` is part of its last word.
 fn is_short_form(before: &str, next: &Next) -> bool {
     let Some(word) = last_word(before) else { return false };
@@ -253,14 +258,18 @@ fn is_short_form(before: &str, next: &Next) -> bool {
             && is_ordinal(lead, next.word)
             && !next.starts_sentence();
     }
-    if is_numbered(word) && next.first.is_some_and(char::is_numeric) {
+    if next.first.is_some_and(char::is_numeric) && is_numbered(word) {
         return true;
     }
     let part = |part: &str| {
         (1..=3).contains(&part.chars().count()) && part.chars().all(char::is_alphabetic)
     };
     let dotted = word.contains('.') && word.split('.').all(part);
-    (dotted || is_letter(word) || is_abbreviation(word)) && !next.starts_sentence()
+    // "km/h", "20 °C": a unit, and no initial.
+    let alone = !before[..before.len() - word.len()].ends_with(['/', '°', '%', '²']);
+    // Italian and French: "l'Avv. Rossi".
+    let article = word.rsplit(['\'', '’']).next().unwrap_or_default();
+    (dotted || (is_letter(word) && alone) || is_abbreviation(article)) && !next.starts_sentence()
 }
 
 /// The letters, digits, full stops and apostrophes at the end of `text`; `None` where there are
@@ -296,34 +305,15 @@ fn is_wide(c: char) -> bool {
 }
 
 fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '“' | '”' | '„' | '‟' | '‘' | '’' | '‚' | '«' | '»' | '‹' | '›' | '＂')
+    "\"'“”„‟‘’‚«»‹›＂".contains(c)
 }
 
 fn is_closing_bracket(c: char) -> bool {
-    matches!(
-        c,
-        ')' | ']' | '}' | '）' | '］' | '｝' | '」' | '』' | '】' | '〉' | '》' | '〕' | '〗' | '｣'
-    )
+    ")]}）］｝」』】〉》〕〗｣".contains(c)
 }
 
 fn is_bracket(c: char) -> bool {
-    is_closing_bracket(c)
-        || matches!(
-            c,
-            '(' | '['
-                | '{'
-                | '（'
-                | '［'
-                | '｛'
-                | '「'
-                | '『'
-                | '【'
-                | '〈'
-                | '《'
-                | '〔'
-                | '〖'
-                | '｢'
-        )
+    is_closing_bracket(c) || "([{（［｛「『【〈《〔〖｢".contains(c)
 }
 
 fn is_dash(c: char) -> bool {
@@ -398,6 +388,7 @@ mod tests {
             "Jest np. Jan, m.in. Anna. |Ona wie.",
             "डॉ. राम यहाँ हैं। |वे जाएँगे।",
             "I don't. |Peter does.",
+            "Sono l'Ing. Rossi e l'Avv. Verdi. |Basta.",
         ]);
     }
 
@@ -425,6 +416,7 @@ mod tests {
             "If a != b and c ?= dd. |Node.js is fine. |Use .NET now.",
             "It costs $5. |That is cheap.",
             "Node v2.Final is out.",
+            "It ran at 100 km/h. |Paul saw 20 °C. |Fine.",
         ]);
     }
 
@@ -466,6 +458,7 @@ mod tests {
             "Er war da (vgl. S. 3). |Gut.",
             "¿Qué? |¡No! |Sí.",
             "(see J. Smith (2001).) |Right.",
+            "“They [...] Smith said [...]” (Brown 5). |Then.",
         ]);
     }
 
@@ -489,6 +482,7 @@ mod tests {
             "यह घर है। |वह पेड़ है॥ |क्या?",
             "Բարեւ։ |Ինչպես ես։",
             "ሰላም ነው። |ደህና ነህ፧ |አዎ።",
+            "Բարև: |Ես շտապում եմ:",
             "Τι κάνεις; |Είμαι καλά. |Ναι;",
             "שלום עולם. |מה שלומך?",
             "မင်္ဂလာပါ။ |နေကောင်းလား။",

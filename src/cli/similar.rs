@@ -1,0 +1,339 @@
+//! `chunkflow similar`: which rows of a corpus of vectors are near queries, or one another.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args};
+
+use super::arguments::{
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, load_model, set_up, warn_of_cuts,
+};
+use super::input::{self, InputArgs, Plain};
+use super::vectors::{Columns, Vectors};
+use crate::Error;
+use crate::config::Config;
+use crate::results::{
+    Cluster, Destination, Match, MatrixWriter, Member, RecordFormat, open_match_sink,
+    write_clusters,
+};
+use crate::similarity::{
+    self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, pairwise, scan, threshold, top_k,
+};
+
+/// Queries up to which a corpus is read in one pass for all; with more, products pay.
+const FEW_QUERIES: usize = 8;
+/// Bytes of a matrix that are computed before they are written.
+const MATRIX_BYTES: usize = 64 << 20;
+
+/// Find the vectors that are nearest to queries, or to one another.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("task").required(true).multiple(true)), after_help = "\
+A corpus is Parquet as `embed` and `chunk --vectors` write it, or .npy of f32, f16, int8 or packed
+bits, which is mapped into memory. Scores are cosines: rows are divided by their lengths, and a row
+of zeros has the score 0. Writes JSON lines: query, rank, index, id, score.
+
+Examples:
+  chunkflow similar vectors.parquet --query 'what is rust?' -k 5
+  chunkflow similar chunks.parquet --id document --query 'what is rust?' --return-documents
+  chunkflow similar corpus.npy --ids ids.txt --queries queries.npy --threshold 0.8
+  chunkflow similar vectors.parquet --duplicates 0.95
+  chunkflow similar vectors.parquet --matrix -o cosines.npy")]
+pub(super) struct SimilarArgs {
+    /// Vectors to search.
+    #[arg(value_name = "CORPUS", help_heading = "Arguments")]
+    corpus: PathBuf,
+    /// A text to search for, or several.
+    #[arg(long, value_name = "TEXT", group = "task", conflicts_with = "queries")]
+    query: Vec<String>,
+    /// Texts to search for (a text per line, JSON lines, Parquet), or vectors (.npy, Parquet).
+    #[arg(long, value_name = "FILE", group = "task")]
+    queries: Option<PathBuf>,
+    /// How many are found for each query.
+    #[arg(short = 'k', long, value_name = "N", default_value = "10", value_parser = at_least_one)]
+    top_k: usize,
+    /// Find all with at least this score instead.
+    #[arg(long, value_name = "SCORE", conflicts_with = "top_k", value_parser = cosine)]
+    threshold: Option<f32>,
+    /// Write all scores as .npy: of queries by rows, or without queries of rows by rows.
+    #[arg(long, group = "task", conflicts_with_all = ["top_k", "threshold"])]
+    matrix: bool,
+    /// Find clusters of rows linked by at least this score; scores of equal rows may be rounded to
+    /// a little less than 1.
+    #[arg(
+        long,
+        value_name = "SCORE",
+        group = "task",
+        conflicts_with_all = ["query", "queries", "top_k", "threshold", "matrix"],
+        value_parser = cosine
+    )]
+    duplicates: Option<f32>,
+    /// The corpus's texts are written too.
+    #[arg(long, conflicts_with_all = ["matrix", "duplicates"])]
+    return_documents: bool,
+    /// How matches are written [default: by the output's suffix, or jsonl].
+    #[arg(
+        long,
+        value_name = "jsonl|parquet|text",
+        hide_possible_values = true,
+        conflicts_with_all = ["matrix", "duplicates"]
+    )]
+    format: Option<RecordFormat>,
+    /// Ids of a .npy corpus, one a line.
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
+    /// Column with the vectors in Parquet files.
+    #[arg(long, value_name = "NAME", default_value = "embedding")]
+    column: String,
+    /// Column with ids in Parquet files.
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    id: String,
+    /// Column with texts in Parquet files.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text: String,
+    #[command(flatten)]
+    embedding: VectorArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("0 is not at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("not a number".to_owned()),
+    }
+}
+
+fn cosine(text: &str) -> Result<f32, String> {
+    let score: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (-1.0..=1.0).contains(&score) { Ok(score) } else { Err("not from -1 to 1".to_owned()) }
+}
+
+pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<ExitCode> {
+    let config = set_up(global, args.model.flags()?, "warn")?;
+    let corpus = Vectors::open(&args.corpus, args.columns(), args.ids.as_deref())?;
+    if args.return_documents {
+        corpus.check_texts()?;
+    }
+    let search = Search { global, args, config, corpus, device: Device::default() };
+    let destination = args.output.open()?;
+    if let Some(least) = args.duplicates {
+        search.duplicates(least, destination)?;
+    } else if let Some(path) = &args.queries
+        && Vectors::are_in(path, args.columns())?
+    {
+        let file = Vectors::open(path, args.columns(), None)?;
+        let all = (0..file.len() as u64).collect();
+        let mut ids = file.facts(&all, false)?;
+        let names = all.iter().map(|row| ids.remove(row).and_then(|facts| facts.id)).collect();
+        search.with_queries(file.name(), names, &file.unit_rows()?, destination)?;
+    } else if args.matrix && args.queries.is_none() && args.query.is_empty() {
+        let unit = search.corpus.unit_rows()?;
+        let rows = unit.rows().map_err(Error::from)?;
+        search.matrix(rows, rows, destination)?;
+    } else {
+        let (model, names, rows) = search.embed()?;
+        search.with_queries(&model, names, &rows, destination)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl SimilarArgs {
+    fn columns(&self) -> Columns<'_> {
+        Columns { vectors: &self.column, id: &self.id, text: &self.text }
+    }
+}
+
+/// A corpus and what is asked of it.
+struct Search<'a> {
+    global: &'a GlobalArgs,
+    args: &'a SimilarArgs,
+    config: Config,
+    corpus: Vectors,
+    device: Device,
+}
+
+impl Search<'_> {
+    /// The queries' texts as vectors of length one, with the model's name and their ids.
+    fn embed(&self) -> anyhow::Result<(String, Vec<Option<String>>, UnitRows<'static>)> {
+        let (names, texts) = match &self.args.queries {
+            Some(path) => read_texts(path)?,
+            None => (vec![None; self.args.query.len()], self.args.query.clone()),
+        };
+        let model = load_model(self.global, &self.config)?;
+        let options = self.args.embedding.query_options(&model, self.config.embed.truncate)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let embeddings = model.embed(&texts, &options).map_err(Error::from)?;
+        let cut = embeddings.truncated.iter().flatten().count();
+        warn_of_cuts(cut, texts.len(), &model);
+        let rows = UnitRows::from_f32(embeddings.data, embeddings.dim).map_err(Error::from)?;
+        Ok((model.name().to_owned(), names, rows))
+    }
+
+    /// Answers queries, in the corpus's format. `source` is where they come from.
+    fn with_queries(
+        &self,
+        source: &str,
+        names: Vec<Option<String>>,
+        queries: &UnitRows<'_>,
+        destination: Destination,
+    ) -> anyhow::Result<()> {
+        let rows = queries.rows().map_err(Error::from)?;
+        if rows.dim() != self.corpus.dim() {
+            let (dim, corpus) = (self.corpus.dim(), self.corpus.name());
+            let problem =
+                format!("vectors have {} dimensions, those of {corpus} {dim}", rows.dim());
+            return Err(input::Error::Field { place: source.to_owned(), problem }.into());
+        }
+        match (queries.floats(), self.corpus.format()?) {
+            (Some(floats), RowFormat::Int8) => {
+                let quantised = similarity::int8(floats, rows.dim()).map_err(Error::from)?;
+                let unit = UnitRows::new(quantised.rows().map_err(Error::from)?);
+                self.answer(names, unit.rows().map_err(Error::from)?, destination)
+            }
+            (Some(floats), RowFormat::Binary) => {
+                let bits = similarity::bits(floats, rows.dim()).map_err(Error::from)?;
+                let rows = Rows::binary(&bits, rows.dim()).map_err(Error::from)?;
+                self.answer(names, rows, destination)
+            }
+            _ => self.answer(names, rows, destination),
+        }
+    }
+
+    fn answer(
+        &self,
+        names: Vec<Option<String>>,
+        queries: Rows<'_>,
+        destination: Destination,
+    ) -> anyhow::Result<()> {
+        if self.args.matrix {
+            let columns = self.corpus.unit_rows()?;
+            return Ok(self.matrix(queries, columns.rows().map_err(Error::from)?, destination)?);
+        }
+        let found = match self.args.threshold {
+            Some(least) => self.above(queries, least)?,
+            None => self.best(queries, self.args.top_k)?,
+        };
+        let wanted: BTreeSet<u64> = found.iter().flatten().map(|hit| hit.index).collect();
+        let facts = self.corpus.facts(&wanted, self.args.return_documents)?;
+        let suffix = self.args.output.output.as_deref().and_then(RecordFormat::from_suffix);
+        let format = self.args.format.or(suffix).unwrap_or(RecordFormat::Jsonl);
+        let sink = open_match_sink(format, destination, self.args.return_documents);
+        let mut sink = sink.map_err(Error::from)?;
+        for (number, (name, hits)) in names.into_iter().zip(found).enumerate() {
+            let query = name.unwrap_or_else(|| number.to_string());
+            let matches = hits.iter().enumerate().map(|(place, hit)| {
+                let facts = facts.get(&hit.index).cloned().unwrap_or_default();
+                Match {
+                    query: query.clone(),
+                    rank: place + 1,
+                    index: hit.index,
+                    id: facts.id,
+                    score: hit.score,
+                    text: facts.text,
+                }
+            });
+            sink.write(&matches.collect::<Vec<Match>>()).map_err(Error::from)?;
+        }
+        Ok(sink.finish().map_err(Error::from)?)
+    }
+
+    /// The `k` best rows of each query.
+    fn best(&self, queries: Rows<'_>, k: usize) -> anyhow::Result<Vec<Vec<Hit>>> {
+        let mut best = vec![Vec::new(); queries.len()];
+        self.corpus.for_each_block(|first, rows| {
+            let found = if queries.len() <= FEW_QUERIES {
+                scan(&self.device, queries, rows, k)?
+            } else {
+                top_k(&self.device, queries, rows, k, false)?
+            };
+            for (best, found) in best.iter_mut().zip(found) {
+                best.extend(found.into_iter().map(|Neighbour { row, score }| Hit {
+                    index: first as u64 + u64::from(row),
+                    score,
+                }));
+                sort(best);
+                best.truncate(k);
+            }
+            Ok(())
+        })?;
+        Ok(best)
+    }
+
+    /// All rows with a score of at least `least`, the best first.
+    fn above(&self, queries: Rows<'_>, least: f32) -> anyhow::Result<Vec<Vec<Hit>>> {
+        let mut hits = vec![Vec::new(); queries.len()];
+        self.corpus.for_each_block(|first, rows| {
+            for pair in threshold(&self.device, queries, rows, least, Pairs::All)? {
+                let index = first as u64 + u64::from(pair.second);
+                hits[pair.first as usize].push(Hit { index, score: pair.score });
+            }
+            Ok(())
+        })?;
+        hits.iter_mut().for_each(|hits| sort(hits));
+        Ok(hits)
+    }
+
+    /// The scores of `rows` with `columns`, some rows at a time.
+    fn matrix(
+        &self,
+        rows: Rows<'_>,
+        columns: Rows<'_>,
+        destination: Destination,
+    ) -> Result<(), Error> {
+        let mut writer = MatrixWriter::new(destination, [rows.len(), columns.len()])?;
+        let block = (MATRIX_BYTES / 4 / columns.len().max(1)).max(1);
+        let mut scores = Vec::new();
+        for first in (0..rows.len()).step_by(block) {
+            let rows = rows.slice(first..rows.len().min(first + block));
+            scores.resize(rows.len() * columns.len(), 0.0);
+            pairwise(&self.device, rows, columns, &mut scores)?;
+            writer.write(&scores)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Clusters of rows of the corpus.
+    fn duplicates(&self, least: f32, destination: Destination) -> anyhow::Result<()> {
+        let unit = self.corpus.unit_rows()?;
+        let rows = unit.rows().map_err(Error::from)?;
+        let clusters = similarity::duplicates(&self.device, rows, least).map_err(Error::from)?;
+        let wanted = clusters.iter().flatten().map(|&row| u64::from(row)).collect();
+        let mut facts = self.corpus.facts(&wanted, false)?;
+        let clusters = clusters.into_iter().enumerate().map(|(cluster, rows)| {
+            let members = rows
+                .into_iter()
+                .map(u64::from)
+                .map(|index| Member { index, id: facts.remove(&index).and_then(|facts| facts.id) });
+            let members: Vec<Member> = members.collect();
+            Cluster { cluster, size: members.len(), members }
+        });
+        Ok(write_clusters(destination, clusters).map_err(Error::from)?)
+    }
+}
+
+/// A row of the corpus that was found.
+#[derive(Debug, Clone, Copy)]
+struct Hit {
+    index: u64,
+    score: f32,
+}
+
+/// The best first, of equal ones the first of the corpus.
+fn sort(hits: &mut [Hit]) {
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
+}
+
+fn read_texts(path: &Path) -> anyhow::Result<(Vec<Option<String>>, Vec<String>)> {
+    let input = InputArgs::of_file(path.to_owned(), None, "text".to_owned());
+    let (mut names, mut texts) = (Vec::new(), Vec::new());
+    for document in input.documents(Plain::Lines)? {
+        let document = document?;
+        names.push(document.id);
+        texts.push(document.text);
+    }
+    Ok((names, texts))
+}

@@ -1,0 +1,219 @@
+//! Vectors in Parquet: a column of lists of numbers, all of one length.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Schema};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::super::input::Error;
+use super::{Columns, Facts, FactsByRow};
+
+/// Rows whose ids and texts are decoded at a time.
+const FACT_ROWS: usize = 1_024;
+
+/// A file with a column of vectors.
+pub(super) struct Table {
+    path: PathBuf,
+    column: String,
+    id: String,
+    text: String,
+    dim: usize,
+    len: usize,
+}
+
+/// Whether the file has the column.
+pub(super) fn has_column(path: &Path, column: &str) -> Result<bool, Error> {
+    let builder = builder(path)?;
+    Ok(builder.schema().column_with_name(column).is_some())
+}
+
+fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
+    let open = |source| Error::Open { path: path.to_owned(), source };
+    let file = File::open(path).map_err(open)?;
+    let place = || path.display().to_string();
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|source| Error::Parquet { place: place(), source })
+}
+
+impl Table {
+    pub(super) fn open(path: &Path, columns: Columns<'_>) -> Result<Self, Error> {
+        let builder = builder(path)?;
+        let rows = builder.metadata().file_metadata().num_rows();
+        let mut table = Self {
+            path: path.to_owned(),
+            column: columns.vectors.to_owned(),
+            id: columns.id.to_owned(),
+            text: columns.text.to_owned(),
+            dim: 0,
+            len: rows as usize,
+        };
+        let kind = table.kind(builder.schema(), &table.column)?;
+        table.dim = match kind {
+            DataType::FixedSizeList(_, dim) => dim as usize,
+            DataType::List(_) | DataType::LargeList(_) => table.first_length()?,
+            other => {
+                let problem = format!("is {other}, expected a list of numbers");
+                return Err(table.error(format!("column `{}` {problem}", table.column)));
+            }
+        };
+        if table.dim == 0 {
+            return Err(table.error(format!("column `{}` has no values", table.column)));
+        }
+        Ok(table)
+    }
+
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Shows `visit` the vectors in order, `[rows, dim]`, about so many values at a time.
+    pub(super) fn for_each_batch(
+        &self,
+        values: usize,
+        visit: &mut dyn FnMut(Vec<f32>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut first = 0;
+        for batch in self.read(&[&self.column], (values / self.dim).max(1))? {
+            let batch = batch.map_err(|source| self.unreadable(source))?;
+            visit(self.floats(&batch, first)?)?;
+            first += batch.num_rows();
+        }
+        Ok(())
+    }
+
+    /// The ids and texts of the rows `wanted`, of the columns that there are.
+    pub(super) fn facts(&self, wanted: &BTreeSet<u64>, texts: bool) -> Result<FactsByRow, Error> {
+        let names: &[&str] = if texts { &[&self.id, &self.text] } else { &[&self.id] };
+        let (mut facts, mut first) = (FactsByRow::new(), 0);
+        for batch in self.read(names, FACT_ROWS)? {
+            let batch = batch.map_err(|source| self.unreadable(source))?;
+            let end = first + batch.num_rows() as u64;
+            let mut here = wanted.range(first..end).peekable();
+            if here.peek().is_some() {
+                let ids = self.strings(&batch, &self.id)?;
+                let texts = if texts { self.strings(&batch, &self.text)? } else { None };
+                let value = |column: &Option<ArrayRef>, row: usize| {
+                    let column = column.as_ref()?.as_string::<i32>();
+                    (!column.is_null(row)).then(|| column.value(row).to_owned())
+                };
+                facts.extend(here.map(|&row| {
+                    let at = (row - first) as usize;
+                    (row, Facts { id: value(&ids, at), text: value(&texts, at) })
+                }));
+            }
+            first = end;
+        }
+        Ok(facts)
+    }
+
+    /// Refuses a file without texts.
+    pub(super) fn check_texts(&self) -> Result<(), Error> {
+        self.kind(builder(&self.path)?.schema(), &self.text).map(|_| ())
+    }
+
+    /// The type of a column.
+    fn kind(&self, schema: &Schema, column: &str) -> Result<DataType, Error> {
+        if let Some((_, field)) = schema.column_with_name(column) {
+            return Ok(field.data_type().clone());
+        }
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let names = names.join(", ");
+        Err(self.error(format!("column `{column}` is missing, this file has: {names}")))
+    }
+
+    /// The length of the first row's list.
+    fn first_length(&self) -> Result<usize, Error> {
+        let Some(batch) = self.read(&[&self.column], 1)?.next() else {
+            return Err(self.error("has no rows".to_owned()));
+        };
+        let batch = batch.map_err(|source| self.unreadable(source))?;
+        let column = batch.column(0);
+        Ok(match column.data_type() {
+            DataType::List(_) => column.as_list::<i32>().value_length(0) as usize,
+            _ => column.as_list::<i64>().value_length(0) as usize,
+        })
+    }
+
+    /// Reads the columns of these names.
+    fn read(&self, names: &[&str], rows: usize) -> Result<ParquetRecordBatchReader, Error> {
+        let builder = builder(&self.path)?;
+        let fields = builder.schema().fields().iter().enumerate();
+        let wanted = fields.filter(|(_, field)| names.contains(&field.name().as_str()));
+        let wanted: Vec<usize> = wanted.map(|(index, _)| index).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
+        let reader = builder.with_projection(mask).with_batch_size(rows).build();
+        let place = self.path.display().to_string();
+        reader.map_err(|source| Error::Parquet { place, source })
+    }
+
+    /// The vectors of a batch, whose first row is row `first` of the file.
+    fn floats(&self, batch: &RecordBatch, first: usize) -> Result<Vec<f32>, Error> {
+        let column = batch.column(0);
+        if let Some(row) = (0..column.len()).find(|&row| column.is_null(row)) {
+            return Err(self.error_in(first + row, "is null".to_owned()));
+        }
+        let values = match column.data_type() {
+            DataType::List(_) => self.list_values::<i32>(column, first)?,
+            DataType::LargeList(_) => self.list_values::<i64>(column, first)?,
+            _ => {
+                let list = column.as_fixed_size_list();
+                let start = if list.is_empty() { 0 } else { list.value_offset(0) as usize };
+                list.values().slice(start, list.len() * self.dim)
+            }
+        };
+        let floats = cast(&values, &DataType::Float32);
+        let floats = floats.map_err(|source| self.unreadable(source))?;
+        if let Some(value) = (0..floats.len()).find(|&value| floats.is_null(value)) {
+            let problem = "holds a value that is no number".to_owned();
+            return Err(self.error_in(first + value / self.dim, problem));
+        }
+        Ok(floats.as_primitive::<Float32Type>().values().to_vec())
+    }
+
+    /// The values of lists of any length, all of which must have the first one's.
+    fn list_values<O: OffsetSizeTrait>(
+        &self,
+        column: &ArrayRef,
+        first: usize,
+    ) -> Result<ArrayRef, Error> {
+        let list = column.as_list::<O>();
+        for row in 0..list.len() {
+            let length = list.value_length(row).as_usize();
+            if length != self.dim {
+                let problem = format!("has {length} values, row 0 has {}", self.dim);
+                return Err(self.error_in(first + row, problem));
+            }
+        }
+        let start = list.value_offsets()[0].as_usize();
+        Ok(list.values().slice(start, list.len() * self.dim))
+    }
+
+    /// A column as strings, where the file has it.
+    fn strings(&self, batch: &RecordBatch, column: &str) -> Result<Option<ArrayRef>, Error> {
+        let column = batch.column_by_name(column).map(|array| cast(array, &DataType::Utf8));
+        column.transpose().map_err(|source| self.unreadable(source))
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::Field { place: self.path.display().to_string(), problem }
+    }
+
+    fn error_in(&self, row: usize, problem: String) -> Error {
+        let place = format!("{}, row {row}", self.path.display());
+        Error::Field { place, problem: format!("column `{}` {problem}", self.column) }
+    }
+
+    fn unreadable(&self, source: arrow::error::ArrowError) -> Error {
+        Error::Arrow { place: self.path.display().to_string(), source }
+    }
+}
