@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::{chunking, compute, config, embeddings, results, similarity};
+use crate::{chunking, compute, config, embeddings, evaluation, results, similarity};
 
 /// What sort of failure an [`Error`] is; who can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub enum Error {
     /// An output.
     #[error(transparent)]
     Results(#[from] results::Error),
+    /// A data set.
+    #[error(transparent)]
+    Evaluation(#[from] evaluation::Error),
     /// A setting.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -75,6 +78,12 @@ impl Error {
                 results::Error::NoVectors(_) => ErrorKind::Input,
                 results::Error::Shape { .. } => ErrorKind::Internal,
                 _ => ErrorKind::Io,
+            },
+            Self::Evaluation(error) => match error {
+                evaluation::Error::Open { .. } => ErrorKind::NotFound,
+                evaluation::Error::Read { .. } => ErrorKind::Io,
+                evaluation::Error::Data { .. } | evaluation::Error::NoModel => ErrorKind::Input,
+                evaluation::Error::Plot(_) => ErrorKind::Internal,
             },
             Self::Config(_) => ErrorKind::Config,
             Self::Io(_) => ErrorKind::Io,

@@ -25,6 +25,7 @@
 //! | [`embeddings`] | model files, tokens, the encoder, pooling, the worker |
 //! | [`results`] | rows and chunks on their way out |
 //! | [`pipeline`] | the story: a document becomes chunks with vectors |
+//! | [`evaluation`] | how good chunks are: metrics, data sets, baselines |
 //! | [`config`] | settings and where each came from |
 //! | [`telemetry`] | logs |
 //! | `api` | the HTTP service |
@@ -43,6 +44,8 @@ pub mod embeddings;
 pub mod results;
 
 pub mod pipeline;
+
+pub mod evaluation;
 
 pub mod config;
 

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod doctor;
 mod embed;
+mod evaluate;
 mod exit;
 mod input;
 mod models;
@@ -44,6 +45,7 @@ Examples:
   chunkflow chunk book.txt --max-tokens 200 > chunks.jsonl
   chunkflow similar vectors.parquet --query 'what is rust?'
   chunkflow rerank --query 'what is rust?' docs.txt --model bge-reranker-base
+  chunkflow evaluate segmentation --gold wiki50
   chunkflow models pull bge-small-en-v1.5
   chunkflow serve --port 8080
   chunkflow demo
@@ -57,6 +59,7 @@ enum Command {
     Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
@@ -83,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rerank(args) => rerank::run(&global, &args),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&global, &args),
+        Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),
         Command::Config(args) => config::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

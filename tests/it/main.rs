@@ -25,6 +25,8 @@ mod cuts;
 mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
+/// Metrics, baselines and retrieval from the command line.
+mod evaluation;
 /// Every operation of every form against loops in f64.
 mod exec;
 mod exec_families;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// Modules in the order in which they build on one another. `error` collects every module's
 /// errors and is used by those that cross modules, so it has no place in the order.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "compute",
     "similarity",
     "chunking",
     "embeddings",
     "results",
     "pipeline",
+    "evaluation",
     "config",
     "telemetry",
     "api",

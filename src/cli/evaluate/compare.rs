@@ -1,0 +1,91 @@
+//! `chunkflow evaluate compare`: whether the difference of two runs is more than chance.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::output::aligned;
+use crate::cli::arguments::{GlobalArgs, set_up};
+use crate::cli::refuse_arguments;
+use crate::evaluation::{Comparison, Run, compare, format_value, read_runs};
+
+/// Compare two runs item by item: the mean difference of each metric with its 95% interval, by a
+/// paired bootstrap of 10,000 resamples.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads what --results wrote. Only items that both runs have are compared; a * marks intervals without
+zero.
+
+Examples:
+  chunkflow evaluate compare langchain.parquet mine.parquet
+  chunkflow evaluate compare sweep.parquet sweep.parquet --before-run none --after-run mine")]
+pub(super) struct CompareArgs {
+    /// Results of the first run.
+    #[arg(value_name = "BEFORE")]
+    before: PathBuf,
+    /// Results of the second run.
+    #[arg(value_name = "AFTER")]
+    after: PathBuf,
+    /// Which run of the first file, if it has several.
+    #[arg(long, value_name = "NAME")]
+    before_run: Option<String>,
+    /// Which run of the second file, if it has several.
+    #[arg(long, value_name = "NAME")]
+    after_run: Option<String>,
+    /// Seed of the resamples.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &GlobalArgs, args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    set_up(global, Vec::new(), "warn")?;
+    let before = one_run(&args.before, args.before_run.as_deref(), "--before-run")?;
+    let after = one_run(&args.after, args.after_run.as_deref(), "--after-run")?;
+    let compared = compare(&before, &after, args.seed);
+    anyhow::ensure!(!compared.is_empty(), "the two runs have no item and metric in common");
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&compared)?)?;
+    } else {
+        write!(out, "{} -> {}\n{}", before.name, after.name, table(&compared))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The run of `path` that is called `name`, or its only one.
+fn one_run(path: &Path, name: Option<&str>, flag: &str) -> anyhow::Result<Run> {
+    let mut runs = read_runs(path)?;
+    let names = runs.iter().map(|run| format!("`{}`", run.name)).collect::<Vec<_>>().join(", ");
+    runs.retain(|run| name.is_none_or(|name| run.name == name));
+    match (runs.pop(), runs.is_empty()) {
+        (Some(run), true) => Ok(run),
+        _ => refuse_arguments(&format!(
+            "{flag} is to name one of the runs of {}: {names}",
+            path.display()
+        )),
+    }
+}
+
+fn table(compared: &[Comparison]) -> String {
+    let head = ["metric", "before", "after", "difference", "95% interval", "", "items"];
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(compared.iter().map(|row| {
+        let value = |value: f64| format_value(&row.metric, value);
+        let difference = &row.difference;
+        [
+            row.metric.clone(),
+            value(row.before),
+            value(row.after),
+            value(difference.mean),
+            format!("{} to {}", value(difference.low), value(difference.high)),
+            if difference.is_significant() { "*" } else { "" }.to_owned(),
+            difference.count.to_string(),
+        ]
+    }));
+    aligned(&lines)
+}

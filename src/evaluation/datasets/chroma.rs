@@ -1,0 +1,178 @@
+//! The layout of Chroma's `chunking_evaluation`: whole documents in `corpora`, and questions with
+//! the excerpts that answer them in `questions_df.csv`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{CorpusDocument, files, place, read_text};
+use crate::evaluation::Error;
+use crate::evaluation::metrics::retrieval::Excerpt;
+
+/// Documents, and questions on them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExcerptCorpus {
+    /// Those of `corpora`, by name.
+    pub documents: Vec<CorpusDocument>,
+    /// In the order of the file.
+    pub questions: Vec<ExcerptQuestion>,
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExcerptQuestion {
+    /// Its number, from 0.
+    pub id: String,
+    /// What is asked.
+    pub text: String,
+    /// What answers it; one at least, none empty.
+    pub gold: Vec<Excerpt>,
+}
+
+/// A row of the table.
+#[derive(Deserialize)]
+struct Row {
+    question: String,
+    references: String,
+    corpus_id: String,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    content: String,
+    start_index: usize,
+    end_index: usize,
+}
+
+/// Reads the folder `path`. References are in code points, and each holds its text, which must be
+/// there.
+///
+/// # Errors
+/// When a file is missing or not as described.
+pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
+    let mut documents = Vec::new();
+    let is_text = |name: &str| {
+        Path::new(name).extension().is_some_and(|suffix| suffix == "md" || suffix == "txt")
+    };
+    for file in files(&path.join("corpora"), is_text)? {
+        let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        documents.push(CorpusDocument { id, text: read_text(&file)? });
+    }
+    let table = path.join("questions_df.csv");
+    let text = read_text(&table)?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let fail = |line: usize, problem: String| Error::Data { place: place(&table, line), problem };
+    let headers = reader.headers().map_err(|error| fail(1, error.to_string()))?.clone();
+    let places: HashMap<&str, usize> =
+        documents.iter().map(|document| document.id.as_str()).zip(0..).collect();
+    let mut questions = Vec::new();
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line() as usize;
+        match reader.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Err(fail(line, error.to_string())),
+        }
+        let row: Row =
+            record.deserialize(Some(&headers)).map_err(|error| fail(line, row_problem(&error)))?;
+        let document = places.get(row.corpus_id.as_str()).copied().ok_or_else(|| {
+            fail(line, format!("no file of corpora is called `{}`", row.corpus_id))
+        })?;
+        let gold = excerpts(&row.references, document, &documents[document].text)
+            .map_err(|problem| fail(line, problem))?;
+        questions.push(ExcerptQuestion {
+            id: questions.len().to_string(),
+            text: row.question,
+            gold,
+        });
+    }
+    if questions.is_empty() {
+        return Err(fail(1, "no question".to_owned()));
+    }
+    Ok(ExcerptCorpus { documents, questions })
+}
+
+/// Without the library's own count of records and lines.
+fn row_problem(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// The references of a question, checked against the document's `text`.
+fn excerpts(references: &str, document: usize, text: &str) -> Result<Vec<Excerpt>, String> {
+    let references: Vec<Reference> = serde_json::from_str(references)
+        .map_err(|error| format!("references are not a JSON list as expected: {error}"))?;
+    if references.is_empty() {
+        return Err("no reference".to_owned());
+    }
+    let excerpt = |reference: Reference| {
+        let Reference { content, start_index, end_index } = reference;
+        let length = end_index.checked_sub(start_index).filter(|&length| length > 0);
+        let found = length
+            .is_some_and(|length| text.chars().skip(start_index).take(length).eq(content.chars()));
+        if !found {
+            let range = format!("{start_index} to {end_index}");
+            return Err(format!("code points {range} are not the reference's content"));
+        }
+        Ok(Excerpt { document, chars: start_index..end_index })
+    };
+    references.into_iter().map(excerpt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{ExcerptCorpus, read_chroma};
+
+    fn read(csv: &str) -> Result<ExcerptCorpus, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("corpora")).unwrap();
+        fs::write(folder.path().join("corpora/b.txt"), "plain").unwrap();
+        fs::write(folder.path().join("corpora/a.md"), "Über \"uns\", alle.\nUnd mehr.").unwrap();
+        fs::write(folder.path().join("questions_df.csv"), csv).unwrap();
+        read_chroma(folder.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn quotes_commas_and_newlines_are_read() {
+        let csv = concat!(
+            "question,references,corpus_id\n",
+            "\"Who,\nor what?\",\"[{\"\"content\"\": \"\"\\\"\"uns\\\"\", alle\"\", \"\"start_index\"\": 5, \"\"end_index\"\": 16}]\",a\n",
+            "Why?,\"[{\"\"content\"\": \"\"la\"\", \"\"start_index\"\": 1, \"\"end_index\"\": 3}]\",b\n",
+        );
+        let found = read(csv).unwrap();
+        let ids: Vec<&str> = found.documents.iter().map(|document| document.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b"]);
+        assert_eq!(found.questions[0].text, "Who,\nor what?");
+        assert_eq!(found.questions[0].gold[0].chars, 5..16);
+        assert_eq!((found.questions[1].gold[0].document, found.questions[1].id.as_str()), (1, "1"));
+    }
+
+    #[test]
+    fn problems_name_file_and_line() {
+        let row = "\"Two\nlines?\",\"[{\"\"content\"\": \"\"la\"\", \"\"start_index\"\": 1, \"\"end_index\"\": 3}]\",b\n";
+        for (rows, part) in [
+            (
+                format!("{row}{}", row.replace(",b", ",c")),
+                "questions_df.csv:4: no file of corpora is called `c`",
+            ),
+            (row.replace("la", "lo"), "questions_df.csv:2: code points 1 to 3"),
+            (row.replace(": 3", ": 1"), "questions_df.csv:2: code points 1 to 1"),
+            (row.replace(": 3", ": 99"), "code points 1 to 99"),
+            ("Why?,[],b\n".to_owned(), "no reference"),
+            ("Why?,nothing,b\n".to_owned(), "questions_df.csv:2: references are not"),
+            ("Why?,[]\n".to_owned(), "questions_df.csv:2"),
+            (String::new(), "no question"),
+        ] {
+            let error = read(&format!("question,references,corpus_id\n{rows}")).unwrap_err();
+            assert!(error.contains(part), "{part:?} is not in {error:?}");
+        }
+        let error = read("query,references,corpus_id\nWhy?,[],b\n").unwrap_err();
+        assert!(error.contains("questions_df.csv:2") && error.contains("question"), "{error}");
+    }
+}

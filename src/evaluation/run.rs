@@ -1,0 +1,161 @@
+//! What was measured: a value for each item and metric of a run, and how two runs differ.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::bootstrap::{Difference, paired_bootstrap};
+use super::statistics::Summary;
+
+/// The size of each chunk. Items of two runs are not the same chunks, so it is never paired.
+pub const CHUNK_TOKENS: &str = "chunk_tokens";
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// The document, question or chunk.
+    pub item: String,
+    /// Its name; `@k` where it depends on a number.
+    pub metric: String,
+    /// A fraction, a cosine or a count.
+    pub value: f64,
+}
+
+/// What one way to cut gave on one data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The way.
+    pub name: String,
+    /// The data set.
+    pub dataset: String,
+    /// Items in order, and their metrics in one.
+    pub measurements: Vec<Measurement>,
+}
+
+impl Run {
+    /// A run without measurements.
+    #[must_use]
+    pub fn new(name: impl Into<String>, dataset: impl Into<String>) -> Self {
+        Self { name: name.into(), dataset: dataset.into(), measurements: Vec::new() }
+    }
+
+    /// Adds what was measured of `item`.
+    pub fn add<'a>(&mut self, item: &str, values: impl IntoIterator<Item = (&'a str, f64)>) {
+        self.measurements.extend(values.into_iter().map(|(metric, value)| Measurement {
+            item: item.to_owned(),
+            metric: metric.to_owned(),
+            value,
+        }));
+    }
+
+    /// Its metrics, in the order in which they were first measured.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<&str> {
+        let mut metrics: Vec<&str> = Vec::new();
+        for measurement in &self.measurements {
+            if !metrics.contains(&measurement.metric.as_str()) {
+                metrics.push(&measurement.metric);
+            }
+        }
+        metrics
+    }
+
+    /// The values of `metric` in the order of their items.
+    #[must_use]
+    pub fn values(&self, metric: &str) -> Vec<f64> {
+        let of = self.measurements.iter().filter(|measurement| measurement.metric == metric);
+        of.map(|measurement| measurement.value).collect()
+    }
+
+    /// Mean and standard deviation of `metric` over its items.
+    #[must_use]
+    pub fn summary(&self, metric: &str) -> Summary {
+        Summary::of(&self.values(metric))
+    }
+}
+
+/// Whether less of `metric` is better.
+#[must_use]
+pub fn is_error(metric: &str) -> bool {
+    ["pk", "window_diff", "stability"].contains(&metric)
+}
+
+/// A value of `metric` as people read it: fractions in per cent.
+#[must_use]
+pub fn format_value(metric: &str, value: f64) -> String {
+    match metric {
+        CHUNK_TOKENS | "segments" => format!("{value:.1}"),
+        "cohesion" | "separation" | "silhouette" => format!("{value:.3}"),
+        _ => format!("{:.2}%", 100.0 * value),
+    }
+}
+
+/// A metric in two runs, over the items that both have.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The metric.
+    pub metric: String,
+    /// Its mean before.
+    pub before: f64,
+    /// Its mean after.
+    pub after: f64,
+    /// The mean of the differences with its interval.
+    pub difference: Difference,
+}
+
+/// Compares all metrics that two runs share, by a paired bootstrap over items.
+#[must_use]
+pub fn compare(before: &Run, after: &Run, seed: u64) -> Vec<Comparison> {
+    let mut later = HashMap::new();
+    for Measurement { item, metric, value } in &after.measurements {
+        later.insert((item.as_str(), metric.as_str()), *value);
+    }
+    let metrics = before.metrics().into_iter().filter(|&metric| metric != CHUNK_TOKENS);
+    let compared = metrics.filter_map(|metric| {
+        let of = before.measurements.iter().filter(|measurement| measurement.metric == metric);
+        let pairs =
+            of.filter_map(|old| Some((old.value, *later.get(&(old.item.as_str(), metric))?)));
+        let (old, new): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        (!old.is_empty()).then(|| Comparison {
+            metric: metric.to_owned(),
+            before: Summary::of(&old).mean,
+            after: Summary::of(&new).mean,
+            difference: paired_bootstrap(&old, &new, seed),
+        })
+    });
+    compared.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK_TOKENS, Run, compare};
+
+    fn run(name: &str, values: &[(&str, f64)]) -> Run {
+        let mut run = Run::new(name, "set");
+        for &(item, value) in values {
+            run.add(item, [("pk", value), (CHUNK_TOKENS, 3.0)]);
+        }
+        run
+    }
+
+    #[test]
+    fn only_shared_items_are_compared() {
+        let before = run("a", &[("x", 0.5), ("y", 0.25), ("z", 1.0)]);
+        let after = run("b", &[("y", 0.5), ("w", 9.0), ("x", 0.25)]);
+        let found = compare(&before, &after, 0);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].metric.as_str(), found[0].difference.count), ("pk", 2));
+        assert!((found[0].before - 0.375).abs() < 1e-12 && (found[0].after - 0.375).abs() < 1e-12);
+        assert!(found[0].difference.mean.abs() < 1e-12);
+        assert!(!found[0].difference.is_significant());
+        assert!(compare(&before, &run("c", &[("q", 1.0)]), 0).is_empty());
+    }
+
+    #[test]
+    fn metrics_keep_their_order() {
+        let run = run("a", &[("x", 0.5), ("y", 0.25)]);
+        assert_eq!(run.metrics(), ["pk", CHUNK_TOKENS]);
+        assert_eq!(run.summary("pk").count, 2);
+        assert_eq!(run.summary("none").count, 0);
+    }
+}
