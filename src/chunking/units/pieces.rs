@@ -212,7 +212,13 @@ mod tests {
     }
 
     fn cut<'a>(text: &'a str, tokens: &[Range<usize>], max_tokens: usize) -> Vec<&'a str> {
-        let pieces = pieces(text, tokens, whole(text, tokens), max_tokens);
+        let pieces = pieces(
+            text,
+            tokens,
+            whole(text, tokens),
+            max_tokens,
+            &[super::follows_clause, super::starts_word],
+        );
         assert!(pieces.iter().skip(1).all(|piece| piece.gap == Gap::Piece));
         assert_eq!(pieces[0].gap, Gap::Line);
         pieces.into_iter().map(|piece| &text[piece.bytes]).collect()
@@ -237,7 +243,13 @@ mod tests {
             format!("  {family}  e\u{301}\u{302}\u{1f1e9}\u{1f1ea}\u{1f1eb}\u{1f1f7} {family}a ");
         let tokens = byte_tokens(&text);
         for max_tokens in 1..40 {
-            let pieces = pieces(&text, &tokens, whole(&text, &tokens), max_tokens);
+            let pieces = pieces(
+                &text,
+                &tokens,
+                whole(&text, &tokens),
+                max_tokens,
+                &[super::follows_clause, super::starts_word],
+            );
             for piece in &pieces {
                 let own = &text[piece.bytes.clone()];
                 assert!(!piece.tokens.is_empty(), "{own:?}");
