@@ -54,7 +54,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Embed(embed::EmbedArgs),
-    Chunk(chunk::ChunkArgs),
+    Chunk(Box<chunk::ChunkArgs>),
     Similar(similar::SimilarArgs),
     Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]

@@ -273,7 +273,9 @@ impl Search<'_> {
             }
             Ok(())
         })?;
-        hits.iter_mut().for_each(|hits| sort(hits));
+        for hits in &mut hits {
+            sort(hits);
+        }
         Ok(hits)
     }
 

@@ -188,22 +188,51 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Whether both are the same memory.
+    /// The values as they lie in memory.
+    fn bytes(&self) -> &'a [u8] {
+        match self.values {
+            RowValues::F32(values) => bytemuck::cast_slice(values),
+            RowValues::F16(values) => bytemuck::cast_slice(values),
+            RowValues::Bf16(values) => bytemuck::cast_slice(values),
+            RowValues::Int8(values, _) => bytemuck::cast_slice(values),
+            RowValues::Binary(bits) => bits,
+        }
+    }
+
+    /// Bytes of a row.
+    pub(super) fn row_bytes(&self) -> usize {
+        match self.values {
+            RowValues::F32(_) => 4 * self.dim,
+            RowValues::F16(_) | RowValues::Bf16(_) => 2 * self.dim,
+            RowValues::Int8(..) => self.dim,
+            RowValues::Binary(_) => self.dim.div_ceil(8),
+        }
+    }
+
+    /// Where row `row` is, or would be if there were so many: to be fetched, not read.
+    pub(super) fn address(&self, row: usize) -> *const u8 {
+        self.bytes().as_ptr().wrapping_add(row * self.row_bytes())
+    }
+
+    /// What a stored value of row `row` stands for.
+    pub(super) fn scale(&self, row: usize) -> f32 {
+        match self.values {
+            RowValues::Int8(_, [scale]) => *scale,
+            RowValues::Int8(_, scales) => scales[row],
+            _ => 1.0,
+        }
+    }
+
+    /// Whether both are the same rows in the same memory.
     pub(super) fn is(&self, other: &Self) -> bool {
-        let address = |rows: &Self| match rows.values {
-            RowValues::F32(values) => values.as_ptr().addr(),
-            RowValues::F16(values) => values.as_ptr().addr(),
-            RowValues::Bf16(values) => values.as_ptr().addr(),
-            RowValues::Int8(values, _) => values.as_ptr().addr(),
-            RowValues::Binary(bits) => bits.as_ptr().addr(),
+        let same_scales = match (self.values, other.values) {
+            (RowValues::Int8(_, scales), RowValues::Int8(_, others)) => {
+                std::ptr::eq(scales, others)
+            }
+            _ => true,
         };
-        let scales = |rows: &Self| match rows.values {
-            RowValues::Int8(_, scales) => scales.as_ptr().addr(),
-            _ => 0,
-        };
-        self.format() == other.format()
-            && (self.len, self.dim) == (other.len, other.dim)
-            && address(self) == address(other)
-            && scales(self) == scales(other)
+        (self.format(), self.dim) == (other.format(), other.dim)
+            && std::ptr::eq(self.bytes(), other.bytes())
+            && same_scales
     }
 }

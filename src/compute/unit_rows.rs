@@ -27,23 +27,19 @@ impl<'a> UnitRows<'a> {
     pub fn new(rows: Rows<'a>) -> Self {
         let dim = rows.dim();
         let values = match rows.values() {
-            RowValues::F32(values) => Values::Floats(unit(values.to_vec(), dim)),
-            RowValues::F16(values) => {
-                Values::Floats(unit(values.par_iter().map(|x| x.to_f32()).collect(), dim))
-            }
-            RowValues::Bf16(values) => {
-                Values::Floats(unit(values.par_iter().map(|x| x.to_f32()).collect(), dim))
-            }
+            RowValues::F32(values) => Values::Floats(unit(values, dim)),
+            RowValues::F16(values) => Values::Floats(unit(values, dim)),
+            RowValues::Bf16(values) => Values::Floats(unit(values, dim)),
             RowValues::Int8(values, scales) => {
                 let lengths = values.par_chunks_exact(dim).map(|row| inverse(length_squared(row)));
-                let scales = |row: usize| scales[if scales.len() == 1 { 0 } else { row }];
+                let given = |row: usize| scales[if scales.len() == 1 { 0 } else { row }];
                 // A scale of zero makes a row of zeros, and one that is no number unknown scores.
-                let scaled = lengths.enumerate().map(|(row, inverse)| match scales(row) {
+                let units = lengths.enumerate().map(|(row, inverse)| match given(row) {
                     0.0 => 0.0,
                     scale if scale.is_finite() => (inverse as f32).copysign(scale),
                     _ => f32::NAN,
                 });
-                Values::Int8(values, scaled.collect())
+                Values::Int8(values, units.collect())
             }
             RowValues::Binary(bits) => Values::Binary(bits),
         };
@@ -54,9 +50,15 @@ impl<'a> UnitRows<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] where there are no columns or `values` are not whole rows.
-    pub fn from_f32(values: Vec<f32>, dim: usize) -> Result<Self, Error> {
+    pub fn from_f32(mut values: Vec<f32>, dim: usize) -> Result<Self, Error> {
         Rows::f32(&values, dim)?;
-        Ok(Self { values: Values::Floats(unit(values, dim)), dim })
+        values.par_chunks_exact_mut(dim).for_each(|row| {
+            let inverse = inverse(length_squared(row));
+            for x in row {
+                *x = (f64::from(*x) * inverse) as f32;
+            }
+        });
+        Ok(Self { values: Values::Floats(values), dim })
     }
 
     /// The rows.
@@ -81,14 +83,16 @@ impl<'a> UnitRows<'a> {
     }
 }
 
-fn unit(mut values: Vec<f32>, dim: usize) -> Vec<f32> {
-    values.par_chunks_exact_mut(dim).for_each(|row| {
+fn unit<T: Copy + Into<f64> + Sync>(values: &[T], dim: usize) -> Vec<f32> {
+    let mut unit = vec![0.0; values.len()];
+    let rows = values.par_chunks_exact(dim).zip(unit.par_chunks_exact_mut(dim));
+    rows.for_each(|(row, unit)| {
         let inverse = inverse(length_squared(row));
-        for x in row {
-            *x = (f64::from(*x) * inverse) as f32;
+        for (&x, unit) in row.iter().zip(unit) {
+            *unit = (x.into() * inverse) as f32;
         }
     });
-    values
+    unit
 }
 
 /// The factor that brings a row to length one.
@@ -156,9 +160,9 @@ mod tests {
             let widened: Vec<f64> = halves.iter().map(|x| x.to_f64()).collect();
             check(Rows::f16(&halves, dim).unwrap(), &widened);
             let bytes: Vec<i8> = (0..5 * dim).map(|at| (value(at) * 127.0) as i8).collect();
-            let scaled = bytes.iter().enumerate();
-            let scaled = scaled.map(|(at, &x)| f64::from(x) * f64::from(scales[at / dim]));
-            let widened: Vec<f64> = scaled.collect();
+            let widened = bytes.iter().enumerate();
+            let widened = widened.map(|(at, &x)| f64::from(x) * f64::from(scales[at / dim]));
+            let widened: Vec<f64> = widened.collect();
             check(Rows::int8(&bytes, &scales, dim).unwrap(), &widened);
         }
         let unit = UnitRows::from_f32(vec![3.0, 4.0, 0.0, 0.0], 2).unwrap();

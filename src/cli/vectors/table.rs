@@ -160,7 +160,7 @@ impl Table {
     fn floats(&self, batch: &RecordBatch, first: usize) -> Result<Vec<f32>, Error> {
         let column = batch.column(0);
         if let Some(row) = (0..column.len()).find(|&row| column.is_null(row)) {
-            return Err(self.error_in(first + row, "is null".to_owned()));
+            return Err(self.error_in(first + row, "is null"));
         }
         let values = match column.data_type() {
             DataType::List(_) => self.list_values::<i32>(column, first)?,
@@ -174,7 +174,7 @@ impl Table {
         let floats = cast(&values, &DataType::Float32);
         let floats = floats.map_err(|source| self.unreadable(source))?;
         if let Some(value) = (0..floats.len()).find(|&value| floats.is_null(value)) {
-            let problem = "holds a value that is no number".to_owned();
+            let problem = "holds a value that is no number";
             return Err(self.error_in(first + value / self.dim, problem));
         }
         Ok(floats.as_primitive::<Float32Type>().values().to_vec())
@@ -191,7 +191,7 @@ impl Table {
             let length = list.value_length(row).as_usize();
             if length != self.dim {
                 let problem = format!("has {length} values, row 0 has {}", self.dim);
-                return Err(self.error_in(first + row, problem));
+                return Err(self.error_in(first + row, &problem));
             }
         }
         let start = list.value_offsets()[0].as_usize();
@@ -208,7 +208,7 @@ impl Table {
         Error::Field { place: self.path.display().to_string(), problem }
     }
 
-    fn error_in(&self, row: usize, problem: String) -> Error {
+    fn error_in(&self, row: usize, problem: &str) -> Error {
         let place = format!("{}, row {row}", self.path.display());
         Error::Field { place, problem: format!("column `{}` {problem}", self.column) }
     }

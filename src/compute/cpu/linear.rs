@@ -9,8 +9,8 @@ use super::Context;
 use super::buffer::{Buffer, Operand, Rows, join};
 use super::math::{activate, activate_rows};
 use super::narrow::Format;
-use super::packed::{Affine, Packed, Words};
-use super::simd::{MAX_LANES, Op, Simd};
+use super::packed::{Affine, Packed, Panels, Words};
+use super::simd::{Isa, MAX_LANES, Op, Simd};
 use super::tile::{
     Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, tiles, with_rows,
 };
@@ -41,7 +41,7 @@ pub(super) fn linear(
         Epilogue::None | Epilogue::Gate(_) => None,
         Epilogue::Activate(activation) => Some(activation),
     };
-    let product = Multiply::new(packed, operand, rows, activation);
+    let product = Multiply::new(packed.panels(), operand, rows, activation);
     if epilogue == Epilogue::None || (format == Format::F32 && activation.is_some()) {
         let mut output = Buffer::take(&context.arena, rows, cols, Format::F32);
         if let Some(f32) = output.rows_mut().f32 {
@@ -72,7 +72,7 @@ pub(super) fn linear_max(
     check_len("dense input", input.cols(), in_cols)?;
     let mut room = None;
     let operand = input.operand(context.isa, &context.arena, packed.format(), &mut room)?;
-    let product = Multiply::new(packed, operand, input.rows(), None);
+    let product = Multiply::new(packed.panels(), operand, input.rows(), None);
     let mut output = Buffer::take(&context.arena, spans.len(), cols, Format::F32);
     let block = rows_of(OUTPUT_BYTES, cols);
     output.rows_mut().for_each_block(1, &|rows: Rows<'_>| {
@@ -104,8 +104,8 @@ fn rows_of(bytes: usize, cols: usize) -> usize {
 
 /// `activation(rows x weights^T + bias)`, for a range of rows and of panels of weights.
 #[derive(Clone)]
-struct Multiply<'a> {
-    packed: &'a Packed,
+pub(super) struct Multiply<'a> {
+    packed: Panels<'a>,
     input: Operand<'a>,
     rows: Range<usize>,
     panels: Range<usize>,
@@ -123,13 +123,13 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl<'a> Multiply<'a> {
-    fn new(
-        packed: &'a Packed,
+    pub(super) fn new(
+        packed: Panels<'a>,
         input: Operand<'a>,
         rows: usize,
         activation: Option<Activation>,
     ) -> Self {
-        Self { packed, input, rows: 0..rows, panels: 0..packed.panels(), activation }
+        Self { packed, input, rows: 0..rows, panels: 0..packed.count(), activation }
     }
 
     /// The same of some rows.
@@ -139,14 +139,28 @@ impl<'a> Multiply<'a> {
 
     /// Writes `[rows, out_features]` to `output`.
     fn run(self, context: &Context, output: &mut [f32]) {
-        assert_eq!(output.len(), self.rows.len() * self.packed.out_features, "rows of products");
-        assert!(self.rows.end * self.input.stride <= self.input.words.len(), "rows of input");
-        assert!(self.input.stride >= self.packed.format().words(self.packed.in_features));
-        assert!(self.panels.end <= self.packed.panels(), "panels of weights");
-        // Weights that were packed for another instruction set have panels of another width.
-        assert_eq!(self.packed.width, 2 * context.isa.lanes(), "width of panels");
+        self.check(context.isa, output);
         let threads = rayon::current_num_threads();
         self.split(context, Output(output.as_mut_ptr()), threads);
+    }
+
+    /// The same on this thread.
+    pub(super) fn run_here(self, isa: Isa, output: &mut [f32]) {
+        self.check(isa, output);
+        let output = Output(output.as_mut_ptr());
+        isa.run(Block { multiply: self, output });
+    }
+
+    /// Checks all lengths that pointers rely on.
+    fn check(&self, isa: Isa, output: &[f32]) {
+        let Self { packed, input, rows, panels, .. } = self;
+        assert_eq!(output.len(), rows.len() * packed.out_features, "rows of products");
+        assert!(rows.end * input.stride <= input.words.len(), "rows of input");
+        assert!(input.stride >= packed.words.format().words(packed.in_features));
+        assert!(panels.end <= packed.count(), "panels of weights");
+        assert!(panels.end * packed.panel_words() <= packed.weights.len(), "words of weights");
+        // Weights that were packed for another instruction set have panels of another width.
+        assert_eq!(packed.width, 2 * isa.lanes(), "width of panels");
     }
 
     /// Divides the rows, or else the panels, among `ways` threads.

@@ -35,6 +35,7 @@ use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
     RotaryWeights, Span, TableWeights, Tokens,
 };
+use super::rows::Rows;
 
 /// The CPU form. Runs on the ambient rayon pool; where that has one thread, on the caller's own.
 #[derive(Default)]
@@ -203,6 +204,8 @@ impl Exec for CpuExec {
     }
 
     fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-        pool::gram(&self.context, rows, width)
+        let mut band = vec![0.0; rows.rows() * width];
+        self.band(Rows::f32(rows.f32()?, rows.cols())?, width, &mut band)?;
+        Ok(band)
     }
 }

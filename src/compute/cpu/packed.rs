@@ -55,31 +55,48 @@ impl Words {
         }
     }
 
-    /// Weights of a word.
-    fn values(self) -> usize {
+    /// Words of `values` weights.
+    #[inline]
+    pub(super) fn words(self, values: usize) -> usize {
         match self {
-            Self::F32 => 1,
-            Self::WideBf16 | Self::Bf16 => 2,
-            Self::I8 => 4,
+            Self::F32 => values,
+            Self::WideBf16 | Self::Bf16 => values.div_ceil(2),
+            Self::I8 => values.div_ceil(4),
         }
     }
 }
 
 /// A dense layer: weights `[out, in]` as panels of two vectors of columns: `[panel][word][column]`.
 pub struct Packed {
+    words: Words,
+    pub(super) in_features: usize,
+    pub(super) out_features: usize,
+    /// Columns of a panel.
+    width: usize,
+    weights: Weights,
+    /// `[panels * width]`, zeros where the layer has none.
+    bias: Vec<f32>,
+    /// `[panels * width]`: what a byte of the column's weights stands for.
+    scales: Vec<f32>,
+    /// `[panels * width]`, i32: to be added to sums of bytes, as rows are stored off by
+    /// [`ZERO_POINT`].
+    offsets: Vec<u32>,
+}
+
+/// Rows as panels of columns, which a product reads: a layer's weights, or rows of vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
     pub(super) words: Words,
     pub(super) in_features: usize,
     pub(super) out_features: usize,
     /// Columns of a panel.
     pub(super) width: usize,
-    weights: Weights,
-    /// `[panels * width]`, zeros where the layer has none.
-    pub(super) bias: Vec<f32>,
-    /// `[panels * width]`: what a byte of the column's weights stands for.
-    pub(super) scales: Vec<f32>,
-    /// `[panels * width]`, i32: to be added to sums of bytes, as rows are stored off by
-    /// [`ZERO_POINT`].
-    pub(super) offsets: Vec<u32>,
+    /// `[panels][word][column]`.
+    pub(super) weights: &'a [u32],
+    /// `[panels * width]`, as the next two; see [`Packed`].
+    pub(super) bias: &'a [f32],
+    pub(super) scales: &'a [f32],
+    pub(super) offsets: &'a [u32],
 }
 
 /// What makes outputs of the products of a vector of columns: see [`Packed`].
@@ -123,7 +140,7 @@ impl Packed {
             in_features,
             out_features,
             width,
-            weights: context.weights.take(padded * in_features.div_ceil(words.values()))?,
+            weights: context.weights.take(padded * words.words(in_features))?,
             bias,
             scales: vec![1.0; padded],
             offsets: vec![0; padded],
@@ -135,13 +152,13 @@ impl Packed {
     /// Narrows each row as activations are, and deals its words out to the panel's column.
     fn fill(&mut self, isa: Isa, rows: &[&[f32]]) {
         let Self { words, in_features, width, .. } = *self;
-        let (panel_words, values) = (self.panel_words().max(1), words.values());
+        let panel_words = self.panel_words().max(1);
         let panels = self.weights.words_mut().par_chunks_mut(panel_words);
         let scales = self.scales.par_chunks_mut(width);
         let offsets = self.offsets.par_chunks_mut(width);
         let panels = panels.zip(rows.par_chunks(width)).zip(scales.zip(offsets));
         panels.for_each(|((panel, rows), (scales, offsets))| {
-            let mut narrow = vec![0; in_features.div_ceil(values)];
+            let mut narrow = vec![0; words.words(in_features)];
             for (column, row) in rows.iter().enumerate() {
                 let to = panel[column..].iter_mut().step_by(width);
                 let format = words.weight_format();
@@ -168,14 +185,29 @@ impl Packed {
         self.words.format()
     }
 
-    pub(super) fn panels(&self) -> usize {
+    /// Words of a panel.
+    fn panel_words(&self) -> usize {
+        self.width * self.words.words(self.in_features)
+    }
+
+    pub(super) fn panels(&self) -> Panels<'_> {
+        let Self { words, in_features, out_features, width, .. } = *self;
+        let (bias, scales, offsets) = (&self.bias, &self.scales, &self.offsets);
+        let weights = self.weights.words();
+        Panels { words, in_features, out_features, width, weights, bias, scales, offsets }
+    }
+}
+
+impl Panels<'_> {
+    /// Number of panels.
+    pub(super) fn count(&self) -> usize {
         self.out_features.div_ceil(self.width)
     }
 
     /// Words of a panel.
     #[inline]
     pub(super) fn panel_words(&self) -> usize {
-        self.width * self.in_features.div_ceil(self.words.values())
+        self.width * self.words.words(self.in_features)
     }
 
     /// Of the vector of columns from `column` on.
@@ -192,7 +224,7 @@ impl Packed {
 
     #[inline]
     pub(super) fn panel(&self, index: usize) -> &[u32] {
-        &self.weights.words()[index * self.panel_words()..][..self.panel_words()]
+        &self.weights[index * self.panel_words()..][..self.panel_words()]
     }
 }
 

@@ -1,6 +1,4 @@
-//! What leaves the encoder: pooled spans, normalised rows, the banded Gram matrix.
-
-use rayon::prelude::*;
+//! What leaves the encoder: pooled spans and normalised rows.
 
 use super::super::exec::{Error, MIN_NORM};
 use super::super::operands::{Finish, Pooling, Span};
@@ -68,19 +66,6 @@ pub(super) fn finish(context: &Context, rows: &Buffer, finish: Finish) -> Result
         output.extend(kept.iter().map(|x| x / norm.max(MIN_NORM)));
     }
     Ok(output)
-}
-
-/// See [`Exec::gram`](super::Exec::gram).
-pub(super) fn gram(context: &Context, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-    let (cols, rows) = (rows.cols(), rows.f32()?);
-    let mut band = vec![0.0; rows.len() / cols.max(1) * width];
-    band.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, products)| {
-        let a = &rows[i * cols..(i + 1) * cols];
-        for (product, b) in products.iter_mut().zip(rows[i * cols..].chunks_exact(cols)) {
-            *product = context.isa.run(Dot { a, b });
-        }
-    });
-    Ok(band)
 }
 
 /// Inner product of two rows of equal length.

@@ -85,7 +85,7 @@ impl<'b> Strip<'_, 'b> {
         let area = self.panel(tops[2]..tops[2] + bars, units, tokens, "tokens")?;
         self.draw_chunks(&area, units, scales)?;
         self.draw_limits(&area, explained, scales)?;
-        let below = (WIDTH - RIGHT + 4, self.top + tops[2] + bars + 8);
+        let below = (WIDTH - RIGHT + 16, self.top + tops[2] + bars + 8);
         let style = anchored(NUMBER, HPos::Left, VPos::Top);
         self.root.draw(&Text::new("unit", below, style))
     }

@@ -7,6 +7,8 @@
 )]
 use std::arch::x86_64::*;
 
+use half::{bf16, f16};
+
 use super::{Op, Simd, dot_bf16_widened};
 
 /// The proof is [`Isa`](super::Isa): only `run` and its siblings make one.
@@ -15,14 +17,14 @@ struct Avx2<const VNNI: bool>(());
 
 /// # Safety
 /// The processor has the instructions.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c,popcnt")]
 pub(super) unsafe fn run<O: Op>(op: O) -> O::Output {
     op.eval(Avx2::<false>(()))
 }
 
 /// # Safety
 /// The processor has the instructions.
-#[target_feature(enable = "avx2,fma,avxvnni")]
+#[target_feature(enable = "avx2,fma,f16c,popcnt,avxvnni")]
 pub(super) unsafe fn run_vnni<O: Op>(op: O) -> O::Output {
     op.eval(Avx2::<true>(()))
 }
@@ -114,6 +116,32 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let words = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, x: __m256) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_stream_ps(to, x) }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        intrinsic!(_mm_sfence());
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const u32) {
         intrinsic!(_mm_prefetch::<_MM_HINT_T0>(at.cast()));
     }
@@ -187,6 +215,23 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn repeat_quad(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_broadcast_ps(&from.cast::<__m128>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quad_sums(self, to: *mut f32, x: &[__m256; 4]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // The first sum of each, then the second.
+            let sums = sums_of_halves(x[0], x[1], x[2], x[3]);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            _mm256_storeu_ps(to, _mm256_permutevar8x32_ps(sums, order));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_sums(self, to: *mut f32, x: &[__m256; 8]) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -233,6 +278,22 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     #[inline(always)]
     fn or(self, a: __m256i, b: __m256i) -> __m256i {
         intrinsic!(_mm256_or_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_xor_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, x: __m256i) -> i32 {
+        intrinsic!({
+            let (low, high) = (_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+            let halves = _mm_add_epi32(low, high);
+            let pairs = _mm_add_epi32(halves, _mm_shuffle_epi32::<0b00_00_11_10>(halves));
+            let sum = _mm_add_epi32(pairs, _mm_shuffle_epi32::<0b00_00_00_01>(pairs));
+            _mm_cvtsi128_si32(sum)
+        })
     }
 
     #[inline(always)]

@@ -7,6 +7,8 @@
 )]
 use std::arch::x86_64::*;
 
+use half::{bf16, f16};
+
 use super::{Op, Simd, dot_bf16_widened};
 
 /// The proof is [`Isa`](super::Isa): only `run` and its siblings make one.
@@ -15,21 +17,23 @@ struct Avx512<const VNNI: bool, const BF16: bool>(());
 
 /// # Safety
 /// The processor has the instructions.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt")]
 pub(super) unsafe fn run<O: Op>(op: O) -> O::Output {
     op.eval(Avx512::<false, false>(()))
 }
 
 /// # Safety
 /// The processor has the instructions.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,popcnt")]
 pub(super) unsafe fn run_vnni<O: Op>(op: O) -> O::Output {
     op.eval(Avx512::<true, false>(()))
 }
 
 /// # Safety
 /// The processor has the instructions.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c,popcnt"
+)]
 pub(super) unsafe fn run_bf16<O: Op>(op: O) -> O::Output {
     op.eval(Avx512::<true, true>(()))
 }
@@ -130,6 +134,32 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, x: __m512) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_stream_ps(to, x) }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        intrinsic!(_mm_sfence());
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const u32) {
         intrinsic!(_mm_prefetch::<_MM_HINT_T0>(at.cast()));
     }
@@ -200,6 +230,40 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    unsafe fn repeat_quad(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_broadcast_f32x4(_mm_loadu_ps(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn alternate_quads(self, from: *const f32, stride: usize, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(stride)));
+            let c = _mm512_loadu_ps(from.add(2 * stride));
+            let d = _mm512_loadu_ps(from.add(3 * stride));
+            let (upper, lower) = (even_and_odd(a, b), even_and_odd(c, d));
+            let (first, third) = even_and_odd(upper.0, lower.0);
+            let (second, fourth) = even_and_odd(upper.1, lower.1);
+            _mm512_storeu_ps(to, first);
+            _mm512_storeu_ps(to.add(16), second);
+            _mm512_storeu_ps(to.add(32), third);
+            _mm512_storeu_ps(to.add(48), fourth);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quad_sums(self, to: *mut f32, x: &[__m512; 4]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // The first sum of each, then the second.
+            let sums = sums_of_quarters(x[0], x[1], x[2], x[3]);
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_ps(to, _mm512_permutexvar_ps(order, sums));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_sums(self, to: *mut f32, x: &[__m512; 8]) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -244,6 +308,16 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     #[inline(always)]
     fn or(self, a: __m512i, b: __m512i) -> __m512i {
         intrinsic!(_mm512_or_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_xor_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, x: __m512i) -> i32 {
+        intrinsic!(_mm512_reduce_add_epi32(x))
     }
 
     #[inline(always)]

@@ -13,6 +13,8 @@ mod scalar;
 
 use std::fmt;
 
+use half::{bf16, f16};
+
 use self::scalar::Scalar;
 
 /// An operation that is compiled for every instruction set.
@@ -55,6 +57,27 @@ pub(super) trait Simd: Copy {
     /// # Safety
     /// `LANES` halves are writable at `to`.
     unsafe fn store_u16(self, to: *mut u16, x: Self::I32);
+    /// The first `LANES` f16 at `from`, widened.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn load_f16(self, from: *const f16) -> Self::F32;
+    /// The first `LANES` bf16 at `from`, widened.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::F32;
+    /// Stores past the caches, for memory that is written once and not soon read.
+    ///
+    /// # Safety
+    /// `LANES` values are writable at `to`, which is aligned to as many. Other threads may read them
+    /// after a [`fence`](Self::fence).
+    unsafe fn stream(self, to: *mut f32, x: Self::F32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to, x) }
+    }
+    /// Makes what was streamed visible to other threads.
+    fn fence(self) {}
     /// Brings the line at `at` into the caches; any address will do.
     fn prefetch(self, at: *const u32);
 
@@ -76,6 +99,34 @@ pub(super) trait Simd: Copy {
     fn max_lane(self, x: Self::F32) -> f32;
     /// A bit for every lane with `x >= least`, the first the lowest.
     fn at_least(self, x: Self::F32, least: Self::F32) -> u32;
+    /// Four values, again and again.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn repeat_quad(self, from: *const f32) -> Self::F32;
+    /// Writes `LANES` values of each of `LANES / 4` rows, `stride` apart at `from`, so that rows
+    /// alternate every four.
+    ///
+    /// # Safety
+    /// The rows are readable, and as many values are writable at `to`.
+    #[inline(always)]
+    unsafe fn alternate_quads(self, from: *const f32, stride: usize, to: *mut f32) {
+        let rows = Self::LANES / 4;
+        for quad in 0..rows {
+            for row in 0..rows {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let x = from.add(row * stride + 4 * quad).cast::<[f32; 4]>().read_unaligned();
+                    to.add((quad * rows + row) * 4).cast::<[f32; 4]>().write_unaligned(x);
+                }
+            }
+        }
+    }
+    /// Writes the sums of every four lanes: those of the first vector, then of the next.
+    ///
+    /// # Safety
+    /// `LANES` values are writable at `to`.
+    unsafe fn store_quad_sums(self, to: *mut f32, x: &[Self::F32; 4]);
     /// Writes the sum of the lanes of each, all in one order.
     ///
     /// # Safety
@@ -90,6 +141,7 @@ pub(super) trait Simd: Copy {
     fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn and(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn or(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn xor(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn shl<const BITS: i32>(self, x: Self::I32) -> Self::I32;
     /// Shifts zeros in.
     fn shr<const BITS: i32>(self, x: Self::I32) -> Self::I32;
@@ -98,6 +150,8 @@ pub(super) trait Simd: Copy {
 
     /// `sum + a[0] b[0] + a[1] b[1]` of every lane's pairs of bf16, in f32.
     fn dot_bf16(self, sum: Self::F32, a: Self::I32, b: Self::I32) -> Self::F32;
+    /// The sum of the lanes.
+    fn sum_i32(self, x: Self::I32) -> i32;
     /// `sum` plus the products of every lane's four u8 in `a` and i8 in `b`: exact.
     fn dot_i8(self, sum: Self::I32, a: Self::I32, b: Self::I32) -> Self::I32;
 
@@ -224,7 +278,12 @@ impl Level {
         match self {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+                    && is_x86_feature_detected!("popcnt")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2Vnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]

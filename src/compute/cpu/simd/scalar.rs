@@ -1,5 +1,7 @@
 //! Plain loops over eight lanes, for every processor: the oracle of the others.
 
+use half::{bf16, f16};
+
 use super::{Simd, dot_bf16_widened};
 
 const LANES: usize = 8;
@@ -61,6 +63,18 @@ impl Simd for Scalar {
     unsafe fn store_u16(self, to: *mut u16, x: I) {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<[u16; LANES]>().write_unaligned(x.map(|x| x as u16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> F {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[f16; LANES]>().read_unaligned().map(f16::to_f32) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> F {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[bf16; LANES]>().read_unaligned().map(bf16::to_f32) }
     }
 
     #[inline(always)]
@@ -129,6 +143,21 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn repeat_quad(self, from: *const f32) -> F {
+        // SAFETY: the caller's promise.
+        let [a, b, c, d] = unsafe { from.cast::<[f32; 4]>().read_unaligned() };
+        [a, b, c, d, a, b, c, d]
+    }
+
+    #[inline(always)]
+    unsafe fn store_quad_sums(self, to: *mut f32, x: &[F; 4]) {
+        for (index, quad) in x.as_flattened().as_chunks::<4>().0.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(index) = (quad[0] + quad[2]) + (quad[1] + quad[3]) };
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_sums(self, to: *mut f32, x: &[F; 8]) {
         for (index, x) in x.iter().enumerate() {
             // SAFETY: the caller's promise.
@@ -174,6 +203,16 @@ impl Simd for Scalar {
     #[inline(always)]
     fn or(self, a: I, b: I) -> I {
         map(a, b, |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn xor(self, a: I, b: I) -> I {
+        map(a, b, |a, b| a ^ b)
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, x: I) -> i32 {
+        x.iter().sum()
     }
 
     #[inline(always)]

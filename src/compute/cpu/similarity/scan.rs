@@ -1,0 +1,260 @@
+//! Few queries over many rows, which are read once, in order.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use super::super::super::rows::{RowValues, Rows};
+use super::super::Context;
+use super::super::narrow::ZERO_POINT;
+use super::super::packed::Words;
+use super::super::simd::{MAX_LANES, Op, Simd};
+use super::best::{Best, Pick};
+use super::blocks::for_each;
+use super::dots::{ROWS, products, tile_queries};
+use super::stage::{Stage, Value, stride_of, words_of};
+
+/// Rows whose scores are looked at together.
+const BLOCK_ROWS: usize = 256;
+/// Rows of a task at least.
+const TASK_ROWS: usize = 4_096;
+
+/// See [`CpuExec::scan`](super::super::CpuExec::scan).
+pub(super) fn scan(
+    context: &Context,
+    queries: Rows<'_>,
+    rows: Rows<'_>,
+    k: usize,
+) -> Vec<Vec<(u32, f32)>> {
+    let words = match words_of(context.isa, queries.format(), rows.format()) {
+        // Memory is the limit, not products.
+        Words::Bf16 => Words::F32,
+        words => words,
+    };
+    let stride = stride_of(words, queries.dim());
+    let mut staged = context.arena.take(queries.len() * stride);
+    context.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
+    let queries = Queries { rows: queries, words: staged.words(), stride };
+    let threads = rayon::current_num_threads();
+    let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
+    let task = task.max(TASK_ROWS);
+    let tasks: Vec<Range<usize>> =
+        (0..rows.len()).step_by(task).map(|first| first..rows.len().min(first + task)).collect();
+    let best = Mutex::new(Best::new(queries.rows.len(), k));
+    for_each(&tasks, &|range: &Range<usize>| {
+        let found = queries.scan(context, rows, range.clone(), k);
+        best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
+    });
+    best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted()
+}
+
+/// Staged queries.
+#[derive(Clone, Copy)]
+struct Queries<'a> {
+    rows: Rows<'a>,
+    /// `[queries, stride]`.
+    words: &'a [u32],
+    stride: usize,
+}
+
+impl Queries<'_> {
+    /// The best among some rows.
+    fn scan(&self, context: &Context, rows: Rows<'_>, range: Range<usize>, k: usize) -> Best {
+        let count = self.rows.len();
+        let mut best = Best::new(count, k);
+        let mut scores = context.arena.take(count * BLOCK_ROWS);
+        for first in range.clone().step_by(BLOCK_ROWS) {
+            let columns = first..range.end.min(first + BLOCK_ROWS);
+            let scores = &mut scores[..count * columns.len()];
+            self.score(context, rows.slice(columns.clone()), scores);
+            let rows = 0..count;
+            context.isa.run(Pick {
+                scores,
+                rows,
+                columns,
+                best: &mut best,
+                first: 0,
+                of_columns: None,
+                exclude_self: false,
+            });
+        }
+        best
+    }
+
+    /// Writes the scores with `rows`: `[queries, rows]`.
+    fn score(&self, context: &Context, rows: Rows<'_>, scores: &mut [f32]) {
+        let (queries, isa) = (*self, context.isa);
+        match rows.values() {
+            RowValues::F32(values) => isa.run(Wide { queries, values, scores }),
+            RowValues::F16(values) => isa.run(Wide { queries, values, scores }),
+            RowValues::Bf16(values) => isa.run(Wide { queries, values, scores }),
+            RowValues::Int8(values, _) => isa.run(Bytes { queries, rows, values, scores }),
+            RowValues::Binary(bits) => isa.run(Bits { queries, bits, scores }),
+        }
+    }
+}
+
+/// Scores of rows of floating point.
+struct Wide<'a, V> {
+    queries: Queries<'a>,
+    /// `[rows, dim]`.
+    values: &'a [V],
+    /// `[queries, rows]`.
+    scores: &'a mut [f32],
+}
+
+impl<V: Value> Op for Wide<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let dim = self.queries.rows.dim();
+        let (count, len) = (self.queries.rows.len(), self.values.len() / dim);
+        for first in (0..len).step_by(ROWS) {
+            // Where there is no row, the last stands in; its scores are not kept.
+            let mut rows = [self.values.as_ptr(); ROWS];
+            for (index, row) in rows.iter_mut().enumerate() {
+                *row = self.values[(first + index).min(len - 1) * dim..].as_ptr();
+            }
+            let mut query = 0;
+            while query < count {
+                let height = tile_queries::<S>().min(count - query);
+                match height {
+                    3 => self.tile::<S, 3>(simd, query, first, &rows),
+                    2 => self.tile::<S, 2>(simd, query, first, &rows),
+                    _ => self.tile::<S, 1>(simd, query, first, &rows),
+                }
+                query += height;
+            }
+        }
+    }
+}
+
+impl<V: Value> Wide<'_, V> {
+    /// Scores of a few queries with eight rows from `first` on.
+    #[inline(always)]
+    fn tile<S: Simd, const QUERIES: usize>(
+        &mut self,
+        simd: S,
+        query: usize,
+        first: usize,
+        rows: &[*const V; ROWS],
+    ) {
+        let Queries { rows: queries, words, stride } = self.queries;
+        let dim = queries.dim();
+        let from = words[query * stride..(query + QUERIES) * stride].as_ptr().cast();
+        // SAFETY: the rows are there, and the queries are whole lines.
+        let sums = unsafe { products::<S, V, QUERIES>(simd, from, stride, rows, dim) };
+        let len = self.values.len() / dim;
+        for (index, sums) in sums.iter().enumerate() {
+            let scores = &mut self.scores[(query + index) * len..][first..len.min(first + ROWS)];
+            let mut all = [0.0; ROWS];
+            // SAFETY: as many values fit.
+            unsafe { simd.store_sums(all.as_mut_ptr(), sums) };
+            scores.copy_from_slice(&all[..scores.len()]);
+        }
+    }
+}
+
+/// Scores of rows of i8.
+struct Bytes<'a> {
+    queries: Queries<'a>,
+    rows: Rows<'a>,
+    /// `[rows, dim]`.
+    values: &'a [i8],
+    /// `[queries, rows]`.
+    scores: &'a mut [f32],
+}
+
+impl Op for Bytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { queries: Queries { rows: queries, words, stride }, rows, values, scores } = self;
+        let len = rows.len();
+        for query in 0..queries.len() {
+            let words = &words[query * stride..(query + 1) * stride];
+            let signed: &[i8] = bytemuck::cast_slice(words);
+            let offset: i32 = signed.iter().map(|&byte| -ZERO_POINT * i32::from(byte)).sum();
+            let scale = queries.scale(query);
+            let scores = &mut scores[query * len..(query + 1) * len];
+            for (index, row) in values.chunks_exact(rows.dim()).enumerate() {
+                let sum = offset + dot_bytes(simd, row, words);
+                scores[index] = sum as f32 * (scale * rows.scale(index));
+            }
+        }
+    }
+}
+
+/// The products of a row, made unsigned, with signed bytes; those are zero past the row's end.
+#[inline(always)]
+fn dot_bytes<S: Simd>(simd: S, row: &[i8], words: &[u32]) -> i32 {
+    const HIGHEST_BITS: i32 = i32::from_le_bytes([ZERO_POINT as u8; 4]);
+    let mut sums = [simd.splat_i32(0); 2];
+    let offset = simd.splat_i32(HIGHEST_BITS);
+    for (index, bytes) in row.chunks(4 * S::LANES).enumerate() {
+        let from = &words[index * S::LANES..][..S::LANES];
+        // SAFETY: both are as long as a vector.
+        unsafe {
+            let x = if bytes.len() == 4 * S::LANES {
+                simd.load_i32(bytes.as_ptr().cast())
+            } else {
+                let mut rest = [0_i8; 4 * MAX_LANES];
+                rest[..bytes.len()].copy_from_slice(bytes);
+                simd.load_i32(rest.as_ptr().cast())
+            };
+            let y = simd.load_i32(from.as_ptr());
+            sums[index % 2] = simd.dot_i8(sums[index % 2], simd.xor(x, offset), y);
+        }
+    }
+    simd.sum_i32(simd.add_i32(sums[0], sums[1]))
+}
+
+/// Scores of rows of bits.
+struct Bits<'a> {
+    queries: Queries<'a>,
+    /// `[rows, dim.div_ceil(8)]`.
+    bits: &'a [u8],
+    /// `[queries, rows]`.
+    scores: &'a mut [f32],
+}
+
+impl Op for Bits<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, _: S) {
+        let Self { queries: Queries { rows: queries, .. }, bits, scores } = self;
+        let RowValues::Binary(query_bits) = queries.values() else { return };
+        let (dim, bytes) = (queries.dim(), queries.dim().div_ceil(8));
+        let unused = (8 * bytes - dim) as u32;
+        let scores = scores.chunks_exact_mut(bits.len() / bytes);
+        for (query, scores) in query_bits.chunks_exact(bytes).zip(scores) {
+            for (row, score) in bits.chunks_exact(bytes).zip(scores) {
+                let hamming = hamming(query, row, unused);
+                *score = (dim as i32 - 2 * hamming as i32) as f32 / dim as f32;
+            }
+        }
+    }
+}
+
+/// Bits that differ, but for the last few.
+#[inline(always)]
+fn hamming(a: &[u8], b: &[u8], unused: u32) -> u32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut count = 0;
+    for (a, b) in a.iter().zip(b) {
+        count += (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones();
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        count += (a ^ b).count_ones();
+    }
+    if unused > 0 {
+        let last = |bytes: &[[u8; 8]], rest: &[u8]| {
+            rest.last().or(bytes.last().map(|eight| &eight[7])).copied().unwrap_or_default()
+        };
+        let beyond = (1_u8 << unused) - 1;
+        count -= ((last(a, a_rest) ^ last(b, b_rest)) & beyond).count_ones();
+    }
+    count
+}

@@ -1,0 +1,76 @@
+//! Pairs of rows above a threshold.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::super::super::operands::Pairs;
+use super::super::simd::{Isa, Op, Simd};
+use super::blocks::{ScoreBlock, Sink};
+
+/// Rows, columns and their scores.
+type Found = Vec<(u32, u32, f32)>;
+
+/// Collects pairs, in any order.
+pub(super) struct AtLeast {
+    isa: Isa,
+    least: f32,
+    pairs: Pairs,
+    found: Mutex<Found>,
+}
+
+impl AtLeast {
+    pub(super) fn new(isa: Isa, least: f32, pairs: Pairs) -> Self {
+        Self { isa, least, pairs, found: Mutex::default() }
+    }
+
+    /// All pairs, sorted.
+    pub(super) fn into_sorted(self) -> Found {
+        let mut found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable_by_key(|&(i, j, _)| (i, j));
+        found
+    }
+}
+
+impl Sink for AtLeast {
+    fn take(&self, block: ScoreBlock<'_>) {
+        let Self { isa, least, pairs, .. } = *self;
+        let mut found = Vec::new();
+        isa.run(Pick { block, least, pairs, found: &mut found });
+        if !found.is_empty() {
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut found);
+        }
+    }
+}
+
+struct Pick<'a> {
+    block: ScoreBlock<'a>,
+    least: f32,
+    pairs: Pairs,
+    found: &'a mut Found,
+}
+
+impl Op for Pick<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { block: ScoreBlock { rows, columns, scores, is_mirrored }, pairs, found, .. } =
+            self;
+        let least = simd.splat(self.least);
+        for (i, scores) in rows.zip(scores.chunks_exact(columns.len())) {
+            for (vector, part) in scores.chunks(S::LANES).enumerate() {
+                let mut lanes = simd.at_least(simd.load_head_or(part, f32::NAN), least);
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    lanes &= lanes - 1;
+                    let j = columns.start + vector * S::LANES + lane;
+                    if pairs.contain(i, j) {
+                        found.push((i as u32, j as u32, part[lane]));
+                    }
+                    if is_mirrored && pairs.contain(j, i) {
+                        found.push((j as u32, i as u32, part[lane]));
+                    }
+                }
+            }
+        }
+    }
+}
