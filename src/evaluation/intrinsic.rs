@@ -3,10 +3,12 @@
 use super::metrics::intrinsic::{VectorScores, size_compliance, stability};
 use super::run::{CHUNK_TOKENS, Run};
 use crate::Error;
-use crate::chunking::{ChunkSpec, Encoding};
+use crate::chunking::{ChunkSpec, Preset, Unit};
 use crate::embeddings::{EmbedOptions, Forward};
 use crate::pipeline::{Document, chunk};
 
+/// Reads sentences, each encoded by itself.
+const SENTENCES: Preset = Preset::Topics;
 /// What is put in front of a text to see whether its chunks stay where they are.
 const PARAGRAPH: &str = "This paragraph stands in front of the text. It is about nothing that \
     follows, and it changes no word of it. Where the chunks of the text are cut should not depend \
@@ -16,8 +18,8 @@ const PARAGRAPH: &str = "This paragraph stands in front of the text. It is about
 /// they are defined, size compliance (half the target to the limit), stability, the number of
 /// segments, and the tokens of each chunk. Returns the tokens that went through the encoder.
 ///
-/// The vectors are those that the specification cuts by, or units encoded each by itself where it
-/// needs none.
+/// Whatever cut the text, the vectors are those of its sentences, each encoded by itself, so that
+/// specifications can be compared. A sentence belongs to the chunk that its middle is in.
 ///
 /// # Errors
 /// When the device or queue fails.
@@ -31,46 +33,59 @@ pub fn evaluate_intrinsic(
 ) -> Result<usize, Error> {
     let chunked = chunk(forward, text, spec, options)?;
     let ends: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.bytes.end).collect();
-    let Some(last) = ends.last() else { return Ok(0) };
-    let mut encoder_tokens = chunked.document.encoder_tokens();
-    let mut start = 0;
-    let lengths: Vec<usize> =
-        chunked.cuts.ends.iter().map(|&end| end - std::mem::replace(&mut start, end)).collect();
-    let dim = forward.model().dimensions();
-    let scores = if chunked.document.vectors().is_empty() {
-        let units: Vec<_> =
-            chunked.document.units().iter().map(|unit| unit.bytes.clone()).collect();
-        let read = Document::with_units(forward, text, &units, Encoding::Isolated, options)?;
-        encoder_tokens += read.encoder_tokens();
-        VectorScores::of(read.vectors(), dim, &lengths)
-    } else {
-        VectorScores::of(chunked.document.vectors(), dim, &lengths)
-    };
-
-    let moved = format!("{PARAGRAPH}{text}");
-    let moved = chunk(forward, &moved, spec, options)?;
-    encoder_tokens += moved.document.encoder_tokens();
-    let moved: Vec<usize> = moved.chunks.iter().map(|chunk| chunk.bytes.end).collect();
-    debug_assert_eq!(moved.last(), Some(&(last + PARAGRAPH.len())));
-
-    let tokens: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.tokens).collect();
-    let allowed = spec.target_tokens / 2..=spec.max_tokens;
+    if ends.is_empty() {
+        return Ok(0);
+    }
+    let sentences = Document::read(forward, text, &SENTENCES.spec(), options)?;
+    let lengths = lengths_within(&ends, sentences.units());
+    let scores = VectorScores::of(sentences.vectors(), forward.model().dimensions(), &lengths);
     let optional = [
         ("cohesion", scores.cohesion),
         ("separation", scores.separation),
         ("silhouette", scores.silhouette),
     ];
     run.add(item, optional.into_iter().filter_map(|(metric, value)| Some((metric, value?))));
-    run.add(
-        item,
-        [
-            ("size_compliance", size_compliance(&tokens, allowed)),
-            ("stability", stability(&ends, &moved, PARAGRAPH.len())),
-            ("segments", lengths.len() as f64),
-        ],
-    );
+
+    let moved = format!("{PARAGRAPH}{text}");
+    let moved = chunk(forward, &moved, spec, options)?;
+    let moved_ends: Vec<usize> = moved.chunks.iter().map(|chunk| chunk.bytes.end).collect();
+    let tokens: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.tokens).collect();
+    let allowed = spec.target_tokens / 2..=spec.max_tokens;
+    let values = [
+        ("size_compliance", size_compliance(&tokens, allowed)),
+        ("stability", stability(&ends, &moved_ends, PARAGRAPH.len())),
+        ("segments", ends.len() as f64),
+    ];
+    run.add(item, values);
     for (chunk, tokens) in chunked.chunks.iter().zip(tokens) {
         run.add(&format!("{item}:{}", chunk.chars.start), [(CHUNK_TOKENS, tokens as f64)]);
     }
-    Ok(encoder_tokens)
+    let read = [&chunked.document, &sentences, &moved.document];
+    Ok(read.into_iter().map(Document::encoder_tokens).sum())
+}
+
+/// Lengths in units of the chunks that end at bytes `ends`, without those that have none.
+fn lengths_within(ends: &[usize], units: &[Unit]) -> Vec<usize> {
+    let mut lengths = vec![0; ends.len()];
+    for unit in units {
+        let middle = unit.bytes.start.midpoint(unit.bytes.end);
+        lengths[ends.partition_point(|&end| end <= middle)] += 1;
+    }
+    lengths.retain(|&length| length > 0);
+    lengths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lengths_within;
+    use crate::chunking::{Gap, Unit};
+
+    #[test]
+    fn a_sentence_is_where_its_middle_is() {
+        let unit = |bytes| Unit { bytes, tokens: 0..1, gap: Gap::Sentence };
+        let units = [0..10, 10..20, 20..30, 30..40].map(unit);
+        assert_eq!(lengths_within(&[20, 40], &units), [2, 2]);
+        assert_eq!(lengths_within(&[14, 26, 40], &units), [1, 2, 1]);
+        assert_eq!(lengths_within(&[12, 15, 40], &units), [1, 3]);
+    }
 }

@@ -221,7 +221,9 @@ fn embed(forward: &dyn Forward, texts: &[&str], options: &EmbedOptions) -> Resul
 fn normalize(row: &mut [f32]) {
     let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if norm > 0.0 {
-        row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+        for x in row {
+            *x = (f64::from(*x) / norm) as f32;
+        }
     }
 }
 

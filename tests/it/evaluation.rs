@@ -318,7 +318,7 @@ fn a_question_finds_its_own_document() {
     let place = Place::with(
         "set/corpus.jsonl",
         concat!(
-            r#"{"_id": "1", "title": "", "text": "The cat sat on the mat."}"#,
+            r#"{"_id": "1", "title": "", "text": "The cat sat on the mat. A cat ran. The cat sat on a cat."}"#,
             "\n",
             r#"{"_id": "2", "title": "", "text": "A bird in the hand."}"#,
             "\n",
@@ -396,7 +396,9 @@ fn chunks_are_judged_without_a_reference() {
             assert_eq!(metrics[metric]["count"], 1, "{method}: {metrics}");
         }
         assert!((0.0..=1.0).contains(&mean(metrics, "stability")), "{metrics}");
-        assert!(mean(metrics, "size_compliance") > 0.5 || method == "sentence", "{metrics}");
+        // The only chunk of the short text is far below the target.
+        let compliance = mean(metrics, "size_compliance");
+        assert!(compliance > 0.25 && compliance <= 0.5, "{metrics}");
         assert_eq!(metrics["segments"]["count"], 2);
     }
     assert_eq!(place.names(), ["one.txt", "short.txt"]);

@@ -116,10 +116,8 @@ impl Sweep<'_> {
     ) -> anyhow::Result<(Vec<Run>, String)> {
         let metric = self.metric(&SEGMENTATION_METRICS, "pk");
         let gold = read_gold(path).map_err(Error::from)?;
-        let of_spec = |spec| match self.args.known_segments {
-            true => Segmenter::KnownCount(spec),
-            false => Segmenter::Spec(spec),
-        };
+        let of_spec =
+            if self.args.known_segments { Segmenter::KnownCount } else { Segmenter::Spec };
         let baselines = self.args.baseline.iter();
         let baselines = baselines.map(|&found| (found.to_string(), Segmenter::Baseline(found)));
         let specs = specs.iter().map(|(name, spec)| (name.clone(), of_spec(*spec)));
