@@ -5,6 +5,8 @@
 mod allocations;
 /// What is computed from a band is the reference's.
 mod boundaries;
+/// A specification is the same wherever it comes from.
+mod chunk_options;
 /// Chunks partition their text and keep their limit.
 mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
@@ -23,6 +25,8 @@ mod cuts;
 mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
+/// Vectors of units and chunks, from the document or alone.
+mod encodings;
 /// Every operation of every form against loops in f64.
 mod exec;
 mod exec_families;
