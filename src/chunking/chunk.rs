@@ -11,10 +11,11 @@ pub struct Chunk {
     pub chars: Range<usize>,
     /// Tokens when it is tokenised alone, special tokens included.
     pub tokens: usize,
-    /// How far the topic moves at the chunk's start, from 0 (same direction) to 2 (opposite): one
-    /// minus the cosine of up to three sentences before and after. `None` for the first chunk.
+    /// How far the topic moves at the cut before what the chunk does not repeat, from 0 (same
+    /// direction) to 2 (opposite): one minus the cosine of up to `window` units before and after.
+    /// `None` for the first chunk, and where no unit has a vector.
     pub strength: Option<f32>,
-    /// Its vector, pooled from the document's own token states (late chunking, arXiv 2409.04701):
-    /// the mean over its tokens, through the model's heads, cut and normalised like any other.
+    /// Its vector, cut and normalised like any other: the mean over its tokens' states in the
+    /// document (late chunking, arXiv 2409.04701), or that of its text alone.
     pub vector: Vec<f32>,
 }

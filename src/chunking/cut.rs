@@ -57,7 +57,7 @@ pub fn cut<E>(
             pack(&document.tokens, Some(&document.joined()), document.room(spec.target_tokens))
         }
         Method::Window => document.cut_peaks(&cosines),
-        Method::Kcpd | Method::Cvs | Method::Cluster => document.optimum(&band, shuffled)?,
+        Method::Kcpd | Method::Cvs | Method::Cluster => document.optimum(&band, &sums, shuffled)?,
     };
     let curve = cosines.iter().map(|cosine| 1.0 - cosine).collect();
     Ok(Cuts { ends, curve, band })
@@ -74,17 +74,24 @@ impl Document<'_> {
         self.units.iter().map(|unit| unit.gap == Gap::Joined).collect()
     }
 
-    /// What segments cost by the objective of the specification, and the sums that it reads.
-    fn costs(&self, band: &Band) -> (BlockSums, SegmentRule) {
+    /// What segments cost by the objective of the specification, and the sums that it reads, which
+    /// may be `whole`, those of the band.
+    fn costs<'s>(
+        &self,
+        band: &Band,
+        whole: Option<&'s BlockSums>,
+    ) -> (Cow<'s, BlockSums>, SegmentRule) {
         let spec = self.spec;
         let band = narrowed(band, spec.max_units);
-        let (sums, objective) = match spec.method {
-            Method::Kcpd => (BlockSums::new(&band), Objective::Kcpd),
-            Method::Cluster => {
-                let objective = Objective::Cluster { mean: band.mean_of_pairs() };
-                (BlockSums::of_pairs(&band), objective)
-            }
-            _ => (BlockSums::new(&band), Objective::Cvs),
+        let objective = match spec.method {
+            Method::Kcpd => Objective::Kcpd,
+            Method::Cluster => Objective::Cluster { mean: band.mean_of_pairs() },
+            _ => Objective::Cvs,
+        };
+        let sums = match (objective, whole) {
+            (Objective::Cluster { .. }, _) => Cow::Owned(BlockSums::of_pairs(&band)),
+            (_, Some(whole)) if whole.width() == band.width() => Cow::Borrowed(whole),
+            _ => Cow::Owned(BlockSums::new(&band)),
         };
         let rule = SegmentRule {
             objective,
@@ -120,10 +127,11 @@ impl Document<'_> {
     fn optimum<E>(
         &self,
         band: &Band,
+        sums: &BlockSums,
         shuffled: impl FnMut(&[usize]) -> Result<Band, E>,
     ) -> Result<Vec<usize>, E> {
         let spec = self.spec;
-        let ((sums, rule), bonuses) = (self.costs(band), self.bonuses());
+        let ((sums, rule), bonuses) = (self.costs(band, Some(sums)), self.bonuses());
         let problem = Problem { sums: &sums, tokens: &self.tokens, bonuses: &bonuses, rule };
         let scaled = scaled_penalty(spec.penalty, self.tokens.len());
         Ok(match spec.segments {
@@ -146,7 +154,7 @@ impl Document<'_> {
             let mut order: Vec<usize> = (0..self.tokens.len()).collect();
             random.shuffle(&mut order);
             order.truncate(MAX_SHUFFLED);
-            let (sums, rule) = self.costs(&shuffled(&order)?);
+            let (sums, rule) = self.costs(&shuffled(&order)?, None);
             let tokens: Vec<usize> = order.iter().map(|&unit| self.tokens[unit]).collect();
             documents.push((sums, tokens, vec![0.0; order.len()], rule));
         }
@@ -195,7 +203,9 @@ impl Document<'_> {
 /// that no cut is allowed in.
 fn most_wanted(scores: &[f32], peaks: &[usize], count: usize) -> Vec<usize> {
     let mut is_peak = vec![false; scores.len()];
-    peaks.iter().for_each(|&gap| is_peak[gap] = true);
+    for &gap in peaks {
+        is_peak[gap] = true;
+    }
     let allowed = (0..scores.len()).filter(|&gap| scores[gap] > f32::NEG_INFINITY);
     let mut gaps: Vec<usize> = allowed.collect();
     gaps.sort_by(|&a, &b| {

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::chunking::{Gap, Unit};
 use crate::embeddings::{EmbedOptions, Forward};
 
-/// Tokens encoded at a time, about.
+/// Bytes of the texts that are encoded at a time: about as many tokens as a document's windows.
 const BYTES_A_JOB: usize = 65_536;
 
 /// The finished vectors of texts, and the tokens that went through the encoder.

@@ -62,10 +62,15 @@ impl<'a> Document<'a> {
         let mut token = 0;
         let units = units.iter().map(|bytes| {
             let first = token;
-            token += encoded.offsets[first..].partition_point(|offset| offset.start < bytes.end);
+            let inside = |offset: &Range<usize>| first_visible(text, offset) < bytes.end;
+            token += encoded.offsets[first..].partition_point(inside);
             Unit { bytes: bytes.clone(), tokens: first..token, gap: Gap::Sentence }
         });
-        let units = units.collect();
+        let mut units: Vec<Unit> = units.collect();
+        if let Some(last) = units.last_mut() {
+            // A token of the space at the end may have no byte at all.
+            last.tokens.end = encoded.ids.len();
+        }
         Self::encode(forward, text, &encoded, units, encoding, true, options)
     }
 
@@ -180,7 +185,7 @@ impl<'a> Document<'a> {
         let chunks = segments.iter().zip(vectors.chunks_exact(dimensions)).map(|(segment, row)| {
             let bytes = bytes_of(&self.units, &segment.units);
             let chars = place.chars(self.text, bytes.start)..place.chars(self.text, bytes.end);
-            let gap = segment.units.start.checked_sub(1);
+            let gap = segment.cut.checked_sub(1);
             let strength = gap.and_then(|gap| cuts.curve.get(gap)).copied();
             Chunk { bytes, chars, tokens: segment.tokens, strength, vector: row.to_vec() }
         });
@@ -206,6 +211,12 @@ impl Place {
         self.bytes = at;
         self.chars
     }
+}
+
+/// The first byte of a token that shows: some tokenizers count the space before a word in.
+fn first_visible(text: &str, offset: &Range<usize>) -> usize {
+    let visible = text.get(offset.clone()).unwrap_or_default().trim_start();
+    if visible.is_empty() { offset.start } else { offset.end - visible.len() }
 }
 
 fn normalize(rows: &mut [f32], dim: usize) {

@@ -47,8 +47,11 @@ fn may_exceed(tokenizer: &Tokenizer, bytes: usize, max_tokens: usize) -> bool {
 }
 
 /// A run of units that becomes a chunk, and its tokens when tokenised alone.
+#[derive(Clone)]
 pub(super) struct Segment {
     pub(super) units: Range<usize>,
+    /// The first unit that the segment before has not.
+    pub(super) cut: usize,
     pub(super) tokens: usize,
 }
 
@@ -61,7 +64,7 @@ impl Segment {
         run: Range<usize>,
     ) -> Result<Self, Error> {
         let tokens = tokenizer.count(&text[bytes_of(units, &run)])?;
-        Ok(Self { units: run, tokens })
+        Ok(Self { cut: run.start, units: run, tokens })
     }
 }
 
@@ -103,11 +106,11 @@ pub(super) fn fitting_segments(
     if spec.overlap_tokens == 0 {
         return Ok(segments);
     }
-    let overlap = |segment: Segment| {
+    let extend = |segment: &Segment, least: usize| {
         let Range { start, end } = segment.units;
         let mut first = start;
         let mut repeated = 0;
-        while first > 0 && repeated + units[first - 1].tokens.len() <= spec.overlap_tokens {
+        while first > least && repeated + units[first - 1].tokens.len() <= spec.overlap_tokens {
             first -= 1;
             repeated += units[first].tokens.len();
         }
@@ -115,10 +118,20 @@ pub(super) fn fitting_segments(
         for first in first..start {
             let longer = count(first..end)?;
             if longer.tokens <= spec.max_tokens {
-                return Ok(longer);
+                return Ok(Segment { cut: start, ..longer });
             }
         }
-        Ok(segment)
+        Ok(segment.clone())
     };
-    segments.into_par_iter().map(overlap).collect()
+    let longer: Result<Vec<Segment>, Error> =
+        segments.par_iter().map(|segment| extend(segment, 0)).collect();
+    let mut longer = longer?;
+    for at in 1..longer.len() {
+        // What the one before had no room for cannot be repeated of it.
+        let least = longer[at - 1].units.start;
+        if longer[at].units.start < least {
+            longer[at] = extend(&segments[at], least)?;
+        }
+    }
+    Ok(longer)
 }

@@ -100,8 +100,8 @@ fn plan(
     if rows.is_empty() {
         // A text without tokens has the states of what stands around them.
         let end = job.packed.tokens() as u32;
-        job.spans.push(Span { seq: 0, start: 0, end });
-        rows.push((0, end as usize));
+        job.spans.resize(units.len(), Span { seq: 0, start: 0, end });
+        rows.extend((0..units.len()).map(|unit| (unit, end as usize)));
     }
     (job, rows)
 }

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chunkflow::chunking::{Chunk, ChunkOptions, ChunkSpec};
+use chunkflow::chunking::{
+    Chunk, ChunkOptions, ChunkSpec, Encoding, Method, Score, Segments, Smoothing, Threshold, Unit,
+    UnitKind,
+};
 use chunkflow::compute::Span;
 use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output};
-use chunkflow::pipeline;
+use chunkflow::pipeline::{self, Document};
 use rayon::prelude::*;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
@@ -17,33 +20,49 @@ use crate::support::{self, ENGINES, bits, max_difference};
 
 /// Whatever must hold of the chunks of any text.
 fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
-    let (mut bytes, mut chars) = (0, 0);
+    let mut last = 0..0;
+    let mut end_char = 0;
     for (index, chunk) in chunks.iter().enumerate() {
-        assert_eq!((chunk.bytes.start, chunk.chars.start), (bytes, chars), "a gap or overlap");
+        let Range { start, end } = chunk.bytes;
+        if spec.overlap_tokens == 0 {
+            assert_eq!((start, chunk.chars.start), (last.end, end_char), "a gap or overlap");
+        }
+        assert!(start <= last.end && start >= last.start, "not within the one before");
         // Slicing fails between the bytes of a character.
+        assert!(!text[last.end..end].is_empty(), "a chunk with nothing of its own");
         let own = &text[chunk.bytes.clone()];
-        assert!(!own.is_empty(), "an empty chunk");
-        bytes = chunk.bytes.end;
-        chars += own.chars().count();
-        assert_eq!(chunk.chars.end, chars);
+        end_char += text[last.end..end].chars().count();
+        assert_eq!(chunk.chars, end_char - own.chars().count()..end_char);
+        last = start..end;
 
         let tokens = model.tokenizer().count(own).unwrap();
         assert_eq!(chunk.tokens, tokens, "{own:?}");
         let single = own.graphemes(true).count() == 1;
         assert!(tokens <= spec.max_tokens || single, "{tokens} tokens: {own:?}");
 
-        match chunk.strength {
-            None => assert_eq!(index, 0),
-            Some(strength) => {
-                assert!(index > 0 && (0.0..=2.0).contains(&strength), "{index} {strength}");
-            }
-        }
+        let measured = spec.encoding == Encoding::Late || spec.method.is_semantic();
+        assert_eq!(chunk.strength.is_some(), measured && index > 0);
+        let strength = chunk.strength.unwrap_or(0.0);
+        assert!((0.0..=2.0).contains(&strength), "{index} {strength}");
         assert_eq!(chunk.vector.len(), model.dimensions());
         let norm = support::widen(&chunk.vector).iter().map(|x| x * x).sum::<f64>().sqrt();
         // A NaN is not below the limit either.
         assert!((norm - 1.0).abs() < 1e-5, "length {norm} of {own:?}");
     }
-    assert_eq!((bytes, chars), (text.len(), text.chars().count()), "the end is missing");
+    assert_eq!((last.end, end_char), (text.len(), text.chars().count()), "the end is missing");
+}
+
+/// No chunk repeats more than it may, nor less than whole units.
+fn check_overlap(document: &Document<'_>, spec: &ChunkSpec, chunks: &[Chunk]) {
+    for pair in chunks.windows(2) {
+        let repeated = pair[1].bytes.start..pair[0].bytes.end;
+        let inside = |unit: &&Unit| repeated.contains(&unit.bytes.start);
+        let units: Vec<&Unit> = document.units().iter().filter(inside).collect();
+        let tokens: usize = units.iter().map(|unit| unit.tokens.len()).sum();
+        assert!(tokens <= spec.overlap_tokens, "{tokens} tokens are repeated");
+        let bytes: usize = units.iter().map(|unit| unit.bytes.len()).sum();
+        assert_eq!(bytes, repeated.len(), "a part of a unit is repeated");
+    }
 }
 
 /// Between two characters that belong together is no place to cut.
@@ -67,35 +86,93 @@ fn a_grapheme_across_the_end_of_a_sentence_stays_whole() {
     }
 }
 
+const METHODS: [Method; 7] = [
+    Method::Kcpd,
+    Method::Cvs,
+    Method::Cluster,
+    Method::Window,
+    Method::Fixed,
+    Method::Recursive,
+    Method::Sentence,
+];
+const ENCODINGS: [Encoding; 2] = [Encoding::Late, Encoding::Isolated];
+const UNITS: [UnitKind; 2] = [UnitKind::Sentence, UnitKind::Recursive];
+
+/// Every rule that goes with a method.
+fn segments(method: Method, random: &mut SplitMix64) -> Segments {
+    let count = Segments::Count(1 + random.below(12));
+    let rules = [Segments::Calibrated, Segments::Elbow, Segments::Penalty, Segments::Penalty];
+    match method {
+        Method::Window => random.choose(&[count, Segments::Target, Segments::Threshold]),
+        _ => random.choose(&[&[count, Segments::Target], &rules[..]].concat()),
+    }
+}
+
+/// A text, and one of all combinations of method, encoding, overlap and units with choices that
+/// are random.
 fn random_case(seed: u64) -> (String, ChunkSpec) {
     let mut random = SplitMix64::new(seed);
     let text = random_text(&mut random);
+    let mut place = seed as usize;
+    let mut next = |count: usize| {
+        let index = place % count;
+        place /= count;
+        index
+    };
+    let (method, encoding) = (METHODS[next(7)], ENCODINGS[next(2)]);
+    let (overlaps, units) = (next(2) == 1, UNITS[next(2)]);
     let max_tokens = 16 + random.below(random.clone().choose(&[1, 10, 100]));
-    let target_tokens = 1 + random.below(max_tokens);
-    let size_weight = random.choose(&[0.0, 0.1, 1.0, 10.0]);
-    (text, ChunkSpec { size_weight, ..spec(max_tokens, target_tokens) })
+    let thresholds = [(Threshold::Deviation, 0.5), (Threshold::Percentile, 60.0)];
+    let (threshold, value) = random.choose(&thresholds);
+    let options = ChunkOptions {
+        method: Some(method),
+        encoding: Some(encoding),
+        overlap_tokens: Some(if overlaps { 1 + random.below(max_tokens / 2) } else { 0 }),
+        units: Some(units),
+        min_tokens: Some(random.choose(&[0, 0, 8]).min(max_tokens / 2)),
+        size_weight: Some(random.choose(&[0.0, 0.1, 1.0, 10.0])),
+        break_bonus: Some(random.choose(&[0.0, 0.3])),
+        segments: Some(segments(method, &mut random)),
+        piece_tokens: random.choose(&[None, None, Some(5)]),
+        max_units: Some(random.choose(&[64, 64, 3])),
+        shuffles: Some(6),
+        window: Some(1 + random.below(4)),
+        score: Some(random.choose(&[Score::Depth, Score::Distance])),
+        threshold: Some(threshold),
+        threshold_value: Some(value),
+        smoothing: Some(random.choose(&[Smoothing::None, Smoothing::SavitzkyGolay])),
+        peak_distance: Some(1 + random.below(3)),
+        ..sized(max_tokens, 1 + random.below(max_tokens))
+    };
+    (text, options.resolve().unwrap())
 }
 
 #[test]
 fn chunks_of_ten_thousand_random_texts_keep_every_promise() {
     // Loaded here: a thread of the pool that waited for another's loading could hold up both.
     let model = small();
-    let counts: Vec<usize> = (0..10_000_u64)
+    let counts: Vec<(usize, bool)> = (0..10_000_u64)
         .into_par_iter()
         .map(|seed| {
             let (text, spec) = random_case(seed);
-            let chunks = chunk(model, &text, &spec);
             let checked = catch_unwind(AssertUnwindSafe(|| {
+                let chunked =
+                    pipeline::chunk(model, &text, &spec, &EmbedOptions::default()).unwrap();
+                let chunks = chunked.chunks;
                 check_chunks(model, &text, &spec, &chunks);
+                check_overlap(&chunked.document, &spec, &chunks);
                 check_graphemes(&text, &chunks);
+                let overlaps = |pair: &[Chunk]| pair[1].bytes.start < pair[0].bytes.end;
+                (chunks.len(), chunks.windows(2).any(overlaps))
             }));
-            assert!(checked.is_ok(), "seed {seed}: {text:?} {spec:?}");
-            chunks.len()
+            let Ok(counted) = checked else { panic!("seed {seed}: {text:?} {spec:?}") };
+            counted
         })
         .collect();
-    // The generator has to reach what it is for: no text, one chunk, and many.
-    let different: HashSet<usize> = counts.iter().map(|&count| count.min(30)).collect();
+    // The generator has to reach what it is for: no text, one chunk, many, and overlap.
+    let different: HashSet<usize> = counts.iter().map(|&(count, _)| count.min(30)).collect();
     assert_eq!(different.len(), 31);
+    assert!(counts.iter().filter(|&&(_, overlaps)| overlaps).count() > 2_000);
 }
 
 /// The content tokens of `text`, which is one window long: each one's first byte and hidden state.
@@ -202,9 +279,50 @@ fn a_long_text_has_the_same_chunks_whatever_the_batches_and_threads() {
         let model = support::load(small_folder(), Engine::Native, budget);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let chunks = pool.install(|| chunk(&model, &text, &spec));
-        assert_eq!(chunks, expected, "{budget} tokens a batch, {threads} threads");
-        let same = |(a, b): (&Chunk, &Chunk)| bits(&a.vector) == bits(&b.vector);
-        assert!(chunks.iter().zip(&expected).all(same));
+        check_same(&chunks, &expected, &format!("{budget} tokens a batch, {threads} threads"));
+    }
+}
+
+/// Equal to the last bit.
+#[track_caller]
+fn check_same(chunks: &[Chunk], expected: &[Chunk], what: &str) {
+    assert!(chunks == expected, "{what}");
+    let same = |(a, b): (&Chunk, &Chunk)| bits(&a.vector) == bits(&b.vector);
+    assert!(chunks.iter().zip(expected).all(same), "{what}");
+}
+
+#[test]
+fn documents_have_the_same_chunks_in_any_order_batches_and_threads() {
+    let mut random = SplitMix64::new(12);
+    let mut texts: Vec<String> = (0..5).map(|_| random_text(&mut random)).collect();
+    texts.push(long_text()[..6_000].to_owned());
+    let others = [(1, 2), (100, 1), (3_000, 3)].map(|(budget, threads)| {
+        let model = support::load(small_folder(), Engine::Native, budget);
+        (model, rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
+    });
+    for method in METHODS {
+        for encoding in ENCODINGS {
+            let segments = match method {
+                Method::Window => Segments::Target,
+                _ => Segments::Calibrated,
+            };
+            let choices = ChunkOptions {
+                method: Some(method),
+                encoding: Some(encoding),
+                segments: Some(segments),
+                overlap_tokens: Some(10),
+                ..sized(48, 40)
+            };
+            let spec = choices.resolve().unwrap();
+            let chunks = |model| texts.iter().map(move |text| chunk(model, text, &spec));
+            let expected: Vec<Vec<Chunk>> = chunks(small()).collect();
+            for (model, pool) in &others {
+                let found: Vec<Vec<Chunk>> = pool.install(|| chunks(model).rev().collect());
+                for (found, expected) in found.iter().rev().zip(&expected) {
+                    check_same(found, expected, &format!("{method:?} {encoding:?}"));
+                }
+            }
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn keep(dimensions: usize) -> EmbedOptions {
     EmbedOptions { dimensions: Some(dimensions), ..EmbedOptions::default() }
 }
 
-const WORDS: [&str; 20] = [
+pub(crate) const WORDS: [&str; 20] = [
     "the",
     "Cat",
     "sleeps",

@@ -7,6 +7,8 @@ mod allocations;
 mod boundaries;
 /// Every format of chunks holds the same records.
 mod chunk_formats;
+/// A specification is the same wherever it comes from.
+mod chunk_options;
 /// Chunks partition their text and keep their limit.
 mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
@@ -25,6 +27,8 @@ mod cuts;
 mod documents;
 /// bf16 and int8 on the real model, and who chooses them.
 mod dtypes;
+/// Vectors of units and chunks, from the document or alone.
+mod encodings;
 /// Metrics, baselines and retrieval from the command line.
 mod evaluation;
 /// Every operation of every form against loops in f64.

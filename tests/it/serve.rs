@@ -330,6 +330,52 @@ fn chunks_carry_vectors_only_when_asked_and_a_lower_limit_alone_is_enough() {
 }
 
 #[test]
+fn curve_and_band_are_the_librarys_and_sent_only_when_asked() {
+    let server = Server::start(&folder());
+    let texts = [BOOK.repeat(3), "One line.".to_owned()];
+    for encoding in ["late", "isolated"] {
+        let choices = json!({
+            "max_tokens": 40, "target_tokens": 30, "encoding": encoding, "max_units": 7, "window": 2
+        });
+        let spec = resolved(&choices);
+        let ask = |more: Value| {
+            let mut body = json!({"input": texts, "spec": choices});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            server.post("/v1/chunk", &body).ok()["data"].as_array().unwrap().clone()
+        };
+        let both = ask(json!({"curve": true, "band": true}));
+        for (document, text) in both.iter().zip(&texts) {
+            let expected = pipeline::chunk(model(), text, &spec, &EmbedOptions::default()).unwrap();
+            let units = expected.document.units();
+            let ends: Vec<usize> = units.iter().map(|unit| unit.bytes.end).collect();
+            let curve = &document["curve"];
+            assert_eq!(curve["unit_ends"], json!(ends));
+            assert_eq!(float_bits(&curve["strengths"]), support::bits(&expected.cuts.curve));
+            assert_eq!(expected.cuts.curve.len(), units.len() - 1);
+            let rows = document["band"].as_array().unwrap();
+            assert_eq!(rows.len(), units.len());
+            for ((unit, row), expected) in rows.iter().enumerate().zip(expected.cuts.band.rows()) {
+                assert_eq!(float_bits(row), support::bits(expected));
+                // Itself and the six after it, as many as there are.
+                assert_eq!(expected.len(), 7.min(units.len() - unit));
+                assert!((expected[0] - 1.0).abs() < 1e-5);
+            }
+        }
+        for (more, key, other) in [("curve", "curve", "band"), ("band", "band", "curve")] {
+            for document in ask(json!({more: true})) {
+                assert!(document.get(key).is_some() && document.get(other).is_none());
+            }
+        }
+    }
+    // No units are encoded, so there is nothing to compare.
+    let choices = json!({"method": "sentence", "encoding": "isolated"});
+    let body = json!({"input": BOOK, "spec": choices, "curve": true, "band": true});
+    let document = &server.post("/v1/chunk", &body).ok()["data"][0];
+    assert_eq!((&document["curve"]["strengths"], &document["band"]), (&json!([]), &json!([])));
+    assert!(!document["curve"]["unit_ends"].as_array().unwrap().is_empty());
+}
+
+#[test]
 fn bad_chunk_requests_are_told_what_is_wrong_with_which_field() {
     let server = Server::start(&folder());
     let cases: [(Value, Option<&str>, &[&str]); 18] = [
