@@ -182,8 +182,9 @@ fn texts_are_found_by_the_models_vectors_and_its_prompt_for_queries() {
         "{\"text\": \"the cat\", \"id\": \"q7\"}\n{\"text\": \"a bird\"}\n",
     );
     let named = ["similar", "vectors.parquet", "--queries", "queries.jsonl", "-k", "1"];
-    let names: Vec<String> = found(&place.tiny(&named)).into_iter().map(|hit| hit.query).collect();
-    assert_eq!(names, ["q7", "1"]);
+    let queries_seen: Vec<String> =
+        found(&place.tiny(&named)).into_iter().map(|hit| hit.query).collect();
+    assert_eq!(queries_seen, ["q7", "1"]);
 }
 
 #[test]
