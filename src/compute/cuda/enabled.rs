@@ -15,7 +15,6 @@ mod similarity;
 
 use std::sync::Arc;
 
-pub use self::boundary::{Objective, SegmentRule, SegmentUnits, Segmentation};
 use self::buffer::{Bias, Buffer, Linear, Norm, Rotary, Tables};
 use self::device::Device;
 use self::lane::Lane;
