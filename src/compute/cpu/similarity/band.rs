@@ -209,7 +209,7 @@ impl Op for Tiles<'_> {
                 if tile == 0 {
                     self.fetch_output(simd, own * group);
                 }
-                let fetched = (group * self.value_bytes).div_ceil(tiles);
+                let fetched = (S::LANES * self.value_bytes).div_ceil(tiles);
                 match end - first {
                     1 => self.tile::<S, 1>(simd, own, first, fetched),
                     2 => self.tile::<S, 2>(simd, own, first, fetched),

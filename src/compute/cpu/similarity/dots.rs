@@ -38,6 +38,8 @@ pub(super) unsafe fn products<S: Simd, V: Value, const QUERIES: usize>(
         unsafe {
             for (index, row) in rows.iter().enumerate() {
                 let y = V::load(simd, row.add(at));
+                // The same place eight rows on.
+                simd.prefetch(row.wrapping_add(at + ROWS * dim).cast());
                 for (query, sums) in sums.iter_mut().enumerate() {
                     let x = simd.load(queries.add(query * stride + at));
                     sums[index] = simd.mul_add(x, y, sums[index]);

@@ -15,6 +15,8 @@ use super::stage::{Stage, Value, stride_of, words_of};
 
 /// Rows whose scores are looked at together.
 const BLOCK_ROWS: usize = 256;
+/// How far ahead rows are fetched.
+const AHEAD: usize = 4 << 10;
 /// Rows of a task at least.
 const TASK_ROWS: usize = 4_096;
 
@@ -193,6 +195,7 @@ fn dot_bytes<S: Simd>(simd: S, row: &[i8], words: &[u32]) -> i32 {
     let mut sums = [simd.splat_i32(0); 2];
     let offset = simd.splat_i32(HIGHEST_BITS);
     for (index, bytes) in row.chunks(4 * S::LANES).enumerate() {
+        simd.prefetch(bytes.as_ptr().wrapping_add(AHEAD).cast());
         let from = &words[index * S::LANES..][..S::LANES];
         // SAFETY: both are as long as a vector.
         unsafe {
