@@ -51,6 +51,8 @@ mod process;
 mod serve;
 /// A running service, and a small client of it.
 mod server_support;
+/// Similarities, what is selected from them, and files of rows.
+mod similarity;
 /// What several modules share.
 mod support;
 /// The house rules that no compiler checks.
