@@ -72,7 +72,10 @@ impl MappedRows {
     fn values<T: Pod>(&self) -> Result<&[T], Error> {
         bytemuck::try_cast_slice(&self.map[self.data.clone()]).map_err(|_| Error::Malformed {
             path: self.path.clone(),
-            problem: format!("values start at byte {}, not at one of theirs", self.data.start),
+            problem: format!(
+                "has values from byte {} on, which is not aligned for them",
+                self.data.start
+            ),
         })
     }
 }

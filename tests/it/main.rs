@@ -73,6 +73,8 @@ mod serve_similarity;
 mod server_support;
 /// Vectors are found by cosine, in every format.
 mod similar;
+/// Similarities, what is selected from them, and files of rows.
+mod similarity;
 /// What several modules share.
 mod support;
 /// The house rules that no compiler checks.
