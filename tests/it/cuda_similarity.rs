@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::slice::from_ref;
 
-use chunkflow::chunking::{ChunkSpec, segment};
+use chunkflow::chunking::Problem;
 use chunkflow::compute::{
-    CudaExec, Dtype, Error, Exec, Objective, Pairs, SegmentRule, SegmentUnits,
+    CudaExec, Dtype, Error, Exec, Objective, Pairs, SHORT_COST, SegmentRule, SegmentUnits,
 };
-use chunkflow::similarity::Band;
+use chunkflow::similarity::{Band, BlockSums};
 
 use crate::cuda::{exec, rounded, turn};
 use crate::exec::{check, check_index, host, random, spoil};
@@ -331,8 +331,10 @@ fn curves_are_those_of_the_band() {
         for (document, curve) in documents.iter().zip(curves) {
             let own = data[document.start * width..document.end * width].to_vec();
             let own = Band::new(own, width);
+            let own_sums = BlockSums::new(&own);
             let gaps = 1..document.len().max(1);
-            let expected: Vec<f32> = gaps.map(|gap| own.gap_cosine(gap, window)).collect();
+            let expected: Vec<f32> =
+                gaps.map(|gap| own_sums.gap_cosine(&own, gap, window)).collect();
             assert_eq!(curve.len(), expected.len());
             for (gap, (x, y)) in curve.iter().zip(expected).enumerate() {
                 assert!(
@@ -379,6 +381,7 @@ impl Case {
                 size_weight: choices.choose(&[0.0, 1.0, 0.3]),
                 target_tokens: 10 + choices.below(50),
                 max_tokens: choices.choose(&[30, 60, usize::MAX]),
+                min_tokens: choices.choose(&[0, 0, 12, 25]),
                 special_tokens: choices.choose(&[0, 2]),
             },
         }
@@ -399,9 +402,10 @@ impl Case {
             Objective::Cluster { mean } => mean * units * (units - 1.0) - (sum - diagonal),
         };
         let deviation = size as f64 / rule.target_tokens as f64 - 1.0;
+        let short = if size < rule.min_tokens { SHORT_COST } else { 0.0 };
         let bonus = self.bonuses.as_ref().map_or(0.0, |bonuses| f64::from(bonuses[a]));
         let cut = if a > first { rule.penalty - bonus } else { 0.0 };
-        Some(cohesion + rule.size_weight * deviation * deviation + cut)
+        Some(cohesion + rule.size_weight * deviation * deviation + short + cut)
     }
 
     fn total(&self, document: &Range<usize>, ends: &[usize]) -> Option<f64> {
@@ -459,29 +463,51 @@ fn no_other_segmentation_is_better() {
 fn cuts_are_those_of_the_host() {
     let _turn = turn();
     let exec = exec(Dtype::F32);
+    let mut cases: Vec<Case> = (0..200).map(|seed| Case::random(seed, 150)).collect();
+    // As long and as wide as documents are.
     for (seed, n, width, max_tokens) in
         [(1, 1, 1, 64), (2, 63, 9, 100), (3, 130, 40, 400), (4, 300, 300, 4_000), (5, 65, 7, 16)]
     {
-        let data = units(seed, n, width);
-        let mut choices = SplitMix64::new(seed);
-        let tokens: Vec<usize> = (0..n).map(|_| 1 + choices.below(40)).collect();
-        let target_tokens = max_tokens / 2;
-        let spec = ChunkSpec { max_tokens, target_tokens, size_weight: 0.7 };
         let rule = SegmentRule {
             objective: Objective::Cvs,
             penalty: 0.0,
             size_weight: 0.7,
-            target_tokens,
+            target_tokens: max_tokens / 2,
             max_tokens,
+            min_tokens: max_tokens / 5,
             special_tokens: 2,
         };
-        let band = exec.upload(&data, width).unwrap();
+        let mut choices = SplitMix64::new(seed);
+        let tokens = (0..n).map(|_| 1 + choices.below(40)).collect();
+        cases.push(Case { band: units(seed, n, width), width, tokens, bonuses: None, rule });
+    }
+    for (number, case) in cases.iter().enumerate() {
+        let n = case.tokens.len();
+        let band = exec.upload(&case.band, case.width).unwrap();
         let document = 0..n;
         let documents = from_ref(&document);
-        let units = SegmentUnits { tokens: &tokens, bonuses: None, documents };
-        let found = exec.segment(&band, units, &rule).unwrap();
-        let expected = segment(&Band::new(data, width), &tokens, 2, &spec);
-        assert_eq!(found[0].ends, expected, "{n}, {width}");
+        let bonuses = case.bonuses.as_deref();
+        let units = SegmentUnits { tokens: &case.tokens, bonuses, documents };
+        let found = exec.segment(&band, units, &case.rule).unwrap();
+        let band = Band::new(case.band.clone(), case.width);
+        let sums = match case.rule.objective {
+            Objective::Cluster { .. } => BlockSums::of_pairs(&band),
+            Objective::Kcpd | Objective::Cvs => BlockSums::new(&band),
+        };
+        let none = vec![0.0; n];
+        let problem = Problem {
+            sums: &sums,
+            tokens: &case.tokens,
+            bonuses: bonuses.unwrap_or(&none),
+            rule: case.rule,
+        };
+        let expected = problem.solve(case.rule.penalty);
+        assert_eq!(found[0].ends, expected.ends, "case {number}");
+        for (cost, expected) in found[0].costs.iter().zip(&expected.costs) {
+            let same = cost.is_infinite() && expected.is_infinite();
+            let limit = 1e-5 * expected.abs().max(1.0);
+            assert!(same || (cost - expected).abs() < limit, "case {number}: {cost} {expected}");
+        }
     }
 }
 
@@ -501,6 +527,7 @@ fn of_equal_segmentations_the_longest_last_segment_wins() {
         size_weight: 0.0,
         target_tokens: 1,
         max_tokens: 100,
+        min_tokens: 0,
         special_tokens: 0,
     };
     let found = exec.segment(&band, units, &rule).unwrap();
