@@ -264,8 +264,8 @@ impl CudaSimilarity {
             let scores = scores.par_chunks(block.columns.len());
             let rows = best[block.rows.clone()].par_iter_mut().zip(scores);
             rows.zip(block.rows.clone()).for_each(|((best, scores), row)| {
-                let scored = block.columns.clone().zip(scores);
-                let others = scored.filter(|&(column, _)| !(exclude_self && column == row));
+                let others = block.columns.clone().zip(scores);
+                let others = others.filter(|&(column, _)| !(exclude_self && column == row));
                 keep_best(best, others.map(|(column, &x)| score_key(x, column as u32)), k);
             });
             Ok(())

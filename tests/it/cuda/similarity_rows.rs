@@ -203,7 +203,7 @@ fn best(a: &Stored, b: &Stored, k: usize, exclude_self: bool) -> Vec<Vec<Neighbo
     let all = scores(a, b);
     let of_row = |i: usize| {
         let row = all[i * columns..][..columns].iter().enumerate();
-        let others = row.filter(|&(j, x)| !x.is_nan() && !(exclude_self && i == j));
+        let others = row.filter(|&(j, x)| !(x.is_nan() || (exclude_self && i == j)));
         let scored = others.map(|(j, &x)| Neighbour { row: j as u32, score: x as f32 });
         let mut scored: Vec<Neighbour> = scored.collect();
         scored.sort_by(|x, y| y.score.total_cmp(&x.score).then(x.row.cmp(&y.row)));
