@@ -1,34 +1,52 @@
-// Inner products of rows of `a` with rows of `b`, of which only what is asked for is written:
+// Scores of rows of `a` with rows of `b`, of which only what is asked for is written:
 //   top_k       keys[i, p] = the k best of <a[i], b[j]> over part p of the rows of b
 //   merge_best  out[i] = the k best of keys[i, 0..parts]
 //   threshold   pairs = (i, j, <a[i], b[j]>) with a score of at least `least`, in any order
+//   pairwise    scores[i, j] = mirror[j, i] = <a[i], b[j]>
 //
-// a: [a_rows, cols], b: [b_rows, cols] of one type
+// a: [a_rows, cols], b: [b_rows, cols] of one type, as Rows of tiles.cuh. <,> is the inner product
+// in f32; of int8 an exact sum of products times both rows' scales; of bits 1 - 2 hamming / cols
 // keys: [a_rows, parts, k] u64, k at most 128: a score in order-preserving bits over the complement
 // of its index, 0 where there is none; from the best down, ties by smaller index
 // pairs: [capacity, 3] u32, a score by its bits; count: u64, pairs found, also those beyond capacity
 // pick: 0 all, 1 where i != j, 2 where i < j
+// scores: [a_rows, b_rows] f32; mirror: [b_rows, a_rows] f32, or null, or `scores` itself where a and
+// b are the same rows: half of the work then
+// Indices of rows i and j count from origin.row and origin.column.
 //
 // A score's bits depend on its two rows alone; NaN is never picked. f16 and bf16 run on matrix
 // units; top_k_few is for at most 32 rows of a.
-// Tiles are of 128 rows of a and 64 of b in f32, 128 of both in f16 and bf16, 32 and 128 in top_k_few.
+// Tiles are of 128 rows of a and 128 of b in f16 and bf16, else 64, but of 32 and 128 in top_k_few.
 // top_k: grid (a_rows / tile, parts) blocks of 256 threads, `step` tiles of b a part.
-// merge_best: grid a_rows / 8 blocks of 8 warps. threshold: grid of as many blocks of 256 threads as
-// there are tiles. All rounded up.
-// Shared: threshold: 25088 bytes f32, 40960 f16 and bf16; top_k: 26112 f32, 41984 f16 and bf16,
-// 21248 top_k_few.
+// merge_best: grid a_rows / 8 blocks of 8 warps. threshold, pairwise: grid of as many blocks of 256
+// threads as there are tiles. All rounded up.
+// Shared: threshold and pairwise: 40960 bytes f16 and bf16, else 25088; top_k: 41984 f16 and bf16,
+// else 26112; 21248 top_k_few.
 //
+// Below, an operation on a word of four int8 or 32 bits counts as a product and a sum.
 // @kernel top_k_f32 load=16 store=8 unit=pair bytes=3*4*H/128 flops=2*H
 // @kernel top_k_few_f32 load=16 store=8 unit=pair bytes=5*4*H/128 flops=2*H
 // @kernel top_k_{f16,bf16} load=16 store=8 mma=1 unit=pair bytes=2*H/64 flops=2*H
+// @kernel top_k_int8 load=16 store=8 unit=pair bytes=3*H/128 flops=2*H/4
+// @kernel top_k_few_int8 load=16 store=8 unit=pair bytes=5*H/128 flops=2*H/4
+// @kernel top_k_bits load=16 store=8 unit=pair bytes=3*H/8/128 flops=2*H/32
+// @kernel top_k_few_bits load=16 store=8 unit=pair bytes=5*H/8/128 flops=2*H/32
 // @kernel merge_best load=8 store=8 unit=key bytes=8 flops=0
 // @kernel threshold_f32 load=16 store=4 unit=pair bytes=3*4*H/128 flops=2*H
 // @kernel threshold_{f16,bf16} load=16 store=4 mma=1 unit=pair bytes=2*H/64 flops=2*H
+// @kernel threshold_int8 load=16 store=4 unit=pair bytes=3*H/128 flops=2*H/4
+// @kernel threshold_bits load=16 store=4 unit=pair bytes=3*H/8/128 flops=2*H/32
+// @kernel pairwise_f32 load=16 store=16 unit=pair bytes=3*4*H/128+4 flops=2*H
+// @kernel pairwise_{f16,bf16} load=16 store=8 mma=1 unit=pair bytes=2*H/64+4 flops=2*H
+// @kernel pairwise_int8 load=16 store=16 unit=pair bytes=3*H/128+4 flops=2*H/4
+// @kernel pairwise_bits load=16 store=16 unit=pair bytes=3*H/8/128+4 flops=2*H/32
 #include "best.cuh"
 #include "tiles.cuh"
 
-typedef FmaTile<f32, 8, 4, 16, 16, 16> PlainTile;
-typedef FmaTile<f32, 4, 4, 32, 8, 16> FewRowsTile;
+template <class T>
+using PlainTile = WordTile<T, 8, 4, 16, 16, 16>;
+template <class T>
+using FewRowsTile = WordTile<T, 4, 4, 32, 8, 16>;
 
 constexpr unsigned SIMILARITY_THREADS = 256;
 constexpr unsigned SIMILARITY_WARPS = SIMILARITY_THREADS / WARP;
@@ -42,11 +60,18 @@ constexpr unsigned SIMILARITY_RESIDENT = 2;
 
 enum Pick { PICK_ALL = 0, PICK_OTHERS = 1, PICK_LATER = 2 };
 
+// Indices of the first rows of a and b.
+struct Origin {
+    unsigned row;
+    unsigned column;
+};
+
 struct TopK {
     unsigned k;
     // Tiles of a part.
     unsigned step;
     unsigned exclude_self;
+    Origin origin;
 };
 
 // What the blocks of top_k keep in shared memory.
@@ -68,7 +93,8 @@ struct Selection {
           open(reinterpret_cast<unsigned*>(shared + AREA) + Tile::ROWS) {}
 };
 
-// Scores that nobody may pick become NaN.
+// Scores that nobody may pick become NaN: past the last of `columns` and, where `exclude_self`, of
+// column row + i with row i of the tile.
 template <class Tile>
 __device__ __forceinline__ void drop_scores(float (&scores)[Tile::VALUES / 4][4], unsigned row, unsigned column,
                                             unsigned columns, bool exclude_self) {
@@ -103,10 +129,11 @@ __device__ __forceinline__ Key* part_list(Key* keys, unsigned row, unsigned k) {
     return keys + (size_t(row) * gridDim.y + blockIdx.y) * k;
 }
 
-// Takes a tile's scores into the lists of its rows, each of which belongs to one warp.
+// Takes a tile's scores into the lists of its rows, each of which belongs to one warp. `index` is
+// that of the tile's first column.
 template <class Tile>
 __device__ __forceinline__ void take_scores(const float (&scores)[Tile::VALUES / 4][4], const Selection<Tile>& selection,
-                                            unsigned row, unsigned column, Key* keys, unsigned k) {
+                                            unsigned row, unsigned index, Key* keys, unsigned k) {
     const unsigned warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     for (unsigned first = 0; first < Tile::ROWS; first += Selection<Tile>::LINES) {
 #pragma unroll
@@ -123,7 +150,7 @@ __device__ __forceinline__ void take_scores(const float (&scores)[Tile::VALUES /
             BestKeys best;
             best.load(list, k);
             for (unsigned c = lane; c < Tile::COLS; c += WARP) {
-                best.offer(score_key(selection.scores[line * Selection<Tile>::STRIDE + c], column + c));
+                best.offer(score_key(selection.scores[line * Selection<Tile>::STRIDE + c], index + c));
             }
             best.store(list, k);
             const float least = key_score(best.floor());
@@ -155,23 +182,31 @@ __device__ __forceinline__ void top_k_part(const Rows<T>& a, const Rows<T>& b, K
     const unsigned end = min(tiles, (blockIdx.y + 1) * top.step);
     for (unsigned tile = blockIdx.y * top.step; tile < end; tile++) {
         const unsigned column = tile * Tile::COLS;
-        float scores[Tile::VALUES / 4][4] = {};
-        Tile::products(scores, a, row, b, column, shared);
-        const bool self = top.exclude_self && row < column + Tile::COLS && column < row + Tile::ROWS;
-        if (self || column + Tile::COLS > b.count) drop_scores<Tile>(scores, row, column, b.count, self);
-        if (open_rows<Tile>(scores, selection)) take_scores<Tile>(scores, selection, row, column, keys, top.k);
+        float scores[Tile::VALUES / 4][4];
+        Tile::score(scores, a, row, b, column, shared);
+        // The column of the tile's first row itself, which may be before 0: differences say how far.
+        const unsigned own = row + top.origin.row - top.origin.column;
+        const bool self = top.exclude_self && (own - column < Tile::COLS || column - own < Tile::ROWS);
+        if (self || column + Tile::COLS > b.count) drop_scores<Tile>(scores, own, column, b.count, self);
+        if (open_rows<Tile>(scores, selection)) {
+            take_scores<Tile>(scores, selection, row, top.origin.column + column, keys, top.k);
+        }
     }
 }
 
-#define TOP_K(NAME, T, TILE)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                    \
-        NAME(const T* a, const T* b, Key* keys, unsigned a_rows, unsigned b_rows, unsigned cols, TopK top) { \
-        top_k_part<TILE>({a, a_rows, cols}, {b, b_rows, cols}, keys, top);                                   \
+#define TOP_K(NAME, T, TILE)                                                              \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT) \
+        NAME(Rows<T> a, Rows<T> b, Key* keys, TopK top) {                                 \
+        top_k_part<TILE<T>>(a, b, keys, top);                                             \
     }
 TOP_K(top_k_f32, f32, PlainTile)
 TOP_K(top_k_few_f32, f32, FewRowsTile)
-TOP_K(top_k_f16, f16, MatrixTile<f16>)
-TOP_K(top_k_bf16, bf16, MatrixTile<bf16>)
+TOP_K(top_k_f16, f16, MatrixTile)
+TOP_K(top_k_bf16, bf16, MatrixTile)
+TOP_K(top_k_int8, int8_t, PlainTile)
+TOP_K(top_k_few_int8, int8_t, FewRowsTile)
+TOP_K(top_k_bits, uint8_t, PlainTile)
+TOP_K(top_k_few_bits, uint8_t, FewRowsTile)
 
 extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS)
     merge_best(const Key* keys, Key* out, unsigned rows, unsigned parts, unsigned k) {
@@ -191,6 +226,7 @@ struct Threshold {
     float least;
     unsigned pick;
     unsigned long long capacity;
+    Origin origin;
 };
 
 // The tile of this block: groups of eight rows of tiles go through `b` together, so that it comes
@@ -225,8 +261,8 @@ __device__ __forceinline__ void append_pairs(const float (&scores)[Tile::VALUES 
     for (unsigned i = 0; i < Tile::VALUES; i++) {
         if (!(kept >> i & 1)) continue;
         if (at < threshold.capacity) {
-            pairs[3 * at] = row + Tile::row(Tile::own_row(i));
-            pairs[3 * at + 1] = column + Tile::column(i);
+            pairs[3 * at] = threshold.origin.row + row + Tile::row(Tile::own_row(i));
+            pairs[3 * at + 1] = threshold.origin.column + column + Tile::column(i);
             pairs[3 * at + 2] = __float_as_uint(scores[i / 4][i % 4]);
         }
         at++;
@@ -239,25 +275,100 @@ __device__ __forceinline__ void threshold_tile(const Rows<T>& a, const Rows<T>& 
     extern __shared__ __align__(16) unsigned char shared[];
     const uint2 tile = grouped_tile((a.count + Tile::ROWS - 1) / Tile::ROWS, (b.count + Tile::COLS - 1) / Tile::COLS);
     const unsigned row = tile.x * Tile::ROWS, column = tile.y * Tile::COLS;
-    if (threshold.pick == PICK_LATER && column + Tile::COLS <= row + 1) return;
-    float scores[Tile::VALUES / 4][4] = {};
-    Tile::products(scores, a, row, b, column, shared);
+    const unsigned own = threshold.origin.row + row, index = threshold.origin.column + column;
+    if (threshold.pick == PICK_LATER && index <= own && own - index >= Tile::COLS - 1) return;
+    float scores[Tile::VALUES / 4][4];
+    Tile::score(scores, a, row, b, column, shared);
     unsigned long long kept = 0;
 #pragma unroll
     for (unsigned i = 0; i < Tile::VALUES; i++) {
-        const unsigned at = row + Tile::row(Tile::own_row(i)), other = column + Tile::column(i);
-        const bool valid = at < a.count && other < b.count && is_picked(at, other, threshold.pick);
+        const unsigned at = Tile::row(Tile::own_row(i)), other = Tile::column(i);
+        const bool valid = row + at < a.count && column + other < b.count && is_picked(own + at, index + other, threshold.pick);
         kept |= (unsigned long long)(valid && scores[i / 4][i % 4] >= threshold.least) << i;
     }
     if (__any_sync(ALL_LANES, kept != 0)) append_pairs<Tile>(scores, kept, row, column, threshold, count, pairs);
 }
 
-#define THRESHOLD(T, TILE)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                           \
-        threshold_##T(const T* a, const T* b, unsigned a_rows, unsigned b_rows, unsigned cols, Threshold threshold, \
-                      unsigned long long* count, unsigned* pairs) {                                                 \
-        threshold_tile<TILE>({a, a_rows, cols}, {b, b_rows, cols}, threshold, count, pairs);                        \
+#define THRESHOLD(NAME, T, TILE)                                                                           \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, SIMILARITY_RESIDENT)                  \
+        threshold_##NAME(Rows<T> a, Rows<T> b, Threshold threshold, unsigned long long* count, unsigned* pairs) { \
+        threshold_tile<TILE<T>>(a, b, threshold, count, pairs);                                            \
     }
-THRESHOLD(f32, PlainTile)
-THRESHOLD(f16, MatrixTile<f16>)
-THRESHOLD(bf16, MatrixTile<bf16>)
+THRESHOLD(f32, f32, PlainTile)
+THRESHOLD(f16, f16, MatrixTile)
+THRESHOLD(bf16, bf16, MatrixTile)
+THRESHOLD(int8, int8_t, PlainTile)
+THRESHOLD(bits, uint8_t, PlainTile)
+
+// Writes those of N neighbours in `first..end`: by one store where that is all of them and `to` is
+// `aligned` to them.
+template <unsigned N>
+__device__ __forceinline__ void store_run(float* to, const float (&x)[N], unsigned first, unsigned end, bool aligned) {
+    if (N > 1 && aligned && first == 0 && end >= N) {
+        if constexpr (N == 4) *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+        if constexpr (N == 2) *reinterpret_cast<float2*>(to) = make_float2(x[0], x[1]);
+        return;
+    }
+#pragma unroll
+    for (unsigned i = 0; i < N; i++) {
+        if (i >= first && i < end) to[i] = x[i];
+    }
+}
+
+// Writes a tile's scores, and their transpose where there is a `mirror`; where `upper`, of those on
+// the diagonal and above it alone.
+template <class Tile>
+__device__ __forceinline__ void write_scores(const float (&scores)[Tile::VALUES / 4][4], unsigned row, unsigned column,
+                                             unsigned rows, unsigned columns, float* out, float* mirror, bool upper) {
+    constexpr unsigned RUN = Tile::RUN, DOWN = Tile::RUN_DOWN;
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i += RUN) {
+        const unsigned at = row + Tile::row(Tile::own_row(i)), other = column + Tile::column(i);
+        if (at >= rows || other >= columns) continue;
+        float x[RUN];
+#pragma unroll
+        for (unsigned c = 0; c < RUN; c++) x[c] = scores[(i + c) / 4][(i + c) % 4];
+        const unsigned first = upper && at > other ? at - other : 0;
+        store_run(out + size_t(at) * columns + other, x, first, columns - other, columns % RUN == 0);
+    }
+    if (!mirror) return;
+#pragma unroll
+    for (unsigned i = 0; i < Tile::VALUES; i++) {
+        if (Tile::own_row(i) % DOWN) continue;
+        const unsigned at = row + Tile::row(Tile::own_row(i)), other = column + Tile::column(i);
+        if (at >= rows || other >= columns || (upper && at > other)) continue;
+        float x[DOWN];
+#pragma unroll
+        for (unsigned r = 0; r < DOWN; r++) {
+            const unsigned value = i + r * Tile::DOWN_STEP;
+            x[r] = scores[value / 4][value % 4];
+        }
+        const unsigned end = upper ? min(rows, other + 1) - at : rows - at;
+        store_run(mirror + size_t(other) * rows + at, x, 0, end, rows % DOWN == 0);
+    }
+}
+
+template <class Tile, class T = typename Tile::Value>
+__device__ __forceinline__ void pairwise_tile(const Rows<T>& a, const Rows<T>& b, float* out, float* mirror) {
+    extern __shared__ __align__(16) unsigned char shared[];
+    const uint2 tile = grouped_tile((a.count + Tile::ROWS - 1) / Tile::ROWS, (b.count + Tile::COLS - 1) / Tile::COLS);
+    const unsigned row = tile.x * Tile::ROWS, column = tile.y * Tile::COLS;
+    // What lies below the diagonal comes from above it.
+    const bool same = mirror == out;
+    if (same && column + Tile::COLS <= row) return;
+    float scores[Tile::VALUES / 4][4];
+    Tile::score(scores, a, row, b, column, shared);
+    write_scores<Tile>(scores, row, column, a.count, b.count, out, mirror, same && column < row + Tile::ROWS);
+}
+
+// The scores' way to the host takes longer than they do: one block a multiprocessor is enough.
+#define PAIRWISE(NAME, T, TILE)                                               \
+    extern "C" __global__ void __launch_bounds__(SIMILARITY_THREADS, 1)       \
+        pairwise_##NAME(Rows<T> a, Rows<T> b, float* scores, float* mirror) { \
+        pairwise_tile<TILE<T>>(a, b, scores, mirror);                         \
+    }
+PAIRWISE(f32, f32, PlainTile)
+PAIRWISE(f16, f16, MatrixTile)
+PAIRWISE(bf16, bf16, MatrixTile)
+PAIRWISE(int8, int8_t, PlainTile)
+PAIRWISE(bits, uint8_t, PlainTile)

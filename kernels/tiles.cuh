@@ -1,30 +1,123 @@
-// Tiles of a b^T for rows `a` and `b`, held in registers: slices of columns pass by in shared
+// Tiles of scores of rows `a` and `b`, held in registers: slices of columns pass by in shared
 // memory, the next on its way while one is multiplied. A sum runs over the columns in order, so its
 // bits depend on its two rows alone.
 //
-// A tile says where its threads' sums belong: value i of a thread is in its own row `own_row(i)`,
+// A tile says where its threads' scores belong: value i of a thread is in its own row `own_row(i)`,
 // which is row `row(own_row(i))` of the tile, and in column `column(i)`.
 #pragma once
 #include "ptx.cuh"
 
-// [count, cols]
+// [count, cols]: f32, f16, bf16; int8_t with a scale a row; bits, eight a uint8_t, the first column
+// in the highest, which stand for 1 where they are set and else for -1.
 template <class T>
 struct Rows {
     const T* data;
     unsigned count;
     unsigned cols;
+    const float* scales;
 };
 
-// Products in f32 by ACROSS times DOWN threads, each R rows and C columns by groups of four.
+// What a tile holds of stored values, how two such words multiply, and what score a sum of them
+// is: values of floating point are widened, one a word.
+template <class T>
+struct Words {
+    typedef float Word;
+    typedef float4 Four;
+    typedef float Sum;
+    // Words of a load of 16 bytes.
+    static constexpr unsigned LOADED = CHUNK<T>;
+    // Products of a sum that the compiler lays out in a row.
+    static constexpr unsigned UNROLLED = 16;
+
+    static __device__ __forceinline__ unsigned count(unsigned cols) { return cols; }
+    static __device__ __forceinline__ bool whole(unsigned cols) { return has_whole_chunks<T>(cols); }
+    // Words `first..first + LOADED` of a row, 0 past its end.
+    static __device__ __forceinline__ void load(const Rows<T>& x, unsigned row, unsigned first, bool whole, Word (&words)[LOADED]) {
+        load_chunk(x.data + size_t(row) * x.cols, first, x.cols, whole, words);
+    }
+    static __device__ __forceinline__ Sum add_product(Word x, Word y, Sum sum) { return fmaf(x, y, sum); }
+    static __device__ __forceinline__ float score(Sum sum, const Rows<T>&, unsigned, const Rows<T>&, unsigned) { return sum; }
+};
+
+// Words `first..first + 4` of a row of bytes, 0 past its end; `whole` as of load_chunk.
+__device__ __forceinline__ void load_bytes(const void* row, unsigned first, unsigned bytes, bool whole, uint32_t (&words)[4]) {
+    const uint8_t* from = static_cast<const uint8_t*>(row);
+    if (whole) {
+        const uint4 loaded = *reinterpret_cast<const uint4*>(from + 4 * first);
+        words[0] = loaded.x, words[1] = loaded.y, words[2] = loaded.z, words[3] = loaded.w;
+        return;
+    }
+#pragma unroll
+    for (unsigned word = 0; word < 4; word++) {
+        words[word] = 0;
+        const unsigned at = 4 * (first + word), end = min(bytes, at + 4);
+#pragma unroll 1
+        for (unsigned i = at; i < end; i++) words[word] |= uint32_t(from[i]) << i % 4 * 8;
+    }
+}
+
+// Four values a word; sums are exact.
+template <>
+struct Words<int8_t> {
+    typedef uint32_t Word;
+    typedef uint4 Four;
+    typedef int Sum;
+    static constexpr unsigned LOADED = 4, UNROLLED = 16;
+
+    static __device__ __forceinline__ unsigned count(unsigned cols) { return (cols + 3) / 4; }
+    static __device__ __forceinline__ bool whole(unsigned cols) { return cols % 16 == 0; }
+    static __device__ __forceinline__ void load(const Rows<int8_t>& x, unsigned row, unsigned first, bool whole, Word (&words)[LOADED]) {
+        load_bytes(x.data + size_t(row) * x.cols, first, x.cols, whole, words);
+    }
+    static __device__ __forceinline__ Sum add_product(Word x, Word y, Sum sum) { return __dp4a(int(x), int(y), sum); }
+    static __device__ __forceinline__ float scale(const Rows<int8_t>& x, unsigned row) { return row < x.count ? x.scales[row] : 0.f; }
+    static __device__ __forceinline__ float score(Sum sum, const Rows<int8_t>& a, unsigned row, const Rows<int8_t>& b, unsigned column) {
+        return float(sum) * (scale(a, row) * scale(b, column));
+    }
+};
+
+// 32 values a word; a sum is of those that differ.
+template <>
+struct Words<uint8_t> {
+    typedef uint32_t Word;
+    typedef uint4 Four;
+    typedef int Sum;
+    // With more, words and their counts take more registers than there are.
+    static constexpr unsigned LOADED = 4, UNROLLED = 2;
+
+    static __device__ __forceinline__ unsigned bytes(unsigned cols) { return (cols + 7) / 8; }
+    static __device__ __forceinline__ unsigned count(unsigned cols) { return (cols + 31) / 32; }
+    static __device__ __forceinline__ bool whole(unsigned cols) { return bytes(cols) % 16 == 0; }
+    static __device__ __forceinline__ void load(const Rows<uint8_t>& x, unsigned row, unsigned first, bool whole, Word (&words)[LOADED]) {
+        load_bytes(x.data + size_t(row) * bytes(x.cols), first, bytes(x.cols), whole, words);
+#pragma unroll
+        for (unsigned word = 0; word < LOADED; word++) {
+            // Bits past the last column may be anything. The first column is the highest of the first byte.
+            const unsigned valid = x.cols - min(x.cols, (first + word) * 32);
+            if (valid > 0 && valid < 32) words[word] &= __byte_perm(~0u << (32 - valid), 0, 0x0123);
+        }
+    }
+    static __device__ __forceinline__ Sum add_product(Word x, Word y, Sum sum) { return sum + __popc(x ^ y); }
+    static __device__ __forceinline__ float score(Sum sum, const Rows<uint8_t>& a, unsigned, const Rows<uint8_t>&, unsigned) {
+        return float(int(a.cols) - 2 * sum) / float(a.cols);
+    }
+};
+
+// Products of words by ACROSS times DOWN threads, each R rows and C columns by groups of four.
 template <class T, unsigned R, unsigned C, unsigned ACROSS, unsigned DOWN, unsigned SLICE>
-struct FmaTile {
+struct WordTile {
     typedef T Value;
+    typedef typename Words<T>::Word Word;
+    typedef typename Words<T>::Four Four;
+    typedef typename Words<T>::Sum Sum;
     static constexpr unsigned ROWS = R * DOWN, COLS = C * ACROSS, THREADS = ACROSS * DOWN;
     static constexpr unsigned VALUES = R * C, OWN_ROWS = R;
-    // Columns of a slice lie apart, the rows of `a` and then those of `b` side by side.
+    // Values i..i + RUN are neighbours in a row, and every C-th of RUN_DOWN rows in a column.
+    static constexpr unsigned RUN = 4, RUN_DOWN = 4, DOWN_STEP = C;
+    // Words of a slice lie apart, the rows of `a` and then those of `b` side by side.
     static constexpr unsigned STRIDE = ROWS + COLS + 4;
-    static constexpr unsigned BYTES = 2 * SLICE * STRIDE * sizeof(float);
-    static constexpr unsigned CHUNKS = SLICE / CHUNK<T>;
+    static constexpr unsigned BYTES = 2 * SLICE * STRIDE * sizeof(Word);
+    static constexpr unsigned LOADED = Words<T>::LOADED, CHUNKS = SLICE / LOADED;
 
     static __device__ __forceinline__ unsigned own_row(unsigned i) { return i / C; }
     static __device__ __forceinline__ unsigned row(unsigned own) {
@@ -34,11 +127,11 @@ struct FmaTile {
         return i % C / 4 * (4 * ACROSS) + threadIdx.x % ACROSS * 4 + i % 4;
     }
 
-    // Columns `first..first + SLICE` of rows `row..row + COUNT`, zeros where there are none.
+    // Words `first..first + SLICE` of rows `row..row + COUNT`, zeros where there are none.
     template <unsigned COUNT>
     struct Part {
         static constexpr unsigned LOADS = (COUNT * CHUNKS + THREADS - 1) / THREADS;
-        float values[LOADS][CHUNK<T>];
+        Word words[LOADS][LOADED];
 
         static __device__ __forceinline__ bool exists(unsigned load) {
             return COUNT * CHUNKS % THREADS == 0 || threadIdx.x + load * THREADS < COUNT * CHUNKS;
@@ -48,55 +141,58 @@ struct FmaTile {
 #pragma unroll
             for (unsigned load = 0; load < LOADS; load++) {
                 const unsigned i = threadIdx.x + load * THREADS;
-                const unsigned at = row + i / CHUNKS, column = first + i % CHUNKS * CHUNK<T>;
+                const unsigned at = row + i / CHUNKS, word = first + i % CHUNKS * LOADED;
 #pragma unroll
-                for (unsigned c = 0; c < CHUNK<T>; c++) values[load][c] = 0.f;
-                if (!exists(load) || at >= x.count || column >= x.cols) continue;
-                load_chunk(x.data + size_t(at) * x.cols, column, x.cols, whole, values[load]);
+                for (unsigned w = 0; w < LOADED; w++) words[load][w] = 0;
+                if (!exists(load) || at >= x.count || word >= Words<T>::count(x.cols)) continue;
+                Words<T>::load(x, at, word, whole, words[load]);
             }
         }
 
-        __device__ __forceinline__ void put(float* slice) const {
+        __device__ __forceinline__ void put(Word* slice) const {
 #pragma unroll
             for (unsigned load = 0; load < LOADS; load++) {
                 const unsigned i = threadIdx.x + load * THREADS;
                 if (!exists(load)) continue;
 #pragma unroll
-                for (unsigned c = 0; c < CHUNK<T>; c++) slice[(i % CHUNKS * CHUNK<T> + c) * STRIDE + i / CHUNKS] = values[load][c];
+                for (unsigned w = 0; w < LOADED; w++) slice[(i % CHUNKS * LOADED + w) * STRIDE + i / CHUNKS] = words[load][w];
             }
         }
     };
 
-    static __device__ __forceinline__ void multiply(float (&sums)[VALUES / 4][4], const float* slice) {
-#pragma unroll
+    static __device__ __forceinline__ void multiply(Sum (&sums)[VALUES / 4][4], const Word* slice) {
+#pragma unroll(Words<T>::UNROLLED)
         for (unsigned k = 0; k < SLICE; k++) {
-            __align__(16) float x[R];
-            __align__(16) float y[C];
+            __align__(16) Word x[R];
+            __align__(16) Word y[C];
 #pragma unroll
             for (unsigned r = 0; r < R; r += 4) {
-                *reinterpret_cast<float4*>(&x[r]) = *reinterpret_cast<const float4*>(slice + k * STRIDE + row(r));
+                *reinterpret_cast<Four*>(&x[r]) = *reinterpret_cast<const Four*>(slice + k * STRIDE + row(r));
             }
 #pragma unroll
             for (unsigned c = 0; c < C; c += 4) {
-                *reinterpret_cast<float4*>(&y[c]) = *reinterpret_cast<const float4*>(slice + k * STRIDE + ROWS + column(c));
+                *reinterpret_cast<Four*>(&y[c]) = *reinterpret_cast<const Four*>(slice + k * STRIDE + ROWS + column(c));
             }
 #pragma unroll
-            for (unsigned i = 0; i < VALUES; i++) sums[i / 4][i % 4] = fmaf(x[i / C], y[i % C], sums[i / 4][i % 4]);
+            for (unsigned i = 0; i < VALUES; i++) {
+                sums[i / 4][i % 4] = Words<T>::add_product(x[i / C], y[i % C], sums[i / 4][i % 4]);
+            }
         }
     }
 
-    // The products of rows `row..` of `a` and `column..` of `b`. Threads must meet at a barrier
-    // before shared memory is used again.
-    static __device__ __forceinline__ void products(float (&sums)[VALUES / 4][4], const Rows<T>& a, unsigned row,
-                                                    const Rows<T>& b, unsigned column, unsigned char* shared) {
-        float* slice = reinterpret_cast<float*>(shared);
-        float* other = slice + SLICE * STRIDE;
-        const bool whole = has_whole_chunks<T>(a.cols);
+    // The scores of rows `row..` of `a` and `column..` of `b`. Threads must meet at a barrier before
+    // shared memory is used again.
+    static __device__ __forceinline__ void score(float (&scores)[VALUES / 4][4], const Rows<T>& a, unsigned row,
+                                                 const Rows<T>& b, unsigned column, unsigned char* shared) {
+        Word* slice = reinterpret_cast<Word*>(shared);
+        Word* other = slice + SLICE * STRIDE;
+        const bool whole = Words<T>::whole(a.cols);
+        Sum sums[VALUES / 4][4] = {};
         Part<ROWS> left;
         Part<COLS> right;
         left.fetch(a, row, 0, whole);
         right.fetch(b, column, 0, whole);
-        for (unsigned first = 0; first < a.cols; first += SLICE) {
+        for (unsigned first = 0; first < Words<T>::count(a.cols); first += SLICE) {
             left.put(slice);
             right.put(slice + ROWS);
             __syncthreads();
@@ -104,9 +200,14 @@ struct FmaTile {
             right.fetch(b, column, first + SLICE, whole);
             multiply(sums, slice);
             // The next goes where the last but one was, which all have read at the barrier.
-            float* read = slice;
+            Word* read = slice;
             slice = other;
             other = read;
+        }
+#pragma unroll
+        for (unsigned i = 0; i < VALUES; i++) {
+            const unsigned at = row + WordTile::row(own_row(i)), other_at = column + WordTile::column(i);
+            scores[i / 4][i % 4] = Words<T>::score(sums[i / 4][i % 4], a, at, b, other_at);
         }
     }
 };
@@ -117,6 +218,7 @@ struct MatrixTile {
     typedef T Value;
     static constexpr unsigned ROWS = 128, COLS = 128, THREADS = 256;
     static constexpr unsigned VALUES = 64, OWN_ROWS = 8;
+    static constexpr unsigned RUN = 2, RUN_DOWN = 1, DOWN_STEP = 0;
     static constexpr unsigned SLICE = 32;
     // An odd number of 16-byte chunks: eight rows stand in all banks once.
     static constexpr unsigned STRIDE = SLICE + 8;
@@ -174,18 +276,20 @@ struct MatrixTile {
         }
     }
 
-    // As FmaTile's.
-    static __device__ __forceinline__ void products(float (&sums)[VALUES / 4][4], const Rows<T>& a, unsigned row,
-                                                    const Rows<T>& b, unsigned column, unsigned char* shared) {
+    // As WordTile's.
+    static __device__ __forceinline__ void score(float (&scores)[VALUES / 4][4], const Rows<T>& a, unsigned row,
+                                                 const Rows<T>& b, unsigned column, unsigned char* shared) {
         T* slice = reinterpret_cast<T*>(shared);
         T* other = slice + (ROWS + COLS) * STRIDE;
         const bool whole = has_whole_chunks<T>(a.cols);
+#pragma unroll
+        for (unsigned i = 0; i < VALUES; i++) scores[i / 4][i % 4] = 0.f;
         fetch(slice, a, row, b, column, 0, whole);
         for (unsigned first = 0; first < a.cols; first += SLICE) {
             fetch(other, a, row, b, column, first + SLICE, whole);
             wait_copies<1>();
             __syncthreads();
-            multiply(sums, slice);
+            multiply(scores, slice);
             // All have read the slice, which takes the next but one.
             __syncthreads();
             T* read = slice;

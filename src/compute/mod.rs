@@ -23,7 +23,7 @@ pub use candle::CandleExec;
 pub use cpu::{CpuExec, Isa};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
-pub use cuda::{CudaDevice, CudaExec};
+pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
 pub use exec::{Batching, Error, Exec};
 pub use operands::{
     Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,

@@ -1,12 +1,15 @@
 //! Where similarities are computed.
 
-use crate::compute::{CpuExec, Dtype, Isa};
+use super::Error;
+use crate::compute::{CpuExec, CudaDevice, CudaSimilarity, Dtype, Isa};
 
 /// A device that computes similarities of rows on the host.
 #[non_exhaustive]
 pub enum Device {
     /// The CPU, on the ambient rayon pool.
     Cpu(CpuExec),
+    /// A CUDA device, in builds with the feature `cuda`.
+    Cuda(CudaSimilarity),
 }
 
 impl Device {
@@ -14,6 +17,15 @@ impl Device {
     #[must_use]
     pub fn cpu(isa: Isa) -> Self {
         Self::Cpu(CpuExec::with(isa, Dtype::F32))
+    }
+
+    /// CUDA device `ordinal`, which an encoder may use at the same time.
+    ///
+    /// # Errors
+    /// [`compute::Error::NoDevice`](crate::compute::Error::NoDevice) where there is no such device
+    /// or this build is without the feature `cuda`.
+    pub fn cuda(ordinal: usize) -> Result<Self, Error> {
+        Ok(Self::Cuda(CudaDevice::open(ordinal)?.similarity()?))
     }
 }
 

@@ -35,6 +35,7 @@ pub fn band(device: &Device, rows: Rows<'_>, width: usize) -> Result<Band, Error
     let mut data = vec![0.0; rows.len() * width];
     match device {
         Device::Cpu(exec) => exec.band(rows, width, &mut data)?,
+        Device::Cuda(device) => device.band(rows, width, &mut data)?,
     }
     Ok(Band::new(data, width))
 }
@@ -52,6 +53,7 @@ pub fn pairwise(
 ) -> Result<(), Error> {
     match device {
         Device::Cpu(exec) => exec.pairwise(a, b, output)?,
+        Device::Cuda(device) => device.pairwise(a, b, output)?,
     }
     Ok(())
 }
@@ -73,6 +75,7 @@ pub fn top_k(
     check_rows(b)?;
     Ok(neighbours(match device {
         Device::Cpu(exec) => exec.top_k(a, b, k, exclude_self)?,
+        Device::Cuda(device) => device.top_k(a, b, k, exclude_self)?,
     }))
 }
 
@@ -92,6 +95,7 @@ pub fn threshold(
     check_rows(b)?;
     let found = match device {
         Device::Cpu(exec) => exec.threshold(a, b, least, pairs)?,
+        Device::Cuda(device) => device.threshold(a, b, least, pairs)?,
     };
     Ok(found.into_iter().map(|(first, second, score)| Pair { first, second, score }).collect())
 }
@@ -110,6 +114,7 @@ pub fn scan(
     check_rows(rows)?;
     Ok(neighbours(match device {
         Device::Cpu(exec) => exec.scan(queries, rows, k)?,
+        Device::Cuda(device) => device.scan(queries, rows, k)?,
     }))
 }
 

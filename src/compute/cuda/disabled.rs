@@ -2,9 +2,10 @@
 
 use super::exec::{Batching, Error, Exec};
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pooling,
-    Precision, RotaryWeights, Span, TableWeights, Tokens,
+    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pairs,
+    Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
+use super::rows::Rows;
 
 /// A CUDA device, which this build has none of.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,14 @@ impl CudaDevice {
     pub fn exec(&self, _: Dtype, _: Numerics) -> Result<CudaExec, Error> {
         match *self {}
     }
+
+    /// What compares rows on the host on this device.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn similarity(&self) -> Result<CudaSimilarity, Error> {
+        match *self {}
+    }
 }
 
 /// The CUDA form, which this build does not have.
@@ -52,6 +61,61 @@ impl CudaExec {
     /// # Errors
     /// None: there is no such device.
     pub fn trim(&self) -> Result<(), Error> {
+        match *self {}
+    }
+}
+
+/// What compares rows on a CUDA device, which this build does not have.
+#[derive(Debug, Clone, Copy)]
+pub enum CudaSimilarity {}
+
+/// A row that was found and its score, for each of several rows.
+type Found = Vec<Vec<(u32, f32)>>;
+
+impl CudaSimilarity {
+    /// Scores of neighbours.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn band(&self, _: Rows<'_>, _: usize, _: &mut [f32]) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// All scores.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn pairwise(&self, _: Rows<'_>, _: Rows<'_>, _: &mut [f32]) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// The best rows for each row.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn top_k(&self, _: Rows<'_>, _: Rows<'_>, _: usize, _: bool) -> Result<Found, Error> {
+        match *self {}
+    }
+
+    /// The pairs above a threshold.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn threshold(
+        &self,
+        _: Rows<'_>,
+        _: Rows<'_>,
+        _: f32,
+        _: Pairs,
+    ) -> Result<Vec<(u32, u32, f32)>, Error> {
+        match *self {}
+    }
+
+    /// The best rows for each of a few queries.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn scan(&self, _: Rows<'_>, _: Rows<'_>, _: usize) -> Result<Found, Error> {
         match *self {}
     }
 }

@@ -9,9 +9,11 @@ mod buffer;
 mod device;
 mod lane;
 mod memory;
+mod operand;
 mod products;
 mod rows;
 mod similarity;
+mod slices;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use self::memory::Memory;
 use self::products::{Product, Products};
 pub use self::rows::Format;
 use self::rows::{NormInputs, Stream, span_rows, take};
+pub use self::slices::CudaSimilarity;
 use super::exec::{Batching, Error, Exec, check_len};
 use super::operands::{
     Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pooling,
@@ -84,6 +87,14 @@ impl CudaDevice {
             return Err(Error::Dtype { dtype, device, supported });
         }
         CudaExec::on(&self.device, dtype, numerics)
+    }
+
+    /// What compares rows on the host on this device.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn similarity(&self) -> Result<CudaSimilarity, Error> {
+        CudaSimilarity::on(&self.device)
     }
 }
 
@@ -377,6 +388,7 @@ impl Exec for CudaExec {
     }
 
     fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-        similarity::gram(&self.lane, rows, width)
+        let band = similarity::band(&self.lane, rows.into(), width)?;
+        self.lane.download(&band.memory, rows.rows * width)
     }
 }

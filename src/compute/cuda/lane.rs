@@ -2,10 +2,11 @@
 //! of two lanes of a device overlaps.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Pod;
-use cudarc::driver::{CudaStream, result};
+use cudarc::driver::{CudaStream, DeviceRepr, result};
 
 use super::super::exec::Error;
 use super::device::{Device, driver_error};
@@ -98,27 +99,56 @@ impl Lane {
         Ok(memory)
     }
 
-    /// Brings the first `len` values of a block, after all work before it: the lane's only wait.
+    /// Sends `data` from where it is, for operands of megabytes; waits until it is there.
+    pub(super) fn upload_at_once<T: DeviceRepr>(&self, data: &[T]) -> Result<Memory, Error> {
+        let memory = self.take::<T>(data.len())?;
+        if !data.is_empty() {
+            // SAFETY: the block has as many bytes, and `data` lives until the wait is over.
+            unsafe { result::memcpy_htod_async(memory.pointer(), data, self.stream.cu_stream()) }
+                .map_err(|error| driver_error("copy to the device", error))?;
+            self.synchronise()?;
+        }
+        Ok(memory)
+    }
+
+    /// Brings the first `len` values of a block, after all work before it.
     pub(super) fn download<T: Pod>(&self, memory: &Memory, len: usize) -> Result<Vec<T>, Error> {
-        let bytes = len * size_of::<T>();
+        /// Page-locked memory is scarce: what is more comes in pieces.
+        const PIECE_BYTES: usize = 64 << 20;
+        let piece = PIECE_BYTES / size_of::<T>();
+        let mut values = Vec::with_capacity(len);
+        for first in (0..len.max(1)).step_by(piece) {
+            let range = first..len.min(first + piece);
+            self.read(memory, range, |piece| values.extend_from_slice(piece))?;
+        }
+        Ok(values)
+    }
+
+    /// Shows some values of a block to `take`, after all work before it: the lane's only wait but
+    /// for operands.
+    pub(super) fn read<T: Pod>(
+        &self,
+        memory: &Memory,
+        range: Range<usize>,
+        take: impl FnOnce(&[T]),
+    ) -> Result<(), Error> {
+        let bytes = range.len() * size_of::<T>();
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes > copies.landing.len() {
             copies.landing = Pinned::new(&self.device.context, bytes)?;
         }
         if bytes > 0 {
+            let from = memory.pointer() + (range.start * size_of::<T>()) as u64;
             let landing = &mut copies.landing.bytes_mut()[..bytes];
             self.bind()?;
             // SAFETY: the block has as many bytes, and nobody reads the landing before the wait.
-            unsafe {
-                result::memcpy_dtoh_async(landing, memory.pointer(), self.stream.cu_stream())
-            }
-            .map_err(|error| driver_error("copy to the host", error))?;
+            unsafe { result::memcpy_dtoh_async(landing, from, self.stream.cu_stream()) }
+                .map_err(|error| driver_error("copy to the host", error))?;
         }
         self.synchronise()?;
         copies.used = 0;
-        let mut values = vec![T::zeroed(); len];
-        bytemuck::cast_slice_mut(&mut values).copy_from_slice(&copies.landing.bytes()[..bytes]);
-        Ok(values)
+        take(bytemuck::cast_slice(&copies.landing.bytes()[..bytes]));
+        Ok(())
     }
 
     pub(super) fn bind(&self) -> Result<(), Error> {

@@ -1,23 +1,26 @@
-//! Inner products of rows with rows, of which only what is asked for leaves the device.
+//! Launches of the kernels that compare rows with rows, of which only what is asked for leaves the
+//! device, and the comparisons of what lies there already.
 
 use cudarc::driver::sys::CUdevice_attribute;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::super::exec::{Error, check_len};
 use super::super::operands::{Dtype, Pairs};
+use super::super::rows::RowFormat;
 use super::CudaExec;
 use super::buffer::Buffer;
 use super::device::driver_error;
 use super::lane::{Lane, launch};
 use super::memory::Memory;
-use super::rows::{convert, suffix, take};
+use super::operand::DeviceRows;
+use super::rows::{convert, take};
 
 /// Threads of a block.
 const THREADS: u32 = 256;
 /// Warps of a block.
 const WARPS: usize = 8;
-/// The most scores that are kept of a row.
-const MAX_BEST: usize = 128;
+/// The most scores that the kernels keep of a row.
+pub(super) const MAX_BEST: usize = 128;
 /// Rows that the tiles of few rows have.
 const FEW_ROWS: usize = 32;
 /// Blocks that run on a multiprocessor at a time.
@@ -26,8 +29,35 @@ const RESIDENT_BLOCKS: usize = 2;
 const MIN_PAIRS: usize = 1 << 16;
 /// Rows of an operand; indices of tiles stay below 2^32.
 const MAX_ROWS: usize = 1 << 31;
+/// Columns of an operand.
+const MAX_COLS: usize = 1 << 31;
 /// Blocks of a grid.
 const MAX_GRID: usize = (1 << 31) - 1;
+
+/// Indices of the first rows of both operands; `Origin` of `kernels/similarity.cu`.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub(super) struct Origin {
+    pub(super) row: u32,
+    pub(super) column: u32,
+}
+
+/// Which rows are wanted for each row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Best {
+    /// At most [`MAX_BEST`].
+    pub(super) k: usize,
+    pub(super) exclude_self: bool,
+    pub(super) origin: Origin,
+}
+
+/// Which pairs are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Search {
+    pub(super) least: f32,
+    pub(super) pairs: Pairs,
+    pub(super) origin: Origin,
+}
 
 /// `TopK` of `kernels/similarity.cu`.
 #[derive(Clone, Copy)]
@@ -36,6 +66,7 @@ struct TopKArgument {
     k: u32,
     step: u32,
     exclude_self: u32,
+    origin: Origin,
 }
 
 // SAFETY: laid out as the kernel's struct.
@@ -48,6 +79,7 @@ struct ThresholdArgument {
     least: f32,
     pick: u32,
     capacity: u64,
+    origin: Origin,
 }
 
 // SAFETY: laid out as the kernel's struct.
@@ -62,26 +94,39 @@ struct Tile {
 }
 
 impl Tile {
-    fn top_k(rows: usize, dtype: Dtype) -> Self {
-        let kernel = format!("top_k_{}", suffix(dtype));
-        match dtype {
-            Dtype::F32 | Dtype::Int8 if rows <= FEW_ROWS => Self {
-                kernel: "top_k_few_f32".to_owned(),
-                rows: FEW_ROWS,
-                cols: 128,
-                shared: 21_248,
-            },
-            Dtype::F32 | Dtype::Int8 => Self { kernel, rows: 128, cols: 64, shared: 26_112 },
-            Dtype::F16 | Dtype::Bf16 => Self { kernel, rows: 128, cols: 128, shared: 41_984 },
+    fn top_k(a: DeviceRows<'_>) -> Self {
+        let suffix = a.suffix();
+        let kernel = format!("top_k_{suffix}");
+        match a.format {
+            RowFormat::F16 | RowFormat::Bf16 => {
+                Self { kernel, rows: 128, cols: 128, shared: 41_984 }
+            }
+            _ if a.count <= FEW_ROWS => {
+                let kernel = format!("top_k_few_{suffix}");
+                Self { kernel, rows: FEW_ROWS, cols: 128, shared: 21_248 }
+            }
+            _ => Self { kernel, rows: 128, cols: 64, shared: 26_112 },
         }
     }
 
-    fn threshold(dtype: Dtype) -> Self {
-        let kernel = format!("threshold_{}", suffix(dtype));
-        match dtype {
-            Dtype::F32 | Dtype::Int8 => Self { kernel, rows: 128, cols: 64, shared: 25_088 },
-            Dtype::F16 | Dtype::Bf16 => Self { kernel, rows: 128, cols: 128, shared: 40_960 },
+    /// Of the kernels whose grid has a block a tile.
+    fn of_scores(operation: &str, a: DeviceRows<'_>) -> Self {
+        let kernel = format!("{operation}_{}", a.suffix());
+        match a.format {
+            RowFormat::F16 | RowFormat::Bf16 => {
+                Self { kernel, rows: 128, cols: 128, shared: 40_960 }
+            }
+            _ => Self { kernel, rows: 128, cols: 64, shared: 25_088 },
         }
+    }
+
+    /// A block for every tile.
+    fn grid(&self, a: DeviceRows<'_>, b: DeviceRows<'_>) -> Result<(u32, u32, u32), Error> {
+        let tiles = a.count.div_ceil(self.rows) * b.count.div_ceil(self.cols);
+        if tiles > MAX_GRID {
+            return Err(Error::Index { what: "tile of scores", index: tiles, limit: MAX_GRID + 1 });
+        }
+        Ok((tiles as u32, 1, 1))
     }
 }
 
@@ -92,7 +137,7 @@ impl CudaExec {
     /// # Errors
     /// [`Error::Index`] for more than 2^31 rows.
     pub fn band(&self, rows: &Buffer, width: usize) -> Result<Buffer, Error> {
-        band(&self.lane, rows, width)
+        band(&self.lane, rows.into(), width)
     }
 
     /// For each row of `a: [m, d]` the `k` rows of `b: [n, d]` with the largest inner products, as
@@ -113,13 +158,13 @@ impl CudaExec {
         if k > MAX_BEST {
             return Err(Error::Index { what: "best scores", index: k, limit: MAX_BEST + 1 });
         }
-        check_operands(a, b)?;
+        check_len("a row to compare with", b.cols, a.cols)?;
         let k = k.min(b.rows);
         if k == 0 || a.rows == 0 {
             return Ok(vec![Vec::new(); a.rows]);
         }
-        let keys =
-            self.with_one_dtype(a, b, |a, b| best_keys(&self.lane, a, b, k, exclude_self))?;
+        let best = Best { k, exclude_self, origin: Origin::default() };
+        let keys = self.with_one_dtype(a, b, |a, b| best_keys(&self.lane, a, b, best))?;
         let keys: Vec<u64> = self.lane.download(&keys, a.rows * k)?;
         let rows = keys.chunks_exact(k);
         Ok(rows.map(|row| row.iter().copied().map_while(scored_index).collect()).collect())
@@ -140,22 +185,15 @@ impl CudaExec {
         least: f32,
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
-        check_operands(a, b)?;
+        check_len("a row to compare with", b.cols, a.cols)?;
         if a.rows == 0 || b.rows == 0 {
             return Ok(Vec::new());
         }
-        let mut found = self.with_one_dtype(a, b, |a, b| {
-            let mut capacity = MIN_PAIRS.max(4 * a.rows.max(b.rows));
-            loop {
-                let (count, values) = find_pairs(&self.lane, a, b, least, pairs, capacity)?;
-                if count <= capacity {
-                    return self.lane.download::<[u32; 3]>(&values, count);
-                }
-                capacity = count;
-            }
-        })?;
-        found.sort_unstable_by_key(|&[i, j, _]| (i, j));
-        Ok(found.into_iter().map(|[i, j, score]| (i, j, f32::from_bits(score))).collect())
+        let search = Search { least, pairs, origin: Origin::default() };
+        self.with_one_dtype(a, b, |a, b| {
+            let found = find_pairs(&self.lane, a, b, search)?;
+            Ok(sorted_pairs(bring_pairs(&self.lane, a, b, search, found)?))
+        })
     }
 
     /// `a` and `b` as they are, or in f32 where their dtypes differ.
@@ -163,104 +201,156 @@ impl CudaExec {
         &self,
         a: &Buffer,
         b: &Buffer,
-        run: impl FnOnce(&Buffer, &Buffer) -> Result<T, Error>,
+        run: impl FnOnce(DeviceRows<'_>, DeviceRows<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         match (a.dtype, b.dtype) {
-            (a_dtype, b_dtype) if a_dtype == b_dtype => run(a, b),
-            (Dtype::F32, _) => run(a, &convert(&self.lane, b, Dtype::F32)?),
-            _ => run(&convert(&self.lane, a, Dtype::F32)?, b),
+            (a_dtype, b_dtype) if a_dtype == b_dtype => run(a.into(), b.into()),
+            (Dtype::F32, _) => run(a.into(), (&convert(&self.lane, b, Dtype::F32)?).into()),
+            _ => run((&convert(&self.lane, a, Dtype::F32)?).into(), b.into()),
         }
     }
 }
 
-/// The band of [`CudaExec::band`], on the host.
-pub(super) fn gram(lane: &Lane, x: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
-    let output = band(lane, x, width)?;
-    lane.download(&output.memory, x.rows * width)
-}
-
-fn band(lane: &Lane, x: &Buffer, width: usize) -> Result<Buffer, Error> {
+/// The scores of each row with itself and the `width - 1` rows after it: `[n, width]` f32, zero past
+/// the last row.
+pub(super) fn band(lane: &Lane, x: DeviceRows<'_>, width: usize) -> Result<Buffer, Error> {
     /// Rows and neighbours of a block, its threads and shared memory.
     const TILE: usize = 32;
     const TILE_THREADS: u32 = 64;
     const SHARED: u32 = 8_704;
-    check_rows(x)?;
-    let output = take(lane, x.rows, width, Dtype::F32)?;
-    if x.rows * width > 0 {
+    check_size(x)?;
+    let output = take(lane, x.count, width, Dtype::F32)?;
+    if x.count * width > 0 {
         // The last row of a block has the last neighbours.
         let neighbours = (TILE - 1 + width).div_ceil(TILE);
-        let grid = (x.rows.div_ceil(TILE) as u32, neighbours as u32, 1);
-        launch!(lane, &format!("gram_{}", suffix(x.dtype)), grid, TILE_THREADS, SHARED;
-            &x.pointer(), &output.pointer(), &(x.rows as u32), &(x.cols as u32), &(width as u32))?;
+        let grid = (x.count.div_ceil(TILE) as u32, neighbours as u32, 1);
+        launch!(lane, &format!("gram_{}", x.suffix()), grid, TILE_THREADS, SHARED;
+            &x.argument(), &output.pointer(), &(width as u32))?;
     }
     Ok(output)
 }
 
-fn check_rows(x: &Buffer) -> Result<(), Error> {
-    if x.rows >= MAX_ROWS {
-        return Err(Error::Index { what: "row", index: x.rows, limit: MAX_ROWS });
+fn check_size(x: DeviceRows<'_>) -> Result<(), Error> {
+    for (what, index, limit) in [("row", x.count, MAX_ROWS), ("column", x.cols, MAX_COLS)] {
+        if index >= limit {
+            return Err(Error::Index { what, index, limit });
+        }
     }
     Ok(())
 }
 
-fn check_operands(a: &Buffer, b: &Buffer) -> Result<(), Error> {
-    check_len("a row to compare with", b.cols, a.cols)?;
-    check_rows(a)?;
-    check_rows(b)
-}
-
-/// `[a.rows, k]` keys. Where `a` has too few rows to fill the device, `b` is split between blocks.
-fn best_keys(
+/// `[a.count, k]` keys, best first. Where `a` has too few rows to fill the device, `b` is split
+/// between blocks.
+pub(super) fn best_keys(
     lane: &Lane,
-    a: &Buffer,
-    b: &Buffer,
-    k: usize,
-    exclude_self: bool,
+    a: DeviceRows<'_>,
+    b: DeviceRows<'_>,
+    best: Best,
 ) -> Result<Memory, Error> {
-    let tile = Tile::top_k(a.rows, a.dtype);
-    let (down, across) = (a.rows.div_ceil(tile.rows), b.rows.div_ceil(tile.cols));
+    check_size(a)?;
+    check_size(b)?;
+    let Best { k, exclude_self, origin } = best;
+    let tile = Tile::top_k(a);
+    let (down, across) = (a.count.div_ceil(tile.rows), b.count.div_ceil(tile.cols));
     let wanted = (RESIDENT_BLOCKS * multiprocessors(lane)?).div_ceil(down);
     let step = across.div_ceil(wanted.clamp(1, across));
     let parts = across.div_ceil(step);
-    let keys = lane.take::<u64>(a.rows * parts * k)?;
-    let argument =
-        TopKArgument { k: k as u32, step: step as u32, exclude_self: u32::from(exclude_self) };
+    let keys = lane.take::<u64>(a.count * parts * k)?;
+    let exclude_self = u32::from(exclude_self);
+    let argument = TopKArgument { k: k as u32, step: step as u32, exclude_self, origin };
     let grid = (down as u32, parts as u32, 1);
     launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
-        &a.pointer(), &b.pointer(), &keys.pointer(), &(a.rows as u32), &(b.rows as u32),
-        &(a.cols as u32), &argument)?;
+        &a.argument(), &b.argument(), &keys.pointer(), &argument)?;
     if parts == 1 {
         return Ok(keys);
     }
-    let merged = lane.take::<u64>(a.rows * k)?;
-    let grid = (a.rows.div_ceil(WARPS) as u32, 1, 1);
+    let merged = lane.take::<u64>(a.count * k)?;
+    let grid = (a.count.div_ceil(WARPS) as u32, 1, 1);
     launch!(lane, "merge_best", grid, THREADS, 0;
-        &keys.pointer(), &merged.pointer(), &(a.rows as u32), &(parts as u32), &(k as u32))?;
+        &keys.pointer(), &merged.pointer(), &(a.count as u32), &(parts as u32), &(k as u32))?;
     Ok(merged)
 }
 
-/// The number of pairs, and the first `capacity` that were found.
-fn find_pairs(
-    lane: &Lane,
-    a: &Buffer,
-    b: &Buffer,
-    least: f32,
-    pairs: Pairs,
+/// What a search for pairs writes: how many there are, and the first `capacity` of them.
+pub(super) struct FoundPairs {
+    count: Memory,
+    pairs: Memory,
     capacity: usize,
-) -> Result<(usize, Memory), Error> {
-    let tile = Tile::threshold(a.dtype);
-    let tiles = a.rows.div_ceil(tile.rows) * b.rows.div_ceil(tile.cols);
-    if tiles > MAX_GRID {
-        return Err(Error::Index { what: "tile of scores", index: tiles, limit: MAX_GRID + 1 });
-    }
-    let found = lane.take::<[u32; 3]>(capacity)?;
+}
+
+/// Starts a search with room for what is likely.
+pub(super) fn find_pairs(
+    lane: &Lane,
+    a: DeviceRows<'_>,
+    b: DeviceRows<'_>,
+    search: Search,
+) -> Result<FoundPairs, Error> {
+    check_size(a)?;
+    check_size(b)?;
+    find_up_to(lane, a, b, search, MIN_PAIRS.max(4 * a.count.max(b.count)))
+}
+
+fn find_up_to(
+    lane: &Lane,
+    a: DeviceRows<'_>,
+    b: DeviceRows<'_>,
+    search: Search,
+    capacity: usize,
+) -> Result<FoundPairs, Error> {
+    let tile = Tile::of_scores("threshold", a);
+    let grid = tile.grid(a, b)?;
+    let pairs = lane.take::<[u32; 3]>(capacity)?;
     let count = lane.upload(&[0_u64])?;
-    let argument = ThresholdArgument { least, pick: pairs as u32, capacity: capacity as u64 };
-    launch!(lane, &tile.kernel, (tiles as u32, 1, 1), THREADS, tile.shared;
-        &a.pointer(), &b.pointer(), &(a.rows as u32), &(b.rows as u32), &(a.cols as u32),
-        &argument, &count.pointer(), &found.pointer())?;
-    let count: Vec<u64> = lane.download(&count, 1)?;
-    Ok((count[0] as usize, found))
+    let Search { least, pairs: picked, origin } = search;
+    let argument =
+        ThresholdArgument { least, pick: picked as u32, capacity: capacity as u64, origin };
+    launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
+        &a.argument(), &b.argument(), &argument, &count.pointer(), &pairs.pointer())?;
+    Ok(FoundPairs { count, pairs, capacity })
+}
+
+/// Brings all pairs, as `(i, j, bits of the score)` in any order; where there are more than there was
+/// room for, after they were found again.
+pub(super) fn bring_pairs(
+    lane: &Lane,
+    a: DeviceRows<'_>,
+    b: DeviceRows<'_>,
+    search: Search,
+    mut found: FoundPairs,
+) -> Result<Vec<[u32; 3]>, Error> {
+    loop {
+        let count: Vec<u64> = lane.download(&found.count, 1)?;
+        let count = count[0] as usize;
+        if count <= found.capacity {
+            return lane.download(&found.pairs, count);
+        }
+        // Its memory is free for the next.
+        drop(found);
+        found = find_up_to(lane, a, b, search, count)?;
+    }
+}
+
+/// What [`bring_pairs`] gave, in order.
+pub(super) fn sorted_pairs(mut found: Vec<[u32; 3]>) -> Vec<(u32, u32, f32)> {
+    found.sort_unstable_by_key(|&[i, j, _]| (i, j));
+    found.into_iter().map(|[i, j, score]| (i, j, f32::from_bits(score))).collect()
+}
+
+/// Writes all scores to `scores: [a.count, b.count]` f32 and, where there is a `mirror`, transposed to
+/// that. Where `mirror` is `scores`, `a` and `b` are the same rows, and half of them is computed.
+pub(super) fn pairwise(
+    lane: &Lane,
+    a: DeviceRows<'_>,
+    b: DeviceRows<'_>,
+    scores: &Memory,
+    mirror: Option<&Memory>,
+) -> Result<(), Error> {
+    check_size(a)?;
+    check_size(b)?;
+    let tile = Tile::of_scores("pairwise", a);
+    let mirror = mirror.map_or(0, Memory::pointer);
+    launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;
+        &a.argument(), &b.argument(), &scores.pointer(), &mirror)
 }
 
 fn multiprocessors(lane: &Lane) -> Result<usize, Error> {
@@ -269,11 +359,23 @@ fn multiprocessors(lane: &Lane) -> Result<usize, Error> {
     count.map(|count| count.max(1) as usize).map_err(|error| driver_error("ask the device", error))
 }
 
+/// Set in a key where the score is not negative.
+const SIGN: u32 = 1 << 31;
+
 /// What a key of `kernels/best.cuh` stands for; `None` for no score.
-fn scored_index(key: u64) -> Option<(u32, f32)> {
-    /// Set where the score is not negative.
-    const SIGN: u32 = 1 << 31;
+pub(super) fn scored_index(key: u64) -> Option<(u32, f32)> {
     let order = (key >> 32) as u32;
     let bits = if order & SIGN == 0 { !order } else { order ^ SIGN };
     (key != 0).then(|| (!(key as u32), f32::from_bits(bits)))
+}
+
+/// The key of a score, 0 for NaN: the larger is the better, by score and then by smaller index.
+pub(super) fn score_key(score: f32, index: u32) -> u64 {
+    if score.is_nan() {
+        return 0;
+    }
+    // -0 counts as 0.
+    let bits = (score + 0.0).to_bits();
+    let order = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+    u64::from(order) << 32 | u64::from(!index)
 }

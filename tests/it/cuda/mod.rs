@@ -20,6 +20,8 @@ pub(crate) mod models;
 mod narrow;
 /// The program and its service.
 mod program;
+/// Similarities of rows on the host.
+mod similarity_rows;
 
 /// The number of the device under test.
 #[expect(clippy::disallowed_methods, reason = "says where tests run, no setting")]

@@ -1,0 +1,132 @@
+//! Operands of similarities: rows on the device, as the kernels take them.
+
+use cudarc::driver::DeviceRepr;
+use cudarc::driver::sys::CUdeviceptr;
+
+use super::super::exec::Error;
+use super::super::operands::Dtype;
+use super::super::rows::{RowFormat, RowValues, Rows};
+use super::buffer::Buffer;
+use super::lane::Lane;
+use super::memory::Memory;
+use super::rows::convert;
+
+/// `Rows` of `kernels/tiles.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct RowsArgument {
+    data: CUdeviceptr,
+    count: u32,
+    cols: u32,
+    scales: CUdeviceptr,
+}
+
+// SAFETY: laid out as the kernels' struct.
+unsafe impl DeviceRepr for RowsArgument {}
+
+/// Rows `[count, cols]` on the device.
+#[derive(Clone, Copy)]
+pub(super) struct DeviceRows<'a> {
+    values: &'a Memory,
+    /// `[count]`, of int8 alone.
+    scales: Option<&'a Memory>,
+    pub(super) count: usize,
+    pub(super) cols: usize,
+    pub(super) format: RowFormat,
+}
+
+impl<'a> From<&'a Buffer> for DeviceRows<'a> {
+    fn from(buffer: &'a Buffer) -> Self {
+        let format = match buffer.dtype {
+            Dtype::F16 => RowFormat::F16,
+            Dtype::Bf16 => RowFormat::Bf16,
+            Dtype::F32 | Dtype::Int8 => RowFormat::F32,
+        };
+        let (count, cols) = (buffer.rows, buffer.cols);
+        Self { values: &buffer.memory, scales: None, count, cols, format }
+    }
+}
+
+impl DeviceRows<'_> {
+    pub(super) fn argument(&self) -> RowsArgument {
+        RowsArgument {
+            data: self.values.pointer(),
+            count: self.count as u32,
+            cols: self.cols as u32,
+            scales: self.scales.map_or(0, Memory::pointer),
+        }
+    }
+
+    /// How the names of kernels for such rows end.
+    pub(super) fn suffix(&self) -> &'static str {
+        match self.format {
+            RowFormat::F32 => "f32",
+            RowFormat::F16 => "f16",
+            RowFormat::Bf16 => "bf16",
+            RowFormat::Int8 => "int8",
+            RowFormat::Binary => "bits",
+        }
+    }
+}
+
+/// Rows that were brought from the host.
+pub(super) struct Operand {
+    values: Memory,
+    scales: Option<Memory>,
+    count: usize,
+    cols: usize,
+    format: RowFormat,
+}
+
+impl Operand {
+    /// Brings rows as they are stored; `format` is theirs, or f32 for rows of floating point, which
+    /// are then widened on the device.
+    pub(super) fn upload(lane: &Lane, rows: Rows<'_>, format: RowFormat) -> Result<Self, Error> {
+        let (count, cols) = (rows.len(), rows.dim());
+        let mut scales = None;
+        let stored = match rows.values() {
+            RowValues::F32(values) => lane.upload_at_once(values)?,
+            RowValues::F16(values) => lane.upload_at_once(values)?,
+            RowValues::Bf16(values) => lane.upload_at_once(values)?,
+            RowValues::Binary(bits) => lane.upload_at_once(bits)?,
+            RowValues::Int8(values, &[scale]) => {
+                scales = Some(lane.upload_at_once(&vec![scale; count])?);
+                lane.upload_at_once(values)?
+            }
+            RowValues::Int8(values, own) => {
+                scales = Some(lane.upload_at_once(own)?);
+                lane.upload_at_once(values)?
+            }
+        };
+        let narrow = match rows.format() {
+            RowFormat::F16 => Some(Dtype::F16),
+            RowFormat::Bf16 => Some(Dtype::Bf16),
+            _ => None,
+        };
+        let values = match narrow {
+            Some(dtype) if format == RowFormat::F32 => {
+                convert(lane, &Buffer::new(stored, count, cols, dtype), Dtype::F32)?.memory
+            }
+            _ => stored,
+        };
+        Ok(Self { values, scales, count, cols, format })
+    }
+
+    pub(super) fn rows(&self) -> DeviceRows<'_> {
+        let Self { values, scales, count, cols, format } = self;
+        let (count, cols, format) = (*count, *cols, *format);
+        DeviceRows { values, scales: scales.as_ref(), count, cols, format }
+    }
+}
+
+/// Bytes of device memory that a row takes which is brought in `format`.
+pub(super) fn row_bytes(rows: Rows<'_>, format: RowFormat) -> usize {
+    let dim = rows.dim();
+    let stored = match rows.format() {
+        RowFormat::F32 => 4 * dim,
+        RowFormat::F16 | RowFormat::Bf16 => 2 * dim,
+        RowFormat::Int8 => dim + 4,
+        RowFormat::Binary => dim.div_ceil(8),
+    };
+    if format == rows.format() { stored } else { stored + 4 * dim }
+}
