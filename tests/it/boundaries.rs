@@ -38,6 +38,7 @@ struct Case {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the reference")]
 struct Rule {
     rule: String,
     amount: f64,

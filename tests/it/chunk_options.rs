@@ -315,7 +315,8 @@ fn flags_files_variables_and_requests_are_the_same_specification() {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             (format!("CHUNKFLOW__CHUNK__{}", name.to_uppercase()), value)
         });
-        let ways: [(Vec<String>, Vec<(String, String)>); 3] = [
+        type Way = (Vec<String>, Vec<(String, String)>);
+        let ways: [Way; 3] = [
             (flags(&choices), Vec::new()),
             (vec!["--config=own.yaml".to_owned()], Vec::new()),
             (Vec::new(), values.collect()),

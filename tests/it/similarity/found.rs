@@ -25,14 +25,15 @@ fn scores(device: &Device, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
 /// The best by the definition: all of a row's scores that are numbers, sorted.
 fn best(scores: &[f32], columns: usize, k: usize, exclude_self: bool) -> Vec<Vec<Neighbour>> {
     let best_of = |(i, row): (usize, &[f32])| {
-        let scored = row.iter().enumerate();
-        let scored = scored.filter(|&(j, score)| !(score.is_nan() || exclude_self && i == j));
-        let mut scored: Vec<Neighbour> =
-            scored.map(|(j, &score)| Neighbour { row: j as u32, score }).collect();
+        let candidates = row.iter().enumerate();
+        let candidates =
+            candidates.filter(|&(j, score)| !(score.is_nan() || exclude_self && i == j));
+        let mut candidates: Vec<Neighbour> =
+            candidates.map(|(j, &score)| Neighbour { row: j as u32, score }).collect();
         // Stable, so that equal scores stay in order.
-        scored.sort_by(|x, y| y.score.partial_cmp(&x.score).unwrap());
-        scored.truncate(k);
-        scored
+        candidates.sort_by(|x, y| y.score.partial_cmp(&x.score).unwrap());
+        candidates.truncate(k);
+        candidates
     };
     scores.chunks_exact(columns).enumerate().map(best_of).collect()
 }
