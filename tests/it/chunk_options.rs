@@ -19,6 +19,9 @@ fn resolved(choices: &Value) -> ChunkSpec {
     parsed(choices).resolve().unwrap()
 }
 
+/// Arguments, and variables of the environment.
+type Way = (Vec<String>, Vec<(String, String)>);
+
 #[test]
 fn every_preset_is_valid_and_what_it_resolves_to() {
     for preset in Preset::value_variants() {
@@ -315,7 +318,6 @@ fn flags_files_variables_and_requests_are_the_same_specification() {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             (format!("CHUNKFLOW__CHUNK__{}", name.to_uppercase()), value)
         });
-        type Way = (Vec<String>, Vec<(String, String)>);
         let ways: [Way; 3] = [
             (flags(&choices), Vec::new()),
             (vec!["--config=own.yaml".to_owned()], Vec::new()),

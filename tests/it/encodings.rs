@@ -32,6 +32,7 @@ fn family(name: &str) -> Model {
     support::load(&golden("families").join(name), Engine::Native, ONE_BATCH)
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "each caller makes its own")]
 fn resolve(encoding: Encoding, choices: ChunkOptions) -> ChunkSpec {
     ChunkOptions { encoding: Some(encoding), ..choices }.resolve().unwrap()
 }
@@ -129,7 +130,7 @@ impl States {
         let prompt = tokenizer.encode(prompt).unwrap().ids;
         let count = encoded.ids.len();
         let room = tokenizer.max_tokens() - tokenizer.special_tokens() - prompt.len();
-        let mut windows = vec![0..room.min(count)];
+        let mut windows = Vec::from([0..room.min(count)]);
         while windows.last().is_some_and(|last: &Range<usize>| last.end < count) {
             let last = windows.last().unwrap();
             let start = (last.start + room - room / 12).min(count - room);
