@@ -130,7 +130,7 @@ impl States {
         let prompt = tokenizer.encode(prompt).unwrap().ids;
         let count = encoded.ids.len();
         let room = tokenizer.max_tokens() - tokenizer.special_tokens() - prompt.len();
-        let mut windows = Vec::from([0..room.min(count)]);
+        let mut windows: Vec<Range<usize>> = std::iter::once(0..room.min(count)).collect();
         while windows.last().is_some_and(|last: &Range<usize>| last.end < count) {
             let last = windows.last().unwrap();
             let start = (last.start + room - room / 12).min(count - room);
@@ -180,6 +180,7 @@ fn window_states(model: &Model, prompt: &[u32], ids: &[u32]) -> Vec<Vec<f64>> {
     states.chunks_exact(model.spec().hidden).map(support::widen).collect()
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "each caller makes its own")]
 fn check_late(model: &Model, text: &str, prompt: &str, choices: ChunkOptions) {
     let spec = resolve(Encoding::Late, choices);
     let Chunked { chunks, document, .. } = chunked(model, text, &spec, &prompted(model, prompt));

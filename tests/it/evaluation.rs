@@ -66,7 +66,7 @@ fn a_baseline_without_vectors_needs_no_model() {
     let (name, metrics) = &runs(&ran)[0];
     assert_eq!(name, "none");
     // Windows of two gaps: of the seven in `a` four hold a boundary, of the two in `b` both.
-    assert!(is(mean(metrics, "pk"), (4.0 / 7.0 + 1.0) / 2.0), "{metrics}");
+    assert!(is(mean(metrics, "pk"), f64::midpoint(4.0 / 7.0, 1.0)), "{metrics}");
     assert!(is(mean(metrics, "f1@2"), 0.0) && is(mean(metrics, "segments"), 1.0));
     assert_eq!(metrics["pk"]["count"], 2);
     assert!(is(metrics["pk"]["sd"].as_f64().unwrap(), 1.5 / 7.0));
@@ -301,7 +301,7 @@ fn excerpts_are_scored_in_code_points() {
     // 23 and 16 code points, 3 and 5 of them gold.
     let expected = [
         ("recall@5", 1.0),
-        ("precision@5", (3.0 / 39.0 + 5.0 / 39.0) / 2.0),
+        ("precision@5", f64::midpoint(3.0 / 39.0, 5.0 / 39.0)),
         ("precision_omega", (3.0 / 23.0 + 5.0 / 16.0) / 2.0),
         ("iou@5", (3.0 / 39.0 + 5.0 / 39.0) / 2.0),
         ("hit@5", 1.0),
