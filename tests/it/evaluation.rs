@@ -302,8 +302,8 @@ fn excerpts_are_scored_in_code_points() {
     let expected = [
         ("recall@5", 1.0),
         ("precision@5", f64::midpoint(3.0 / 39.0, 5.0 / 39.0)),
-        ("precision_omega", (3.0 / 23.0 + 5.0 / 16.0) / 2.0),
-        ("iou@5", (3.0 / 39.0 + 5.0 / 39.0) / 2.0),
+        ("precision_omega", f64::midpoint(3.0 / 23.0, 5.0 / 16.0)),
+        ("iou@5", f64::midpoint(3.0 / 39.0, 5.0 / 39.0)),
         ("hit@5", 1.0),
     ];
     for (metric, value) in expected {

@@ -177,7 +177,7 @@ impl Case {
                 cost = self.extend(cost, penalty, &(start..b), table[start][b - start - 1]);
                 start = if b == end { start } else { b };
             }
-            if cost < best.0 || (cost == best.0 && start < best.1) {
+            if cost.total_cmp(&best.0).then(start.cmp(&best.1)).is_lt() {
                 best = (cost, start);
             }
         }

@@ -34,7 +34,9 @@ fn random(rows: usize, dim: usize, seed: u64) -> Vec<Vec<f64>> {
         values.chunks(dim).map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
     for (index, row) in rows.iter_mut().enumerate() {
         let scale = if index == 1 { 0.0 } else { (index % 5 + 1) as f64 };
-        row.iter_mut().for_each(|x| *x *= scale);
+        for x in row.iter_mut() {
+            *x *= scale;
+        }
     }
     rows
 }
