@@ -265,12 +265,14 @@ impl Preset {
             Self::Fixed => ChunkSpec {
                 method: Method::Fixed,
                 units: UnitKind::Tokens,
+                piece_tokens: 256,
                 target_tokens: 256,
                 ..retrieval
             },
             Self::Recursive => ChunkSpec {
                 method: Method::Recursive,
                 units: UnitKind::Recursive,
+                piece_tokens: 256,
                 target_tokens: 256,
                 ..retrieval
             },
