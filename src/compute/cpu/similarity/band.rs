@@ -261,20 +261,20 @@ impl Tiles<'_> {
                     *y = simd.load(b.add(quad * S::LANES));
                 }
                 simd.prefetch(self.coming.wrapping_add(quad * fetched).cast());
-                for row in 0..group {
+                for (row, sums) in sums.iter_mut().enumerate().take(group) {
                     let x = simd.repeat_quad(a.add(quad * S::LANES + 4 * row));
-                    for (sum, &y) in sums[row].iter_mut().zip(&y) {
+                    for (sum, &y) in sums.iter_mut().zip(&y) {
                         *sum = simd.mul_add(x, y, *sum);
                     }
                 }
             }
         }
         self.coming = self.coming.wrapping_add(quads * fetched);
-        for row in 0..group {
+        for (row, sums) in sums.iter().enumerate().take(group) {
             let to = self.scores[(own * group + row) * ROOM + first * group..].as_mut_ptr();
             for part in 0..COUNT.div_ceil(4) {
                 let mut four = [simd.splat(0.0); 4];
-                for (four, sum) in four.iter_mut().zip(&sums[row][4 * part..]) {
+                for (four, sum) in four.iter_mut().zip(&sums[4 * part..]) {
                     *four = *sum;
                 }
                 // SAFETY: there is room for two vectors beyond the offsets.
