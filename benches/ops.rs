@@ -6,19 +6,18 @@
 //! operation must read and write once; inputs are as the encoder hands them over.
 #![expect(clippy::print_stdout, reason = "rates stand beside criterion's lines")]
 
-mod ceiling;
-
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+mod rates;
 
 use chunkflow::compute::{
-    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Isa, Mask,
-    NormKind, NormWeights, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
+    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Mask, NormKind,
+    NormWeights, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
-use criterion::{BenchmarkId, Criterion};
+use criterion::BenchmarkId;
 
-const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::Bf16, Dtype::Int8];
-const SAMPLES: usize = 10;
+use self::rates::{Bench, DTYPES, Work, on_one_thread};
+
+/// Of an array that does not fit a core's cache.
+const MEMORY_BYTES: usize = 64 << 20;
 /// Rows of a batch wherever they are not the point.
 const TOKENS: usize = 512;
 const LENGTH: usize = 128;
@@ -57,108 +56,8 @@ impl Shape {
     }
 }
 
-/// What an operation does once.
-#[derive(Clone, Copy)]
-enum Work {
-    /// Multiplications and additions in dense layers of a dtype.
-    Products(Dtype, usize),
-    /// Bytes read and written.
-    Bytes(usize),
-}
-
-/// Products and bytes a second.
-#[derive(Default)]
-struct Ceilings {
-    /// By dtype; none where no loop is written for the processor.
-    products: [Option<f64>; 3],
-    /// The fastest seen so far, which stands in for a ceiling that is missing.
-    fastest: [f64; 3],
-    cached: f64,
-    memory: f64,
-}
-
-impl Ceilings {
-    fn measure() -> Self {
-        let products = DTYPES.map(ceiling::products);
-        let cached = ceiling::bytes(256 << 10);
-        Self { products, fastest: [0.0; 3], cached, memory: ceiling::bytes(64 << 20) }
-    }
-
-    fn print(&self, isa: Isa) {
-        let Self { cached, memory, .. } = *self;
-        println!(
-            "isa {isa}; one core reads {:.1} GB/s cached, {:.1} not",
-            cached / 1e9,
-            memory / 1e9
-        );
-        for (dtype, products) in DTYPES.iter().zip(self.products) {
-            let rate = products.map_or("unknown".to_owned(), |rate| format!("{:.1}", rate / 1e9));
-            println!("{dtype} ceiling: {rate} GFLOP/s");
-        }
-    }
-
-    /// The rate of `work` done in `seconds`, and its shares of the ceilings.
-    fn describe(&mut self, work: Work, seconds: f64) -> String {
-        match work {
-            Work::Products(dtype, products) => {
-                let (rate, index) = (products as f64 / seconds, dtype as usize);
-                self.fastest[index] = self.fastest[index].max(rate);
-                let ceiling = self.products[index].unwrap_or(self.fastest[index]);
-                format!("{:.1} GFLOP/s, {:.0}% of {dtype}", rate / 1e9, 100.0 * rate / ceiling)
-            }
-            Work::Bytes(bytes) => {
-                let rate = bytes as f64 / seconds;
-                let [cached, memory] = [self.cached, self.memory].map(|most| 100.0 * rate / most);
-                format!("{:.1} GB/s, {cached:.0}% of cached, {memory:.0}% of memory", rate / 1e9)
-            }
-        }
-    }
-}
-
-/// Criterion, and the ceilings that its results are held against.
-struct Bench {
-    criterion: Criterion,
-    isa: Isa,
-    ceilings: Ceilings,
-}
-
-impl Bench {
-    fn exec(&self, dtype: Dtype) -> CpuExec {
-        CpuExec::with(self.isa, dtype)
-    }
-
-    /// Times `run` on what `prepare` gives, without the latter.
-    fn measure<I, O>(
-        &mut self,
-        op: &str,
-        id: BenchmarkId,
-        work: Work,
-        mut prepare: impl FnMut() -> I,
-        mut run: impl FnMut(I) -> O,
-    ) {
-        let mut samples = Vec::new();
-        let mut group = self.criterion.benchmark_group(format!("ops/{op}"));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let mut sum = Duration::ZERO;
-                for _ in 0..iterations {
-                    let input = prepare();
-                    let start = Instant::now();
-                    drop(black_box(run(black_box(input))));
-                    sum += start.elapsed();
-                }
-                samples.push(sum.as_secs_f64() / iterations as f64);
-                sum
-            });
-        });
-        group.finish();
-        // The first ones warm up; there are none at all where the id is filtered out.
-        samples.drain(..samples.len().saturating_sub(SAMPLES));
-        samples.sort_by(f64::total_cmp);
-        if let Some(&seconds) = samples.get(samples.len() / 2) {
-            println!("{:24}rate:   {}", "", self.ceilings.describe(work, seconds));
-        }
-    }
+fn exec(bench: &Bench, dtype: Dtype) -> CpuExec {
+    CpuExec::with(bench.isa, dtype)
 }
 
 /// `len` values from -0.5 to 0.5.
@@ -185,7 +84,7 @@ fn ends(length: usize) -> Vec<u32> {
 }
 
 fn linear(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
-    let exec = bench.exec(dtype);
+    let exec = exec(bench, dtype);
     for (name, in_features, features, epilogue) in shape.layers() {
         let (weight, bias) = (values(features * in_features), values(features));
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
@@ -202,7 +101,7 @@ fn linear(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
 
 /// Scores and sums are f32 whatever the dtype, which is that of the output.
 fn attention(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
-    let exec = bench.exec(dtype);
+    let exec = exec(bench, dtype);
     let attention = shape.attention();
     let qkv = rows(&exec, TOKENS, attention.qkv_dim());
     for length in [16, 128, 256] {
@@ -216,7 +115,7 @@ fn attention(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
 
 /// Words and positions are read, and a row is written.
 fn embed_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
-    let (exec, hidden) = (bench.exec(dtype), shape.hidden);
+    let (exec, hidden) = (exec(bench, dtype), shape.hidden);
     let [word, position, kind] = [VOCABULARY, 512, 2].map(|entries| values(entries * hidden));
     let (position, token_type) = (Some(&position[..]), Some(&kind[..]));
     let tables = TableWeights { hidden, word: &word, position, token_type };
@@ -232,7 +131,7 @@ fn embed_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
 
 /// Both inputs are read, and one is written over.
 fn residual_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
-    let (exec, hidden) = (bench.exec(dtype), shape.hidden);
+    let (exec, hidden) = (exec(bench, dtype), shape.hidden);
     let (residual, norm, x) =
         (rows(&exec, TOKENS, hidden), norm(&exec, hidden), values(TOKENS * hidden));
     let id = BenchmarkId::new(format!("{}_{dtype}", shape.name), TOKENS);
@@ -243,7 +142,7 @@ fn residual_norm(bench: &mut Bench, shape: &Shape, dtype: Dtype) {
 
 /// Queries and keys are read and written over.
 fn rotary(bench: &mut Bench, shape: &Shape) {
-    let (exec, attention) = (bench.exec(Dtype::F32), shape.attention());
+    let (exec, attention) = (exec(bench, Dtype::F32), shape.attention());
     let half = attention.head_dim / 2;
     let frequencies: Vec<f32> =
         (0..half).map(|j| 1e4_f32.powf(-(j as f32) / half as f32)).collect();
@@ -260,7 +159,7 @@ fn rotary(bench: &mut Bench, shape: &Shape) {
 }
 
 fn pool(bench: &mut Bench, shape: &Shape) {
-    let (exec, hidden) = (bench.exec(Dtype::F32), shape.hidden);
+    let (exec, hidden) = (exec(bench, Dtype::F32), shape.hidden);
     let (states, ends) = (rows(&exec, TOKENS, hidden), ends(LENGTH));
     let span = |seq: usize| Span { seq: seq as u32, start: 0, end: LENGTH as u32 };
     let spans: Vec<Span> = (0..TOKENS / LENGTH).map(span).collect();
@@ -270,7 +169,7 @@ fn pool(bench: &mut Bench, shape: &Shape) {
 }
 
 fn gram(bench: &mut Bench, shape: &Shape) {
-    let exec = bench.exec(Dtype::F32);
+    let exec = exec(bench, Dtype::F32);
     let rows = rows(&exec, TOKENS, shape.hidden);
     // The band is cut off at the last row.
     let pairs = TOKENS * WIDTH - WIDTH * (WIDTH - 1) / 2;
@@ -281,7 +180,7 @@ fn gram(bench: &mut Bench, shape: &Shape) {
 
 /// Rows are read, and vectors of all columns are written.
 fn finish(bench: &mut Bench, shape: &Shape) {
-    let (exec, hidden) = (bench.exec(Dtype::F32), shape.hidden);
+    let (exec, hidden) = (exec(bench, Dtype::F32), shape.hidden);
     let x = values(TOKENS * hidden);
     let prepare = || exec.upload(&x, hidden).expect("rows are whole");
     let options = Finish { dims: hidden, normalize: true };
@@ -291,15 +190,7 @@ fn finish(bench: &mut Bench, shape: &Shape) {
 }
 
 fn ops() {
-    let criterion = Criterion::default()
-        .sample_size(SAMPLES)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .nresamples(10_000)
-        .configure_from_args();
-    let isa = Isa::detect();
-    let mut bench = Bench { criterion, isa, ceilings: Ceilings::measure() };
-    bench.ceilings.print(isa);
+    let mut bench = Bench::new("ops", MEMORY_BYTES);
     for shape in &SHAPES {
         for dtype in DTYPES {
             linear(&mut bench, shape, dtype);
@@ -311,11 +202,9 @@ fn ops() {
             op(&mut bench, shape);
         }
     }
-    bench.criterion.final_summary();
+    bench.finish();
 }
 
 fn main() {
-    // One thread, on which a join runs both its sides.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
-    pool.install(ops);
+    on_one_thread(ops);
 }

@@ -1,9 +1,7 @@
-//! Vector code for the processor at hand, chosen once at run time from [`Isa::ALL`].
+//! Vector code for the processor at hand, chosen once at run time.
 //!
 //! An operation is a struct with [`Op::eval`], written once over the trait [`Simd`];
-//! [`Isa::run`] compiles it for every instruction set and calls the chosen one. Invariant: an
-//! [`Isa`] other than the scalar one exists only where the processor was seen to have its
-//! instructions, so that the value is the proof.
+//! [`Isa::run`] compiles it for every instruction set and calls the chosen one.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,6 +9,11 @@ mod avx2;
 mod avx512;
 mod isa;
 mod scalar;
+<<<<<<< HEAD
+=======
+#[cfg(target_arch = "x86_64")]
+mod shuffle;
+>>>>>>> h-sim
 
 use half::{bf16, f16};
 

@@ -44,11 +44,9 @@ impl Sink for Matrix<'_> {
         let ScoreBlock { rows, columns, scores, is_mirrored } = block;
         self.write([rows.start, columns.start], scores, columns.len());
         if is_mirrored {
-            let stride = rows.len().next_multiple_of(2 * self.isa.lanes());
-            let mut mirrored = self.arena.take(stride * columns.len());
-            let from = Mirror { scores, columns: columns.len(), to: &mut mirrored };
-            self.isa.run(from);
-            self.write([columns.start, rows.start], &mirrored[..scores.len()], rows.len());
+            let mut mirrored = self.arena.take(scores.len());
+            self.isa.run(Mirror { scores, columns: columns.len(), to: &mut mirrored });
+            self.write([columns.start, rows.start], &mirrored, rows.len());
         }
     }
 }
