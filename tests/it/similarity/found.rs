@@ -25,17 +25,6 @@ fn scores(device: &Device, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
 /// The best by the definition: all of a row's scores that are numbers, sorted.
 fn best(scores: &[f32], columns: usize, k: usize, exclude_self: bool) -> Vec<Vec<Neighbour>> {
     let best_of = |(i, row): (usize, &[f32])| {
-<<<<<<< HEAD
-        let candidates = row.iter().enumerate();
-        let candidates =
-            candidates.filter(|&(j, score)| !(score.is_nan() || exclude_self && i == j));
-        let mut candidates: Vec<Neighbour> =
-            candidates.map(|(j, &score)| Neighbour { row: j as u32, score }).collect();
-        // Stable, so that equal scores stay in order.
-        candidates.sort_by(|x, y| y.score.partial_cmp(&x.score).unwrap());
-        candidates.truncate(k);
-        candidates
-=======
         let others = row.iter().enumerate();
         let others = others.filter(|&(j, score)| !(score.is_nan() || exclude_self && i == j));
         let mut others: Vec<Neighbour> =
@@ -44,7 +33,6 @@ fn best(scores: &[f32], columns: usize, k: usize, exclude_self: bool) -> Vec<Vec
         others.sort_by(|x, y| y.score.partial_cmp(&x.score).unwrap());
         others.truncate(k);
         others
->>>>>>> h-sim
     };
     scores.chunks_exact(columns).enumerate().map(best_of).collect()
 }

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
-//! The instruction sets, and which of them this processor has.
-=======
 //! The instruction sets, of which one is chosen at run time.
 //!
 //! Invariant: an [`Isa`] other than the scalar one exists only where the processor was seen to have
 //! its instructions, so that the value is the proof.
->>>>>>> h-sim
 
 use std::fmt;
 
@@ -143,11 +139,7 @@ impl Isa {
     }
 
     /// Values of a vector.
-<<<<<<< HEAD
-    pub(in crate::compute::cpu) fn lanes(self) -> usize {
-=======
     pub(in super::super) fn lanes(self) -> usize {
->>>>>>> h-sim
         struct Lanes;
         impl Op for Lanes {
             type Output = usize;
@@ -161,11 +153,7 @@ impl Isa {
 
     /// Runs `op` with these instructions.
     #[inline]
-<<<<<<< HEAD
-    pub(in crate::compute::cpu) fn run<O: Op>(self, op: O) -> O::Output {
-=======
     pub(in super::super) fn run<O: Op>(self, op: O) -> O::Output {
->>>>>>> h-sim
         // SAFETY: an `Isa` is made only where the processor has its instructions.
         unsafe {
             match self.0 {

@@ -9,11 +9,8 @@ mod avx2;
 mod avx512;
 mod isa;
 mod scalar;
-<<<<<<< HEAD
-=======
 #[cfg(target_arch = "x86_64")]
 mod shuffle;
->>>>>>> h-sim
 
 use half::{bf16, f16};
 

@@ -261,11 +261,7 @@ impl Tiles<'_> {
                     *y = simd.load(b.add(quad * S::LANES));
                 }
                 simd.prefetch(self.coming.wrapping_add(quad * fetched).cast());
-<<<<<<< HEAD
-                for (row, sums) in sums.iter_mut().take(group).enumerate() {
-=======
                 for (row, sums) in sums.iter_mut().enumerate().take(group) {
->>>>>>> h-sim
                     let x = simd.repeat_quad(a.add(quad * S::LANES + 4 * row));
                     for (sum, &y) in sums.iter_mut().zip(&y) {
                         *sum = simd.mul_add(x, y, *sum);
@@ -274,11 +270,7 @@ impl Tiles<'_> {
             }
         }
         self.coming = self.coming.wrapping_add(quads * fetched);
-<<<<<<< HEAD
-        for (row, sums) in sums.iter().take(group).enumerate() {
-=======
         for (row, sums) in sums.iter().enumerate().take(group) {
->>>>>>> h-sim
             let to = self.scores[(own * group + row) * ROOM + first * group..].as_mut_ptr();
             for part in 0..COUNT.div_ceil(4) {
                 let mut four = [simd.splat(0.0); 4];

@@ -90,11 +90,7 @@ impl Queries<'_> {
             RowValues::F16(values) => isa.run(Wide { queries, values, scores }),
             RowValues::Bf16(values) => isa.run(Wide { queries, values, scores }),
             RowValues::Int8(values, _) => isa.run(Bytes { queries, rows, values, scores }),
-<<<<<<< HEAD
-            RowValues::Binary(bits) => isa.run(Bits { queries, packed: bits, scores }),
-=======
             RowValues::Binary(bytes) => isa.run(Bits { queries, bytes, scores }),
->>>>>>> h-sim
         }
     }
 }
@@ -221,11 +217,7 @@ fn dot_bytes<S: Simd>(simd: S, row: &[i8], words: &[u32]) -> i32 {
 struct Bits<'a> {
     queries: Queries<'a>,
     /// `[rows, dim.div_ceil(8)]`.
-<<<<<<< HEAD
-    packed: &'a [u8],
-=======
     bytes: &'a [u8],
->>>>>>> h-sim
     /// `[queries, rows]`.
     scores: &'a mut [f32],
 }
@@ -235,15 +227,6 @@ impl Op for Bits<'_> {
 
     #[inline(always)]
     fn eval<S: Simd>(self, _: S) {
-<<<<<<< HEAD
-        let Self { queries: Queries { rows: queries, .. }, packed, scores } = self;
-        let RowValues::Binary(query_bits) = queries.values() else { return };
-        let (dim, bytes) = (queries.dim(), queries.dim().div_ceil(8));
-        let unused = (8 * bytes - dim) as u32;
-        let scores = scores.chunks_exact_mut(packed.len() / bytes);
-        for (query, scores) in query_bits.chunks_exact(bytes).zip(scores) {
-            for (row, score) in packed.chunks_exact(bytes).zip(scores) {
-=======
         let Self { queries: Queries { rows: queries, .. }, bytes, scores } = self;
         let RowValues::Binary(query_bytes) = queries.values() else { return };
         let (dim, row_bytes) = (queries.dim(), queries.row_bytes());
@@ -251,7 +234,6 @@ impl Op for Bits<'_> {
         let scores = scores.chunks_exact_mut(bytes.len() / row_bytes);
         for (query, scores) in query_bytes.chunks_exact(row_bytes).zip(scores) {
             for (row, score) in bytes.chunks_exact(row_bytes).zip(scores) {
->>>>>>> h-sim
                 let hamming = hamming(query, row, unused);
                 *score = (dim as i32 - 2 * hamming as i32) as f32 / dim as f32;
             }
