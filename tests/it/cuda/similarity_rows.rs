@@ -232,6 +232,25 @@ fn the_best_are_the_head_of_all_scores_and_ties_are_in_order() {
     });
 }
 
+#[test]
+fn no_row_is_its_own_neighbour_wherever_slices_and_tiles_meet() {
+    let _turn = turn();
+    // Points of a circle: each is its own nearest.
+    let angles = (0..300_u16).map(|at| f32::from(at) * 0.02);
+    let points: Vec<f32> = angles.flat_map(|angle| [angle.cos(), angle.sin()]).collect();
+    let rows = Stored::new(RowFormat::F32, &points, 2);
+    let nearest = |(found, at): (&[Neighbour], u32)| -> bool {
+        found.len() == 1 && found[0].row.abs_diff(at) == 1
+    };
+    for rows_of_a in [1, 31, 33, 127, 128, 129, 130] {
+        // A row of the first operand takes 16 bytes with its one key, one of the second 8.
+        let device = on_slices(16 * rows_of_a);
+        let found = top_k(&device, rows.rows(), rows.rows(), 1, true).unwrap();
+        let wrong = found.iter().map(Vec::as_slice).zip(0..).find(|&found| !nearest(found));
+        assert_eq!(wrong, None, "slices of {rows_of_a} rows");
+    }
+}
+
 /// The pairs by the definition, sorted.
 fn pairs_above(a: &Stored, b: &Stored, least: f32, pairs: Pairs) -> Vec<Pair> {
     let columns = b.rows().len();
