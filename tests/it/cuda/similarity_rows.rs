@@ -149,9 +149,15 @@ fn on_every_format(test: impl Fn(&Device, RowFormat, &str)) {
 #[test]
 fn matrices_hold_every_score() {
     on_every_format(|device, format, what| {
-        for (m, n, dim) in
-            [(1, 1, 1), (3, 70, 7), (65, 130, 33), (129, 40, 128), (130, 64, 100), (7, 9, 384)]
-        {
+        for (m, n, dim) in [
+            (1, 1, 1),
+            (3, 70, 7),
+            (65, 130, 33),
+            (129, 40, 128),
+            (130, 64, 100),
+            (9, 70, 61),
+            (7, 9, 384),
+        ] {
             let (a, b) = (Stored::random(format, 1, m, dim), Stored::random(format, 2, n, dim));
             let found = matrix(device, a.rows(), b.rows());
             check(&format!("{what}: {m} x {n} x {dim}"), &found, &scores(&a, &b), tolerance(dim));
