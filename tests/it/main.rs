@@ -2,15 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 /// No layer allocates.
-mod allocations;
+// LOCAL mod allocations;
 /// Every format of chunks holds the same records.
-mod chunk_formats;
+// LOCAL mod chunk_formats;
 /// Chunks partition their text and keep their limit.
-mod chunks;
+// LOCAL mod chunks;
 /// Exit codes, messages and files left behind are what a user is promised.
-mod cli;
+// LOCAL mod cli;
 /// A wrong setting names its source, and of two right ones the nearer wins.
-mod config;
+// LOCAL mod config;
 /// The CUDA form, on the emulated driver or a device.
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -27,30 +27,30 @@ mod families;
 /// What a config may say, and what it may not.
 mod family_configs;
 /// Every format holds the same texts and the same bits.
-mod formats;
+// LOCAL mod formats;
 /// Other outputs than one vector a text.
 mod heads;
 /// Models come from a hub verified and whole, or not at all.
-#[cfg(feature = "hub")]
-mod hub;
-#[cfg(feature = "hub")]
-mod hub_server;
+// LOCAL #[cfg(feature = "hub")]
+// LOCAL mod hub;
+// LOCAL #[cfg(feature = "hub")]
+// LOCAL mod hub_server;
 /// A vector has the same bits in any company and on any number of threads.
-mod invariance;
+// LOCAL mod invariance;
 /// Every kernel that this processor can run, in every dtype.
 mod kernels;
 /// Memory does not follow the size of the input.
-mod memory;
+// LOCAL mod memory;
 /// A wrong model is a clear error, never a panic.
-mod model_files;
+// LOCAL mod model_files;
 /// A process that may not connect.
 mod no_network;
 /// Tokens and vectors are those of sentence-transformers.
-mod parity;
+// LOCAL mod parity;
 /// The binary under test, and what a run of it left.
 mod process;
 /// The service keeps the contract that clients and operators rely on.
-mod serve;
+// LOCAL mod serve;
 /// A running service, and a small client of it.
 mod server_support;
 /// What several modules share.
@@ -60,5 +60,4 @@ mod tidy;
 /// A build for CUDA needs no CUDA.
 #[cfg(feature = "cuda")]
 mod without_driver;
-/// The queue answers every job once, and refuses what it cannot hold.
-mod worker;
+// LOCAL /// The queue answers every job once, and refuses what it cannot hold.
