@@ -40,7 +40,7 @@ struct Stored {
 
 impl Stored {
     /// `values` up to 1 as they are stored: int8 with scales that differ, bits with ones past the
-    /// last column.
+    /// last column of every other row.
     fn new(format: RowFormat, values: &[f32], dim: usize) -> Self {
         let rows = values.chunks_exact(dim);
         let values = match format {
@@ -53,11 +53,14 @@ impl Stored {
                 Values::Int8(values.iter().map(|x| (x * 127.0).round() as i8).collect(), scales)
             }
             RowFormat::Binary => {
-                let byte = |eight: &[f32]| {
-                    let bits = (0..8).map(|at| eight.get(at).is_none_or(|&x| x > 0.0));
+                let byte = |eight: &[f32], past: bool| {
+                    let bits = (0..8).map(|at| eight.get(at).map_or(past, |&x| x > 0.0));
                     bits.fold(0, |byte, bit| byte << 1 | u8::from(bit))
                 };
-                Values::Binary(rows.flat_map(|row| row.chunks(8)).map(byte).collect())
+                let bytes = rows.enumerate().flat_map(|(row, values)| {
+                    values.chunks(8).map(move |eight| byte(eight, row % 2 == 0))
+                });
+                Values::Binary(bytes.collect())
             }
         };
         Self { values, dim }
