@@ -300,26 +300,25 @@ THRESHOLD(bf16, bf16, MatrixTile)
 THRESHOLD(int8, int8_t, PlainTile)
 THRESHOLD(bits, uint8_t, PlainTile)
 
-// Writes those of N neighbours in `first..end`: by one store where that is all of them and `to` is
+// Writes N neighbours, those before `end` alone: by one store where that is all of them and `to` is
 // `aligned` to them.
 template <unsigned N>
-__device__ __forceinline__ void store_run(float* to, const float (&x)[N], unsigned first, unsigned end, bool aligned) {
-    if (N > 1 && aligned && first == 0 && end >= N) {
+__device__ __forceinline__ void store_run(float* to, const float (&x)[N], unsigned end, bool aligned) {
+    if (N > 1 && aligned && end >= N) {
         if constexpr (N == 4) *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
         if constexpr (N == 2) *reinterpret_cast<float2*>(to) = make_float2(x[0], x[1]);
         return;
     }
 #pragma unroll
     for (unsigned i = 0; i < N; i++) {
-        if (i >= first && i < end) to[i] = x[i];
+        if (i < end) to[i] = x[i];
     }
 }
 
-// Writes a tile's scores, and their transpose where there is a `mirror`; where `upper`, of those on
-// the diagonal and above it alone.
+// Writes a tile's scores, and their transpose where there is a `mirror`.
 template <class Tile>
 __device__ __forceinline__ void write_scores(const float (&scores)[Tile::VALUES / 4][4], unsigned row, unsigned column,
-                                             unsigned rows, unsigned columns, float* out, float* mirror, bool upper) {
+                                             unsigned rows, unsigned columns, float* out, float* mirror) {
     constexpr unsigned RUN = Tile::RUN, DOWN = Tile::RUN_DOWN;
 #pragma unroll
     for (unsigned i = 0; i < Tile::VALUES; i += RUN) {
@@ -328,23 +327,21 @@ __device__ __forceinline__ void write_scores(const float (&scores)[Tile::VALUES 
         float x[RUN];
 #pragma unroll
         for (unsigned c = 0; c < RUN; c++) x[c] = scores[(i + c) / 4][(i + c) % 4];
-        const unsigned first = upper && at > other ? at - other : 0;
-        store_run(out + size_t(at) * columns + other, x, first, columns - other, columns % RUN == 0);
+        store_run(out + size_t(at) * columns + other, x, columns - other, columns % RUN == 0);
     }
     if (!mirror) return;
 #pragma unroll
     for (unsigned i = 0; i < Tile::VALUES; i++) {
         if (Tile::own_row(i) % DOWN) continue;
         const unsigned at = row + Tile::row(Tile::own_row(i)), other = column + Tile::column(i);
-        if (at >= rows || other >= columns || (upper && at > other)) continue;
+        if (at >= rows || other >= columns) continue;
         float x[DOWN];
 #pragma unroll
         for (unsigned r = 0; r < DOWN; r++) {
             const unsigned value = i + r * Tile::DOWN_STEP;
             x[r] = scores[value / 4][value % 4];
         }
-        const unsigned end = upper ? min(rows, other + 1) - at : rows - at;
-        store_run(mirror + size_t(other) * rows + at, x, 0, end, rows % DOWN == 0);
+        store_run(mirror + size_t(other) * rows + at, x, rows - at, rows % DOWN == 0);
     }
 }
 
@@ -353,12 +350,11 @@ __device__ __forceinline__ void pairwise_tile(const Rows<T>& a, const Rows<T>& b
     extern __shared__ __align__(16) unsigned char shared[];
     const uint2 tile = grouped_tile((a.count + Tile::ROWS - 1) / Tile::ROWS, (b.count + Tile::COLS - 1) / Tile::COLS);
     const unsigned row = tile.x * Tile::ROWS, column = tile.y * Tile::COLS;
-    // What lies below the diagonal comes from above it.
-    const bool same = mirror == out;
-    if (same && column + Tile::COLS <= row) return;
+    // A tile below the diagonal comes from above it; one that crosses it writes the same bits twice.
+    if (mirror == out && column + Tile::COLS <= row) return;
     float scores[Tile::VALUES / 4][4];
     Tile::score(scores, a, row, b, column, shared);
-    write_scores<Tile>(scores, row, column, a.count, b.count, out, mirror, same && column < row + Tile::ROWS);
+    write_scores<Tile>(scores, row, column, a.count, b.count, out, mirror);
 }
 
 // The scores' way to the host takes longer than they do: one block a multiprocessor is enough.

@@ -26,7 +26,8 @@ struct Words {
     typedef float Sum;
     // Words of a load of 16 bytes.
     static constexpr unsigned LOADED = CHUNK<T>;
-    // Products of a sum that the compiler lays out in a row.
+    // Products of a sum that the compiler lays out in a row: of integers, more take more registers
+    // than there are.
     static constexpr unsigned UNROLLED = 16;
 
     static __device__ __forceinline__ unsigned count(unsigned cols) { return cols; }
@@ -62,7 +63,7 @@ struct Words<int8_t> {
     typedef uint32_t Word;
     typedef uint4 Four;
     typedef int Sum;
-    static constexpr unsigned LOADED = 4, UNROLLED = 16;
+    static constexpr unsigned LOADED = 4, UNROLLED = 2;
 
     static __device__ __forceinline__ unsigned count(unsigned cols) { return (cols + 3) / 4; }
     static __device__ __forceinline__ bool whole(unsigned cols) { return cols % 16 == 0; }
@@ -82,7 +83,6 @@ struct Words<uint8_t> {
     typedef uint32_t Word;
     typedef uint4 Four;
     typedef int Sum;
-    // With more, words and their counts take more registers than there are.
     static constexpr unsigned LOADED = 4, UNROLLED = 2;
 
     static __device__ __forceinline__ unsigned bytes(unsigned cols) { return (cols + 7) / 8; }

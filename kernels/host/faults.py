@@ -113,6 +113,34 @@ FAULTS = [
         "warp_sum(squares) / cols",
         "exec::cuda::residual_norm",
     ),
+    Fault(
+        "dropped tail: bits past the last column are compared",
+        "tiles.cuh",
+        "if (valid > 0 && valid < 32) words[word] &=",
+        "if (valid > 0 && valid < 8) words[word] &=",
+        "cuda::similarity_rows::matrices_hold",
+    ),
+    Fault(
+        "wrong scale: a row's own in place of the other's",
+        "tiles.cuh",
+        "(scale(a, row) * scale(b, column))",
+        "(scale(a, row) * scale(b, row))",
+        "cuda::similarity_rows::matrices_hold",
+    ),
+    Fault(
+        "wrong index: every slice counts from 0",
+        "similarity.cu",
+        "selection, row, top.origin.column + column, keys",
+        "selection, row, column, keys",
+        "cuda::similarity_rows::the_best",
+    ),
+    Fault(
+        "off-by-one bound: one tile above the diagonal is left out",
+        "similarity.cu",
+        "mirror == out && column + Tile::COLS <= row)",
+        "mirror == out && column <= row)",
+        "cuda::similarity_rows::matrices_of_rows",
+    ),
 ]
 
 

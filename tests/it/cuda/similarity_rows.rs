@@ -40,7 +40,7 @@ struct Stored {
 
 impl Stored {
     /// `values` up to 1 as they are stored: int8 with scales that differ, bits with ones past the
-    /// last column.
+    /// last column of every other row.
     fn new(format: RowFormat, values: &[f32], dim: usize) -> Self {
         let rows = values.chunks_exact(dim);
         let values = match format {
@@ -53,11 +53,14 @@ impl Stored {
                 Values::Int8(values.iter().map(|x| (x * 127.0).round() as i8).collect(), scales)
             }
             RowFormat::Binary => {
-                let byte = |eight: &[f32]| {
-                    let bits = (0..8).map(|at| eight.get(at).is_none_or(|&x| x > 0.0));
+                let byte = |eight: &[f32], past: bool| {
+                    let bits = (0..8).map(|at| eight.get(at).map_or(past, |&x| x > 0.0));
                     bits.fold(0, |byte, bit| byte << 1 | u8::from(bit))
                 };
-                Values::Binary(rows.flat_map(|row| row.chunks(8)).map(byte).collect())
+                let bytes = rows.enumerate().flat_map(|(row, values)| {
+                    values.chunks(8).map(move |eight| byte(eight, row % 2 == 0))
+                });
+                Values::Binary(bytes.collect())
             }
         };
         Self { values, dim }
@@ -149,9 +152,15 @@ fn on_every_format(test: impl Fn(&Device, RowFormat, &str)) {
 #[test]
 fn matrices_hold_every_score() {
     on_every_format(|device, format, what| {
-        for (m, n, dim) in
-            [(1, 1, 1), (3, 70, 7), (65, 130, 33), (129, 40, 128), (130, 64, 100), (7, 9, 384)]
-        {
+        for (m, n, dim) in [
+            (1, 1, 1),
+            (3, 70, 7),
+            (65, 130, 33),
+            (129, 40, 128),
+            (130, 64, 100),
+            (9, 70, 61),
+            (7, 9, 384),
+        ] {
             let (a, b) = (Stored::random(format, 1, m, dim), Stored::random(format, 2, n, dim));
             let found = matrix(device, a.rows(), b.rows());
             check(&format!("{what}: {m} x {n} x {dim}"), &found, &scores(&a, &b), tolerance(dim));
@@ -230,6 +239,25 @@ fn the_best_are_the_head_of_all_scores_and_ties_are_in_order() {
             }
         }
     });
+}
+
+#[test]
+fn no_row_is_its_own_neighbour_wherever_slices_and_tiles_meet() {
+    let _turn = turn();
+    // Points of a circle: each is its own nearest.
+    let angles = (0..300_u16).map(|at| f32::from(at) * 0.02);
+    let points: Vec<f32> = angles.flat_map(|angle| [angle.cos(), angle.sin()]).collect();
+    let rows = Stored::new(RowFormat::F32, &points, 2);
+    let nearest = |(found, at): (&[Neighbour], u32)| -> bool {
+        found.len() == 1 && found[0].row.abs_diff(at) == 1
+    };
+    for rows_of_a in [1, 31, 33, 127, 128, 129, 130] {
+        // A row of the first operand takes 16 bytes with its one key, one of the second 8.
+        let device = on_slices(16 * rows_of_a);
+        let found = top_k(&device, rows.rows(), rows.rows(), 1, true).unwrap();
+        let wrong = found.iter().map(Vec::as_slice).zip(0..).find(|&found| !nearest(found));
+        assert_eq!(wrong, None, "slices of {rows_of_a} rows");
+    }
 }
 
 /// The pairs by the definition, sorted.
