@@ -8,8 +8,9 @@ VENV := target/venv
 CHUNKFLOW ?= $(CARGO) run --quiet --locked --
 # Of `make bench-track`: names of benches, or all.
 BENCHES ?= ops
-# Of `make compare`: rounds. Of it and `make compare-chunkers`: flags of the script that it runs.
+# Of `make compare`: rounds. Of it, `compare-chunkers` and `compare-similarity`: flags of the script.
 ROUNDS ?= 3
+FUZZ_SECONDS ?= 60
 COMPARE_FLAGS ?=
 # The CUDA compiler, and the emulated driver that runs kernels on a CPU.
 CUDA_TOOLKIT := $(abspath $(or $(CARGO_TARGET_DIR),target)/cuda-toolkit)
@@ -25,8 +26,8 @@ CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(C
 	$(CARGO) test --locked --features cuda --test it
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
-.PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers quality golden \
-	cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full test-cuda-build bench-cuda cuda-report \
+.PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers \
+	compare-similarity quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full test-cuda-build bench-cuda cuda-report \
 	lint-cuda ci-cuda fmt fmt-check lint doc ci
 
 help: ## Show this list
@@ -75,13 +76,24 @@ compare-chunkers: model ## Measure beside chonkie and LangChain; CHUNKFLOW_DATA 
 	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/compare/bin/python benches/compare/chunkers.py \
 		--model $(MODEL) --chunkflow target/release/chunkflow --out target/chunkers.json $(COMPARE_FLAGS)
 
-quality: model ## Check nDCG@10 on SciFact by dtype; CHUNKFLOW_DATA holds scifact/
-	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make quality CHUNKFLOW_DATA=folder/with/scifact" >&2; exit 2; }
+compare-similarity: model ## Measure similarities beside numpy and faiss on one core (six GB of memory)
+	$(CARGO) build --release --locked --target-dir target --example compare_similarity
+	test -d $(VENV)/compare || $(PYTHON) -m venv $(VENV)/compare
+	$(VENV)/compare/bin/pip install --quiet --no-deps -r benches/compare/requirements.txt
+	$(VENV)/compare/bin/python benches/compare/similarity.py \
+		--program target/release/examples/compare_similarity $(COMPARE_FLAGS)
+
+quality: model ## Hold what is promised to its figures; CHUNKFLOW_DATA holds scifact/, wiki50/, qmsum/ (an hour)
+	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make quality CHUNKFLOW_DATA=folder/with/scifact/wiki50/and/qmsum" >&2; exit 2; }
 	$(CARGO) build --release --locked --target-dir target
 	test -d $(VENV)/quality || $(PYTHON) -m venv $(VENV)/quality
 	$(VENV)/quality/bin/pip install --quiet numpy==2.4.6
 	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(VENV)/quality/bin/python benches/quality/scifact.py \
 		--chunkflow target/release/chunkflow --model $(MODEL) --dtype f32,bf16,int8
+	CHUNKFLOW_DATA="$(CHUNKFLOW_DATA)" $(PYTHON) benches/quality/figures.py --cargo '$(CARGO)' \
+		--chunkflow target/release/chunkflow --model $(MODEL)
+	@$(MAKE) --no-print-directory compare-similarity
+	@$(MAKE) --no-print-directory compare-chunkers
 
 cuda-toolkit: ## Obtain the pinned CUDA compiler from PyPI into the target folder
 	@cmp -s kernels/requirements.txt $(CUDA_TOOLKIT)/requirements.txt || { rm -rf $(CUDA_TOOLKIT) \
@@ -113,6 +125,10 @@ bench-cuda: cuda-toolkit ## Measure a layer's operations on CUDA device 0, again
 
 cuda-report: cuda-toolkit ## Make kernels/REPORT.md: registers, spills, load widths, rooflines
 	$(CUDA_ENV) $(PYTHON) kernels/report.py --out kernels/REPORT.md
+
+fuzz: ## Fuzz units and batches for FUZZ_SECONDS each (needs cargo-fuzz and a nightly compiler)
+	cargo +nightly fuzz run units -- -max_total_time=$(FUZZ_SECONDS)
+	cargo +nightly fuzz run batches -- -max_total_time=$(FUZZ_SECONDS)
 
 golden: model ## Make the reference vectors again (needs torch, several GB)
 	test -d $(VENV)/golden || $(PYTHON) -m venv $(VENV)/golden
