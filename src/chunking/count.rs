@@ -79,24 +79,26 @@ fn penalties(problem: &Problem<'_>) -> (f64, f64) {
     (-bound, bound)
 }
 
-/// The least penalty that cuts at most `false_cuts` of all gaps of `shuffled` documents.
+/// The least penalty that cuts at most `false_cuts` of all gaps of `shuffled` documents, beside the
+/// cuts that limits force at any penalty.
 #[must_use]
 pub fn calibrated_penalty(shuffled: &[Problem<'_>], false_cuts: f64) -> f64 {
     let gaps: usize = shuffled.iter().map(|problem| problem.tokens.len().saturating_sub(1)).sum();
-    let allowed = (false_cuts * gaps as f64).floor() as usize;
+    let most = shuffled.iter().map(|problem| penalties(problem).1).fold(1.0, f64::max);
+    let cuts = |problem: &Problem<'_>, penalty| problem.solve(penalty).ends.len().saturating_sub(1);
+    let forced: usize = shuffled.iter().map(|problem| cuts(problem, most)).sum();
+    let allowed = forced + (false_cuts * gaps as f64).floor() as usize;
     let too_many = |penalty: f64| {
-        let mut cuts = 0;
+        let mut found = 0;
         shuffled.iter().any(|problem| {
-            cuts += problem.solve(penalty).ends.len().saturating_sub(1);
-            cuts > allowed
+            found += cuts(problem, penalty);
+            found > allowed
         })
     };
     if !too_many(0.0) {
         return 0.0;
     }
     let (mut low, mut high) = (0.0, 1.0);
-    let most = shuffled.iter().map(|problem| penalties(problem).1).fold(1.0, f64::max);
-    // Limits may force more cuts than are allowed at any penalty.
     while high < most && too_many(high) {
         (low, high) = (high, 2.0 * high);
     }

@@ -12,6 +12,8 @@ use crate::similarity::{Band, BlockSums};
 
 /// Units of a shuffled document at most: what chance cuts is seen from as many.
 const MAX_SHUFFLED: usize = 2_048;
+/// Block sums of all shuffled documents at most, in f32: 128 MiB.
+const MAX_SHUFFLED_SUMS: usize = 1 << 25;
 
 /// Where a document is cut.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +54,7 @@ pub fn cut<E>(
     let sums = BlockSums::new(&band);
     let cosines = cosines(&band, &sums, spec.window);
     let ends = match spec.method {
-        Method::Fixed => pack(&document.tokens, None, document.room(spec.target_tokens)),
-        Method::Recursive | Method::Sentence => {
-            pack(&document.tokens, Some(&document.joined()), document.room(spec.target_tokens))
-        }
+        Method::Fixed | Method::Recursive | Method::Sentence => document.packed(),
         Method::Window => document.cut_peaks(&cosines),
         Method::Kcpd | Method::Cvs | Method::Cluster => document.optimum(&band, &sums, shuffled)?,
     };
@@ -69,9 +68,37 @@ impl Document<'_> {
         tokens.saturating_sub(self.special_tokens + self.spec.overlap_tokens).max(1)
     }
 
-    /// Whether a cut before each unit is forbidden.
+    /// Whether a cut before each unit is forbidden. A run of joined units that no segment has room
+    /// for is opened where the next one would not fit.
     fn joined(&self) -> Vec<bool> {
-        self.units.iter().map(|unit| unit.gap == Gap::Joined).collect()
+        let room = self.room(self.spec.max_tokens);
+        // Units and tokens of the run.
+        let (mut run, mut size) = (0, 0);
+        let joins = |(unit, &own): (&Unit, &usize)| {
+            let joins = unit.gap == Gap::Joined && run < self.spec.max_units && size + own <= room;
+            (run, size) = if joins { (run + 1, size + own) } else { (1, own) };
+            joins
+        };
+        self.units.iter().zip(&self.tokens).map(joins).collect()
+    }
+
+    /// Units packed full, then a last segment that is too short joined to the one before.
+    fn packed(&self) -> Vec<usize> {
+        let spec = self.spec;
+        let joined = match spec.method {
+            Method::Fixed => vec![false; self.units.len()],
+            _ => self.joined(),
+        };
+        let ends = pack(&self.tokens, &joined, self.room(spec.target_tokens));
+        let scores = vec![0.0; self.units.len().saturating_sub(1)];
+        self.merged(&ends, &scores)
+    }
+
+    /// Segments of `ends`, those below `min_tokens` joined to a neighbour where `max_tokens` allow
+    /// it.
+    fn merged(&self, ends: &[usize], scores: &[f32]) -> Vec<usize> {
+        let least = self.spec.min_tokens.saturating_sub(self.special_tokens);
+        merge_short(ends, &self.tokens, scores, least, self.room(self.spec.max_tokens))
     }
 
     /// What segments cost by the objective of the specification, and the sums that it reads, which
@@ -97,7 +124,7 @@ impl Document<'_> {
             objective,
             penalty: 0.0,
             size_weight: spec.size_weight,
-            target_tokens: spec.target_tokens,
+            target_tokens: spec.target_tokens - spec.overlap_tokens,
             max_tokens: spec.max_tokens - spec.overlap_tokens,
             min_tokens: spec.min_tokens,
             special_tokens: self.special_tokens,
@@ -105,22 +132,14 @@ impl Document<'_> {
         (sums, rule)
     }
 
-    /// What a cut before each unit gains; minus infinity forbids it. A run of joined units that no
-    /// segment has room for is opened where the next one would not fit.
+    /// What a cut before each unit gains; minus infinity forbids it.
     fn bonuses(&self) -> Vec<f32> {
-        let (spec, room) = (self.spec, self.room(self.spec.max_tokens));
-        // Units and tokens of the run.
-        let (mut run, mut size) = (0, 0);
-        let bonus = |(unit, &own): (&Unit, &usize)| {
-            let joins = unit.gap == Gap::Joined && run < spec.max_units && size + own <= room;
-            (run, size) = if joins { (run + 1, size + own) } else { (1, own) };
-            match unit.gap {
-                Gap::Joined if joins => f32::NEG_INFINITY,
-                Gap::Piece | Gap::Sentence => 0.0,
-                Gap::Joined | Gap::Line | Gap::Paragraph | Gap::Heading => spec.break_bonus as f32,
-            }
+        let bonus = |(unit, joined): (&Unit, bool)| match unit.gap {
+            _ if joined => f32::NEG_INFINITY,
+            Gap::Piece | Gap::Sentence => 0.0,
+            Gap::Joined | Gap::Line | Gap::Paragraph | Gap::Heading => self.spec.break_bonus as f32,
         };
-        self.units.iter().zip(&self.tokens).map(bonus).collect()
+        self.units.iter().zip(self.joined()).map(bonus).collect()
     }
 
     /// The exact optimum with as many segments as the specification says.
@@ -136,7 +155,7 @@ impl Document<'_> {
         let scaled = scaled_penalty(spec.penalty, self.tokens.len());
         Ok(match spec.segments {
             Segments::Count(count) => with_count(&problem, count),
-            Segments::Target => with_mean_size(&problem, spec.target_tokens),
+            Segments::Target => with_mean_size(&problem, rule.target_tokens),
             Segments::Penalty | Segments::Threshold => problem.solve(scaled).ends,
             Segments::Elbow => at_elbow(&problem),
             Segments::Calibrated => problem.solve(self.calibrate(shuffled)?).ends,
@@ -150,10 +169,11 @@ impl Document<'_> {
     ) -> Result<f64, E> {
         let mut random = SplitMix64(self.spec.seed);
         let mut documents = Vec::new();
+        let most = MAX_SHUFFLED_SUMS / (self.spec.shuffles * self.spec.max_units);
         for _ in 0..self.spec.shuffles {
             let mut order: Vec<usize> = (0..self.tokens.len()).collect();
             random.shuffle(&mut order);
-            order.truncate(MAX_SHUFFLED);
+            order.truncate(MAX_SHUFFLED.min(most));
             let (sums, rule) = self.costs(&shuffled(&order)?, None);
             let tokens: Vec<usize> = order.iter().map(|&unit| self.tokens[unit]).collect();
             documents.push((sums, tokens, vec![0.0; order.len()], rule));
@@ -192,10 +212,8 @@ impl Document<'_> {
         let mut ends: Vec<usize> = gaps.into_iter().map(|gap| gap + 1).collect();
         ends.push(units);
         ends.sort_unstable();
-        let limit = self.room(spec.max_tokens);
-        let ends = split_long(&ends, &self.tokens, &scores, limit);
-        let least = spec.min_tokens.saturating_sub(self.special_tokens);
-        merge_short(ends, &self.tokens, &scores, least, limit)
+        let ends = split_long(&ends, &self.tokens, &scores, self.room(spec.max_tokens));
+        self.merged(&ends, &scores)
     }
 }
 

@@ -14,6 +14,7 @@ mod segments;
 mod spec;
 mod threshold;
 mod units;
+mod validate;
 
 pub use chunk::Chunk;
 pub use count::{at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size};

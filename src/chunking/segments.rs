@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How the number of segments is chosen.
@@ -69,15 +69,31 @@ impl Serialize for Segments {
 
 impl<'de> Deserialize<'de> for Segments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Given {
-            Count(usize),
-            Name(String),
-        }
-        match Given::deserialize(deserializer)? {
-            Given::Count(count) => Ok(Self::Count(count)),
-            Given::Name(name) => name.parse().map_err(D::Error::custom),
-        }
+        deserializer.deserialize_any(NumberOrName)
+    }
+}
+
+/// Reads what [`Segments`] serialises to; an error names the value and what is expected.
+struct NumberOrName;
+
+impl Visitor<'_> for NumberOrName {
+    type Value = Segments;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, target, penalty, calibrated, elbow or threshold")
+    }
+
+    fn visit_u64<E: de::Error>(self, count: u64) -> Result<Segments, E> {
+        let wrong = |_| E::invalid_value(Unexpected::Unsigned(count), &self);
+        usize::try_from(count).map(Segments::Count).map_err(wrong)
+    }
+
+    fn visit_i64<E: de::Error>(self, count: i64) -> Result<Segments, E> {
+        let wrong = |_| E::invalid_value(Unexpected::Signed(count), &self);
+        usize::try_from(count).map(Segments::Count).map_err(wrong)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Segments, E> {
+        name.parse().map_err(E::custom)
     }
 }

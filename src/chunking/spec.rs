@@ -6,18 +6,13 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::validate::validate;
 use super::{Error, Segments, UnitKind};
 
-/// The least `max_tokens`: room for a few words beside the special tokens.
-const MIN_MAX_TOKENS: usize = 16;
-/// The most units of a segment: a band is this wide at most.
-const MAX_UNITS: usize = 1_024;
 /// Tokens of a unit of the method `fixed` where chunks overlap.
 const FINE_TOKENS: usize = 8;
-/// The most units on either side of a gap.
-const MAX_WINDOW: usize = 64;
-/// Shuffles of a calibration at least: fewer leave the penalty to chance.
-const MIN_SHUFFLES: usize = 6;
+/// Of a local parabola: through fewer points it is what it smooths.
+pub(super) const MIN_PARABOLA: usize = 5;
 
 /// A set of defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
@@ -293,99 +288,52 @@ impl ChunkOptions {
             Some(_) => spec.units = UnitKind::Sentence,
             None => {}
         }
-        if self.segments.is_none() && spec.method == Method::Window {
-            spec.segments = Segments::Threshold;
-        }
-        // A lower limit alone is no contradiction, and packing fills up to it.
-        if self.target_tokens.is_none() {
-            let packed = matches!(spec.method, Method::Fixed | Method::Recursive);
-            let most = if packed { usize::MAX } else { spec.target_tokens };
-            spec.target_tokens = most.min(spec.max_tokens);
-        }
-        if self.piece_tokens.is_none() {
-            spec.piece_tokens = match (spec.method, spec.overlap_tokens) {
-                // A unit is a chunk, or small enough that what is repeated is nearly exact.
-                (Method::Fixed, 0) => spec.max_tokens,
-                (Method::Fixed, _) => FINE_TOKENS,
-                (Method::Recursive, _) => spec.max_tokens.saturating_sub(spec.overlap_tokens),
-                _ => spec.piece_tokens.min(spec.max_tokens),
-            };
-        }
-        spec.check_sizes()?;
-        spec.check_weights()?;
-        spec.check_method()?;
+        spec.set_what_depends(self);
+        validate(&spec, self.segments.is_some())?;
         Ok(spec)
     }
 }
 
 impl ChunkSpec {
-    fn check_sizes(&self) -> Result<(), Error> {
-        let max = self.max_tokens;
-        if max < MIN_MAX_TOKENS {
-            return Err(Error::new("max_tokens", &max, format!("{MIN_MAX_TOKENS} and more")));
-        }
-        let limited = [
-            ("target_tokens", self.target_tokens, 1, max),
-            ("min_tokens", self.min_tokens, 0, max / 2),
-            ("overlap_tokens", self.overlap_tokens, 0, max / 2),
-            ("piece_tokens", self.piece_tokens, 1, max),
-        ];
-        for (field, value, least, most) in limited {
-            if !(least..=most).contains(&value) {
-                let allowed = format!("{least} to {most} with max_tokens {max}");
-                return Err(Error::new(field, &value, allowed));
-            }
-        }
-        let counts = [
-            ("max_units", self.max_units, 1, MAX_UNITS),
-            ("shuffles", self.shuffles, MIN_SHUFFLES, 1_000),
-            ("window", self.window, 1, MAX_WINDOW),
-            ("smoothing_width", self.smoothing_width, 3, 101),
-            ("peak_distance", self.peak_distance, 1, 1_000),
-        ];
-        for (field, value, least, most) in counts {
-            if !(least..=most).contains(&value) {
-                return Err(Error::new(field, &value, format!("{least} to {most}")));
-            }
-        }
-        if self.smoothing_width.is_multiple_of(2) {
-            return Err(Error::new("smoothing_width", &self.smoothing_width, "odd numbers"));
-        }
-        Ok(())
-    }
-
-    fn check_weights(&self) -> Result<(), Error> {
-        let weights = [
-            ("size_weight", self.size_weight, 1e6),
-            ("break_bonus", self.break_bonus, 1e6),
-            ("penalty", self.penalty, 1e6),
-            ("false_cuts", self.false_cuts, 1.0),
-        ];
-        for (field, value, most) in weights {
-            // A NaN is in no range.
-            if !(0.0..=most).contains(&value) {
-                return Err(Error::new(field, &value, format!("0 to {most}")));
-            }
-        }
-        let percentile = matches!(self.threshold, Threshold::Percentile | Threshold::Gradient);
-        let (least, most) = if percentile { (0.0, 100.0) } else { (-1e6, 1e6) };
-        if !(least..=most).contains(&self.threshold_value) {
-            let allowed = format!("{least} to {most}");
-            return Err(Error::new("threshold_value", &self.threshold_value, allowed));
-        }
-        Ok(())
-    }
-
-    fn check_method(&self) -> Result<(), Error> {
-        let allowed = match (self.method, self.segments) {
-            (_, Segments::Count(0)) => "1 and more",
-            (Method::Window, Segments::Count(_) | Segments::Target | Segments::Threshold) => {
-                return Ok(());
-            }
-            (Method::Window, _) => "a number, target and threshold with the method window",
-            (_, Segments::Threshold) => "threshold with the method window alone",
-            _ => return Ok(()),
+    /// The most tokens of a unit, beside `special_tokens` around a chunk. Units of structure or of
+    /// tokens may be whole chunks, so the target is their limit too.
+    #[must_use]
+    pub fn unit_tokens(&self, special_tokens: usize) -> usize {
+        let chunk = match self.units {
+            UnitKind::Sentence => self.max_tokens,
+            UnitKind::Recursive | UnitKind::Tokens => self.target_tokens - self.overlap_tokens,
         };
-        Err(Error::new("segments", &self.segments, allowed))
+        self.piece_tokens.min(chunk.saturating_sub(special_tokens)).max(1)
+    }
+
+    /// Chooses what was not `given` and follows from what was.
+    fn set_what_depends(&mut self, given: &ChunkOptions) {
+        if given.segments.is_none() && self.method == Method::Window {
+            self.segments = Segments::Threshold;
+        }
+        // A lower limit alone is no contradiction, and packing fills up to it.
+        if given.target_tokens.is_none() {
+            let packed = matches!(self.method, Method::Fixed | Method::Recursive);
+            let most = if packed { usize::MAX } else { self.target_tokens };
+            self.target_tokens = most.min(self.max_tokens);
+        }
+        if given.piece_tokens.is_none() {
+            self.piece_tokens = match (self.method, self.overlap_tokens) {
+                // A unit is a chunk, or small enough that what is repeated is nearly exact.
+                (Method::Fixed, 1..) => FINE_TOKENS,
+                (Method::Fixed | Method::Recursive, _) => self.target_tokens,
+                _ => self.piece_tokens.min(self.max_tokens),
+            };
+        }
+        if given.threshold_value.is_none() && given.threshold.is_some() {
+            self.threshold_value = match self.threshold {
+                Threshold::Percentile | Threshold::Gradient => 95.0,
+                Threshold::Deviation => 1.0,
+                Threshold::Iqr | Threshold::Quartile => 1.5,
+            };
+        }
+        if given.smoothing_width.is_none() && self.smoothing == Smoothing::SavitzkyGolay {
+            self.smoothing_width = MIN_PARABOLA;
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::chunking::{ChunkSpec, Unit, UnitKind, bisect, units};
+use crate::chunking::{ChunkSpec, Unit, bisect, units};
 use crate::embeddings::{Encoded, Tokenizer};
 
 /// Units of `text` that are each within the limits when tokenised alone. A cut inside a word can
@@ -16,7 +16,7 @@ pub(super) fn fitting_units(
     encoded: &Encoded,
     spec: &ChunkSpec,
 ) -> Result<Vec<Unit>, Error> {
-    let (kind, piece) = pieces(tokenizer, spec);
+    let most = spec.unit_tokens(tokenizer.special_tokens());
     let fit = |unit: Unit| {
         let mut fitting = Vec::new();
         let mut pending = vec![unit];
@@ -31,13 +31,8 @@ pub(super) fn fitting_units(
         Ok(fitting)
     };
     let units: Result<Vec<Vec<Unit>>, Error> =
-        units(text, &encoded.offsets, kind, piece).into_par_iter().map(fit).collect();
+        units(text, &encoded.offsets, spec.units, most).into_par_iter().map(fit).collect();
     Ok(units?.concat())
-}
-
-/// The kind of units that a specification asks for, and the most tokens of one.
-fn pieces(tokenizer: &Tokenizer, spec: &ChunkSpec) -> (UnitKind, usize) {
-    (spec.units, spec.piece_tokens.min(spec.max_tokens.saturating_sub(tokenizer.special_tokens())))
 }
 
 /// Whether a text of so many bytes can have more than `max_tokens` tokens: each has a byte at

@@ -57,6 +57,14 @@ fn a_limit_alone_lowers_what_is_not_given() {
             assert!(spec.target_tokens <= max_tokens && spec.piece_tokens <= max_tokens);
         }
     }
+    // What packing fills is as large as asked for.
+    for method in ["fixed", "recursive"] {
+        let spec = resolved(&json!({"method": method, "target_tokens": 100}));
+        assert_eq!((spec.unit_tokens(2), spec.max_tokens), (98, 256));
+        let spec = resolved(&json!({"method": method, "overlap_tokens": 50, "piece_tokens": 256}));
+        assert_eq!(spec.unit_tokens(2), 204);
+    }
+    assert_eq!(resolved(&json!({"piece_tokens": 256})).unit_tokens(2), 254);
     // Packing fills up to the limit.
     assert_eq!(resolved(&json!({"preset": "fixed", "max_tokens": 5_000})).target_tokens, 5_000);
     assert_eq!(resolved(&json!({"method": "recursive", "max_tokens": 40})).target_tokens, 40);
@@ -64,7 +72,7 @@ fn a_limit_alone_lowers_what_is_not_given() {
 
 #[test]
 fn a_choice_out_of_range_is_named_with_what_is_allowed() {
-    let cases: [(&str, Value, &str); 38] = [
+    let cases: [(&str, Value, &str); 41] = [
         ("max_tokens", json!(0), "16 and more"),
         ("max_tokens", json!(15), "16 and more"),
         ("target_tokens", json!(0), "1 to 256 with max_tokens 256"),
@@ -75,8 +83,8 @@ fn a_choice_out_of_range_is_named_with_what_is_allowed() {
         ("piece_tokens", json!(257), "1 to 256 with max_tokens 256"),
         ("max_units", json!(0), "1 to "),
         ("max_units", json!(1_000_000), "1 to "),
-        ("shuffles", json!(5), "6 to 1000"),
-        ("shuffles", json!(1_001), "6 to 1000"),
+        ("shuffles", json!(5), "6 to 100"),
+        ("shuffles", json!(101), "6 to 100"),
         ("window", json!(0), "1 to 64"),
         ("window", json!(65), "1 to 64"),
         ("smoothing_width", json!(1), "3 to 101"),
@@ -95,7 +103,7 @@ fn a_choice_out_of_range_is_named_with_what_is_allowed() {
         ("threshold_value", json!(-2e6), "-1000000 to 1000000"),
         ("threshold_value", json!(2e6), "-1000000 to 1000000"),
         ("segments", json!(0), "1 and more"),
-        ("segments", json!("threshold"), "threshold with the method window alone"),
+        ("segments", json!("threshold"), "without the method window"),
         // With others.
         ("threshold_value", json!([-1, {"threshold": "percentile"}]), "0 to 100"),
         ("threshold_value", json!([101, {"threshold": "gradient"}]), "0 to 100"),
@@ -103,7 +111,10 @@ fn a_choice_out_of_range_is_named_with_what_is_allowed() {
         ("overlap_tokens", json!([21, {"max_tokens": 40}]), "0 to 20 with max_tokens 40"),
         ("segments", json!(["elbow", {"method": "window"}]), "a number, target and threshold"),
         ("segments", json!(["penalty", {"method": "window"}]), "a number, target and threshold"),
-        ("segments", json!(["threshold", {"method": "fixed"}]), "the method window alone"),
+        ("segments", json!(["threshold", {"method": "fixed"}]), "none with the methods"),
+        ("segments", json!(["penalty", {"method": "sentence"}]), "none with the methods"),
+        ("overlap_tokens", json!([60, {"target_tokens": 60}]), "less than target_tokens 60"),
+        ("smoothing_width", json!([3, {"smoothing": "savitzky-golay"}]), "5 to 101"),
     ];
     for (field, given, allowed) in cases {
         let (value, others) = match &given {
@@ -136,7 +147,7 @@ fn the_ends_of_every_range_are_allowed() {
     for choices in [
         json!({"max_tokens": 16, "target_tokens": 16, "piece_tokens": 16}),
         json!({"target_tokens": 1, "piece_tokens": 1, "max_units": 1, "shuffles": 6, "window": 1}),
-        json!({"min_tokens": 128, "overlap_tokens": 128, "window": 64, "shuffles": 1_000}),
+        json!({"min_tokens": 128, "overlap_tokens": 128, "window": 64, "shuffles": 100}),
         json!({"smoothing_width": 3, "peak_distance": 1, "false_cuts": 0, "penalty": 0}),
         json!({"smoothing_width": 101, "peak_distance": 1_000, "false_cuts": 1, "penalty": 1e6}),
         json!({"size_weight": 1e6, "break_bonus": 1e6, "threshold_value": -1e6}),
@@ -167,11 +178,26 @@ fn segments_are_a_number_or_the_name_of_a_rule() {
         assert_eq!((segments, json!(segments)), (expected, written));
         assert_eq!(segments.to_string().parse(), Ok(segments));
     }
-    for wrong in [json!("Target"), json!(""), json!("-1"), json!(-1), json!(1.5), json!(null)] {
-        assert!(serde_json::from_value::<Segments>(wrong.clone()).is_err(), "{wrong}");
+    for wrong in [json!("Target"), json!(""), json!("-1"), json!(-1), json!(1.5)] {
+        let error = serde_json::from_value::<Segments>(wrong.clone()).unwrap_err().to_string();
+        let value = wrong.as_str().map_or_else(|| wrong.to_string(), str::to_owned);
+        let names_all = error.contains(&format!("`{value}`")) && error.contains("number, target");
+        assert!(names_all, "{error}");
     }
+    assert!(serde_json::from_value::<Segments>(json!(null)).is_err());
     let told = "many".parse::<Segments>().unwrap_err();
     assert!(told.contains("`many`") && told.contains("elbow"), "{told}");
+}
+
+#[test]
+fn what_is_not_given_suits_what_is() {
+    let thresholds = [("percentile", 95.0), ("gradient", 95.0), ("deviation", 1.0), ("iqr", 1.5)];
+    for (threshold, value) in thresholds {
+        let spec = resolved(&json!({"method": "window", "threshold": threshold}));
+        assert!((spec.threshold_value - value).abs() < 1e-12, "{threshold}");
+    }
+    let spec = resolved(&json!({"method": "window", "smoothing": "savitzky-golay"}));
+    assert_eq!(spec.smoothing_width, 5);
 }
 
 /// All choices that there are, each given or not.

@@ -99,12 +99,13 @@ const ENCODINGS: [Encoding; 2] = [Encoding::Late, Encoding::Isolated];
 const UNITS: [UnitKind; 2] = [UnitKind::Sentence, UnitKind::Recursive];
 
 /// Every rule that goes with a method.
-fn segments(method: Method, random: &mut SplitMix64) -> Segments {
+fn segments(method: Method, random: &mut SplitMix64) -> Option<Segments> {
     let count = Segments::Count(1 + random.below(12));
     let rules = [Segments::Calibrated, Segments::Elbow, Segments::Penalty, Segments::Penalty];
     match method {
-        Method::Window => random.choose(&[count, Segments::Target, Segments::Threshold]),
-        _ => random.choose(&[&[count, Segments::Target], &rules[..]].concat()),
+        Method::Fixed | Method::Recursive | Method::Sentence => None,
+        Method::Window => Some(random.choose(&[count, Segments::Target, Segments::Threshold])),
+        _ => Some(random.choose(&[&[count, Segments::Target], &rules[..]].concat())),
     }
 }
 
@@ -122,17 +123,18 @@ fn random_case(seed: u64) -> (String, ChunkSpec) {
     let (method, encoding) = (METHODS[next(7)], ENCODINGS[next(2)]);
     let (overlaps, units) = (next(2) == 1, UNITS[next(2)]);
     let max_tokens = 16 + random.below(random.clone().choose(&[1, 10, 100]));
+    let overlap = if overlaps { 1 + random.below(max_tokens / 2) } else { 0 };
     let thresholds = [(Threshold::Deviation, 0.5), (Threshold::Percentile, 60.0)];
     let (threshold, value) = random.choose(&thresholds);
     let options = ChunkOptions {
         method: Some(method),
         encoding: Some(encoding),
-        overlap_tokens: Some(if overlaps { 1 + random.below(max_tokens / 2) } else { 0 }),
+        overlap_tokens: Some(overlap),
         units: Some(units),
         min_tokens: Some(random.choose(&[0, 0, 8]).min(max_tokens / 2)),
         size_weight: Some(random.choose(&[0.0, 0.1, 1.0, 10.0])),
         break_bonus: Some(random.choose(&[0.0, 0.3])),
-        segments: Some(segments(method, &mut random)),
+        segments: segments(method, &mut random),
         piece_tokens: random.choose(&[None, None, Some(5)]),
         max_units: Some(random.choose(&[64, 64, 3])),
         shuffles: Some(6),
@@ -142,7 +144,7 @@ fn random_case(seed: u64) -> (String, ChunkSpec) {
         threshold_value: Some(value),
         smoothing: Some(random.choose(&[Smoothing::None, Smoothing::SavitzkyGolay])),
         peak_distance: Some(1 + random.below(3)),
-        ..sized(max_tokens, 1 + random.below(max_tokens))
+        ..sized(max_tokens, overlap + 1 + random.below(max_tokens - overlap))
     };
     (text, options.resolve().unwrap())
 }
@@ -303,13 +305,14 @@ fn documents_have_the_same_chunks_in_any_order_batches_and_threads() {
     for method in METHODS {
         for encoding in ENCODINGS {
             let segments = match method {
-                Method::Window => Segments::Target,
-                _ => Segments::Calibrated,
+                Method::Fixed | Method::Recursive | Method::Sentence => None,
+                Method::Window => Some(Segments::Target),
+                _ => Some(Segments::Calibrated),
             };
             let choices = ChunkOptions {
                 method: Some(method),
                 encoding: Some(encoding),
-                segments: Some(segments),
+                segments,
                 overlap_tokens: Some(10),
                 ..sized(48, 40)
             };

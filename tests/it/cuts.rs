@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use chunkflow::chunking::{
-    ChunkOptions, ChunkSpec, Cuts, Gap, Method, Segments, Threshold, Unit, cut,
+    ChunkOptions, ChunkSpec, Cuts, Gap, Method, Preset, Segments, Threshold, Unit, cut,
 };
 use chunkflow::similarity::Band;
 use proptest::prelude::*;
@@ -109,17 +109,18 @@ fn is_optimum(method: Method) -> bool {
 }
 
 /// Every way to choose a number of segments that goes with a method.
-fn rules(method: Method) -> Vec<Segments> {
+fn rules(method: Method) -> Vec<Option<Segments>> {
+    let all = |rules: &[Segments]| rules.iter().copied().map(Some).collect();
     match method {
-        Method::Window => vec![Segments::Count(5), Segments::Target, Segments::Threshold],
-        Method::Fixed | Method::Recursive | Method::Sentence => vec![Segments::Penalty],
-        Method::Kcpd | Method::Cvs | Method::Cluster => vec![
+        Method::Window => all(&[Segments::Count(5), Segments::Target, Segments::Threshold]),
+        Method::Fixed | Method::Recursive | Method::Sentence => vec![None],
+        Method::Kcpd | Method::Cvs | Method::Cluster => all(&[
             Segments::Count(5),
             Segments::Target,
             Segments::Penalty,
             Segments::Calibrated,
             Segments::Elbow,
-        ],
+        ]),
     }
 }
 
@@ -143,14 +144,14 @@ proptest! {
                     max_tokens: Some(max_tokens),
                     min_tokens: Some(min_tokens.min(max_tokens / 2)),
                     overlap_tokens: Some(overlap * max_tokens / 4),
-                    segments: Some(segments),
+                    segments,
                     max_units: Some(max_units),
                     ..options(method)
                 };
                 let spec = choices.resolve().unwrap();
                 let room = max_tokens - spec.overlap_tokens;
                 let parts = document.segments(&spec);
-                let what = format!("{method:?} {segments}: {parts:?}");
+                let what = format!("{method:?} {segments:?}: {parts:?}");
                 prop_assert_eq!(parts.last().map_or(0, |last| last.end), n, "{}", what);
                 for part in &parts {
                     prop_assert!(!part.is_empty(), "{}", what);
@@ -177,13 +178,13 @@ proptest! {
                     max_tokens: Some(max_tokens),
                     target_tokens: Some(max_tokens),
                     overlap_tokens: Some(overlap * 8),
-                    segments: Some(segments),
+                    segments,
                     ..options(method)
                 };
                 // Every run of joined units has room, and other cuts are enough.
                 let parts = document.segments(&choices.resolve().unwrap());
                 let cut = parts.iter().find(|part| document.is_joined(part));
-                prop_assert_eq!(cut, None, "{:?} {}", method, segments);
+                prop_assert_eq!(cut, None, "{:?} {:?}", method, segments);
             }
         }
     }
@@ -204,7 +205,8 @@ fn a_joined_run_that_no_segment_holds_is_opened_and_the_rest_is_cut_as_well_as_e
             ChunkOptions { max_units: Some(5), ..options(method) },
         ];
         for choices in limits {
-            let choices = ChunkOptions { target_tokens: Some(40), ..choices };
+            let target_tokens = Some(40 + choices.overlap_tokens.unwrap_or(0));
+            let choices = ChunkOptions { target_tokens, ..choices };
             let spec = choices.resolve().unwrap();
             let ends = document.cut(&spec).ends;
             // Cut once, where the sixth line would not fit.
@@ -269,6 +271,70 @@ fn packing_fills_up_to_the_target() {
         let choices = ChunkOptions { target_tokens: Some(32), ..options(method) };
         let ends = document.cut(&choices.resolve().unwrap()).ends;
         assert_eq!(ends, [6, 12, 18, 24, 30, 36, 40], "{method:?}");
+    }
+}
+
+#[test]
+fn what_is_packed_is_joined_up_to_the_limit_too() {
+    let choices = ChunkOptions { target_tokens: Some(20), ..options(Method::Sentence) };
+    let spec = choices.resolve().unwrap();
+    // A block longer than the target stays whole.
+    let mut gaps = vec![Gap::Sentence; 30];
+    gaps[11..16].fill(Gap::Joined);
+    assert_eq!(
+        Document::new(1, &[5; 30], &gaps).cut(&spec).ends,
+        [3, 6, 9, 10, 16, 19, 22, 25, 28, 30]
+    );
+    // A last chunk that is too short goes to the one before.
+    let spec = ChunkOptions { min_tokens: Some(15), ..choices }.resolve().unwrap();
+    let document = Document::new(1, &[5; 10], &[Gap::Sentence; 10]);
+    assert_eq!(document.cut(&spec).ends, [3, 6, 10]);
+}
+
+#[test]
+fn a_segment_that_is_too_long_is_halved_where_no_gap_is_higher() {
+    let mut document = Document::new(1, &[10; 64], &[Gap::Sentence; 64]);
+    document.rows = document.rows[..DIM].repeat(64);
+    let choices = ChunkOptions {
+        max_tokens: Some(162),
+        segments: Some(Segments::Count(1)),
+        ..options(Method::Window)
+    };
+    assert_eq!(document.cut(&choices.resolve().unwrap()).ends, [16, 32, 48, 64]);
+}
+
+#[test]
+fn cuts_that_limits_force_are_no_false_ones() {
+    // Four topics of ten units, of which a segment may have up to 30 and all have more tokens.
+    let mut document = Document::new(1, &[10; 40], &[Gap::Sentence; 40]);
+    let mut random = SplitMix64::new(7);
+    document.rows.clear();
+    for unit in 0..40 {
+        let row = (0..DIM).map(|at| if at == unit / 10 { 1.0 } else { 0.0 });
+        let noise = random.values(DIM, 0.3);
+        let row: Vec<f64> = row.zip(noise).map(|(x, y)| x + f64::from(y)).collect();
+        document.rows.extend(naive::normalize(&row).into_iter().map(|x| x as f32));
+    }
+    let topics = ChunkOptions { preset: Some(Preset::Topics), ..ChunkOptions::default() };
+    let limited = [
+        topics,
+        ChunkOptions { max_units: Some(30), ..topics },
+        ChunkOptions { max_tokens: Some(220), ..topics },
+    ];
+    for choices in limited {
+        let ends = document.cut(&choices.resolve().unwrap()).ends;
+        assert_eq!(ends, [10, 20, 30, 40], "{choices:?}");
+    }
+}
+
+#[test]
+fn what_is_repeated_counts_towards_the_target() {
+    let document = Document::new(4, &[10; 200], &[Gap::Sentence; 200]);
+    for method in [Method::Cvs, Method::Sentence] {
+        let choices = ChunkOptions { overlap_tokens: Some(60), ..options(method) };
+        let parts = document.segments(&choices.resolve().unwrap());
+        let mean = 2_000 / parts.len() + 2 + 60;
+        assert!((180..=215).contains(&mean), "{method:?}: {mean}");
     }
 }
 

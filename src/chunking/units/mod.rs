@@ -22,7 +22,7 @@ pub use pieces::bisect;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Gap {
     /// A cut is forbidden: within a fenced block, between the rows of a table, right after a
-    /// heading. A run of joined units is within the limit of tokens: a longer one is opened.
+    /// heading. Only where no chunk has room for a run of joined units it is opened.
     Joined,
     /// A place within a sentence that alone is over the limit of tokens.
     Piece,
@@ -92,9 +92,7 @@ pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: u
     }
     let ends: [PieceEnd; 2] = [pieces::follows_clause, pieces::starts_word];
     let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens, &ends);
-    let mut units: Vec<Unit> = units.into_iter().flat_map(pieces).collect();
-    open_long_runs(&mut units, max_tokens);
-    units
+    units.into_iter().flat_map(pieces).collect()
 }
 
 /// Where units start, with the gap before each.
@@ -184,20 +182,6 @@ fn merge(units: &[Unit], max_tokens: usize, merged: &mut Vec<Unit>) {
     }
 }
 
-/// Opens the joins of a run of joined units where the next one would not fit.
-fn open_long_runs(units: &mut [Unit], max_tokens: usize) {
-    let mut run = 0;
-    for unit in units {
-        run += unit.tokens.len();
-        if unit.gap == Gap::Joined && run > max_tokens {
-            unit.gap = Gap::Line;
-        }
-        if unit.gap != Gap::Joined {
-            run = unit.tokens.len();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::ops::Range;
@@ -276,17 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_joined_units_is_opened_at_the_limit() {
+    fn a_block_is_joined_however_small_units_are() {
         let text = "# T\n```\na b c\nd e f\ng\n```\nh";
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let gaps = |max_tokens| -> Vec<Gap> {
-            let units = sentences(text, max_tokens);
-            assert_eq!(units.iter().map(|&(_, text)| text).collect::<Vec<_>>(), lines);
-            units.into_iter().map(|(gap, _)| gap).collect()
-        };
-        assert_eq!(gaps(11), [Heading, Joined, Joined, Joined, Joined, Joined, Line]);
-        assert_eq!(gaps(7), [Heading, Joined, Joined, Line, Joined, Joined, Line]);
-        assert_eq!(gaps(4), [Heading, Joined, Line, Line, Joined, Line, Line]);
+        for max_tokens in [11, 4] {
+            let (gaps, texts): (Vec<Gap>, Vec<&str>) =
+                sentences(text, max_tokens).into_iter().unzip();
+            assert_eq!(texts, lines);
+            assert_eq!(gaps, [Heading, Joined, Joined, Joined, Joined, Joined, Line]);
+        }
     }
 
     #[test]
@@ -322,12 +304,12 @@ mod tests {
             recursive(2),
             [
                 (Heading, "# A\n\n"),
-                (Line, "Bb cc. "),
+                (Joined, "Bb cc. "),
                 (Sentence, "Dd ee.\n\n"),
                 (Paragraph, "f g\n"),
                 (Line, "h\n\n"),
                 (Heading, "# I\n"),
-                (Line, "Jj kk "),
+                (Joined, "Jj kk "),
                 (Piece, "ll mm. "),
                 (Sentence, "Nn, oo "),
                 (Piece, "pp qq "),
