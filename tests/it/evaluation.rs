@@ -268,6 +268,21 @@ fn a_sweep_is_refused_before_it_runs() {
     check_fails(&ran, DATA, &["specs.yaml", "entry 1", "penality"]);
 }
 
+#[test]
+fn no_two_runs_of_a_sweep_have_one_name() {
+    let place = place();
+    place.write("specs.yaml", "- {name: none, window: 3}\n- {preset: fixed}\n");
+    for (flags, name) in [
+        (&["--preset", "fixed,fixed"][..], "`preset=fixed`"),
+        (&["specs.yaml", "--preset", "fixed"], "`preset=fixed`"),
+        (&["specs.yaml", "--baseline", "none"], "`none`"),
+        (&["--baseline", "langchain,langchain:percentile"], "`langchain:percentile`"),
+    ] {
+        let ran = place.tiny(&[&["evaluate", "sweep", "--gold", "absent"], flags].concat());
+        check_fails(&ran, USAGE, &[name]);
+    }
+}
+
 // Retrieval.
 
 /// Two documents that are one chunk each, and two questions on the first.

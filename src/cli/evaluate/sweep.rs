@@ -1,6 +1,7 @@
 //! `chunkflow evaluate sweep`: many specifications on one data set, each document read as few times
 //! as they allow.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ use crate::evaluation::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file is a list in YAML or JSON. Each entry has the choices of a specification, as in section
-`chunk` of the settings, and may have a name; a choice that is a list stands for each of its values.
+`chunk` of the settings, and may have a name; a choice that is a list stands for each of its values,
+which go after the name: mine size_weight=0.5. Without a name a run is called by its choices.
 
   - {preset: topics, penalty: [0.05, 0.09, 0.12], segments: penalty}
   - {name: mine, method: cvs, size_weight: [0.5, 1, 2]}
@@ -75,6 +77,7 @@ pub(super) struct SweepArgs {
 pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let specs = specs(args, &config.chunk)?;
+    check_names(&specs, &args.baseline);
     let outputs = args.output.open()?;
     let sweep = Sweep { global, args, config: &config };
     let (mut runs, metric) = match (&args.gold, &args.corpus) {
@@ -99,6 +102,21 @@ fn specs(args: &SweepArgs, base: &ChunkOptions) -> anyhow::Result<Vec<(String, C
         specs.extend(read_specs(path, base).map_err(Error::from)?);
     }
     Ok(specs)
+}
+
+/// Refuses a name that two runs would have, wherever it comes from: results are joined by them.
+fn check_names(specs: &[(String, ChunkSpec)], baselines: &[Baseline]) {
+    let names = specs.iter().map(|(name, _)| name.clone());
+    let mut seen = HashSet::new();
+    for name in names.chain(baselines.iter().map(Baseline::to_string)) {
+        if seen.contains(&name) {
+            refuse_arguments(&format!(
+                "two runs would be called `{name}`, and each preset, entry and baseline needs a \
+                 name of its own"
+            ));
+        }
+        seen.insert(name);
+    }
 }
 
 /// What both kinds of data set need.
