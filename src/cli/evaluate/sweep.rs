@@ -109,13 +109,12 @@ fn check_names(specs: &[(String, ChunkSpec)], baselines: &[Baseline]) {
     let names = specs.iter().map(|(name, _)| name.clone());
     let mut seen = HashSet::new();
     for name in names.chain(baselines.iter().map(Baseline::to_string)) {
-        if seen.contains(&name) {
+        if !seen.insert(name.clone()) {
             refuse_arguments(&format!(
                 "two runs would be called `{name}`, and each preset, entry and baseline needs a \
                  name of its own"
             ));
         }
-        seen.insert(name);
     }
 }
 
