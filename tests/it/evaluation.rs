@@ -382,6 +382,37 @@ fn specifications_that_share_a_reading_give_what_each_gives_alone() {
     }
 }
 
+#[test]
+fn sizes_of_chunks_stand_beside_what_they_retrieve() {
+    let place = excerpts();
+    place.write("set/corpora/c.txt", "The cat sat on the mat. ".repeat(20));
+    let sweep = ["evaluate", "sweep", "--preset", "fixed,recursive", "--corpus", "set"];
+    let sweep = [&sweep[..], &["--results", "r.parquet"]].concat();
+    let runs = runs(&place.tiny(&[&sweep[..], &["--json"]].concat()));
+    let size = |name: &str| {
+        let (_, metrics) = runs.iter().find(|(other, _)| other == name).unwrap();
+        let tokens = &metrics["chunk_tokens"];
+        let of = |part: &str| tokens[part].as_f64().unwrap();
+        (tokens.clone(), format!("{:.1} ± {:.1}", of("mean"), of("sd")))
+    };
+    let (before, after) = ("preset=fixed", "preset=recursive");
+    let ran = place.tiny(&[&sweep[..], &["--force"]].concat());
+    for name in [before, after] {
+        let line = ran.text().lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains(&size(name).1), "{line}");
+    }
+    let compare = ["evaluate", "compare", "r.parquet", "r.parquet", "--before-run", before];
+    let compare = [&compare[..], &["--after-run", after]].concat();
+    let line = format!("chunk_tokens, not paired: {} -> {}\n", size(before).1, size(after).1);
+    let ran = place.run(&compare);
+    assert!(ran.text().ends_with(&line), "{}", ran.text());
+    let ran = place.run(&[&compare[..], &["--json"]].concat());
+    let rows: Vec<Value> = serde_json::from_str(ran.text()).unwrap();
+    let expected =
+        json!({"metric": "chunk_tokens", "before": size(before).0, "after": size(after).0});
+    assert_eq!(rows.last(), Some(&expected));
+}
+
 // Without a reference.
 
 #[test]
