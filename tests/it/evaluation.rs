@@ -4,8 +4,11 @@ use chunkflow::chunking::{ChunkSpec, Encoding, Preset, Segments};
 use chunkflow::embeddings::{EmbedOptions, Engine};
 use chunkflow::evaluation::datasets::read_gold;
 use chunkflow::evaluation::metrics::segmentation::pk;
-use chunkflow::evaluation::{Baseline, Segmenter, evaluate_segmentation};
+use chunkflow::evaluation::{
+    Baseline, Run, Segmenter, evaluate_segmentation, read_runs, write_runs,
+};
 use chunkflow::pipeline::Document;
+use chunkflow::results::Destination;
 use serde_json::{Value, json};
 
 use crate::process::{Place, Ran, check_fails};
@@ -245,6 +248,29 @@ fn a_sweep_ranks_runs_that_equal_those_run_alone() {
     let line = other.text().lines().find(|line| line.starts_with("segments")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words, ["segments", "1.0", "2.0", "1.0", "1.0", "to", "1.0", "*", "2"]);
+}
+
+#[test]
+fn runs_on_different_data_sets_are_not_compared() {
+    let place = place();
+    place.write("other.jsonl", GOLD);
+    for set in ["gold", "other"] {
+        let (gold, results) = (format!("{set}.jsonl"), format!("{set}.parquet"));
+        let evaluate = ["evaluate", "segmentation", "--baseline", "none", "--gold", &gold];
+        place.run(&[&evaluate[..], &["--results", &results]].concat()).output();
+    }
+    let ran = place.run(&["evaluate", "compare", "gold.parquet", "other.parquet"]);
+    check_fails(&ran, DATA, &["`gold`", "`other`"]);
+    let both: Vec<Run> = ["gold.parquet", "other.parquet"]
+        .into_iter()
+        .flat_map(|name| read_runs(&place.path(name)).unwrap())
+        .collect();
+    write_runs(Destination::file(&place.path("both.parquet"), false).unwrap(), &both).unwrap();
+    for flags in [&[][..], &["--before-run", "none"]] {
+        let compare = ["evaluate", "compare", "both.parquet", "gold.parquet"];
+        let ran = place.run(&[&compare[..], flags].concat());
+        check_fails(&ran, USAGE, &["`none`", "several data sets", "`gold`, `other`"]);
+    }
 }
 
 #[test]

@@ -8,11 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{aligned, mean_and_sd};
+use crate::Error;
 use crate::cli::arguments::{GlobalArgs, set_up};
 use crate::cli::refuse_arguments;
-use crate::evaluation::{
-    CHUNK_TOKENS, Comparison, Run, Summary, compare, format_value, read_runs,
-};
+use crate::evaluation::{CHUNK_TOKENS, Comparison, Run, Summary, compare, format_value, read_runs};
 
 /// Compare two runs item by item: the mean difference of each metric with its 95% interval, by a
 /// paired bootstrap of 10,000 resamples.
@@ -49,7 +48,7 @@ pub(super) fn run(global: &GlobalArgs, args: &CompareArgs) -> anyhow::Result<Exi
     set_up(global, Vec::new(), "warn")?;
     let before = one_run(&args.before, args.before_run.as_deref(), "--before-run")?;
     let after = one_run(&args.after, args.after_run.as_deref(), "--after-run")?;
-    let compared = compare(&before, &after, args.seed);
+    let compared = compare(&before, &after, args.seed).map_err(Error::from)?;
     anyhow::ensure!(!compared.is_empty(), "the two runs have no item and metric in common");
     let mut out = std::io::stdout().lock();
     let sizes = Sizes::of(&before, &after);
@@ -95,14 +94,21 @@ enum Row<'a> {
 /// The run of `path` that is called `name`, or its only one.
 fn one_run(path: &Path, name: Option<&str>, flag: &str) -> anyhow::Result<Run> {
     let mut runs = read_runs(path)?;
-    let names = runs.iter().map(|run| format!("`{}`", run.name)).collect::<Vec<_>>().join(", ");
+    let quoted = |names: Vec<&String>| {
+        names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    let names = quoted(runs.iter().map(|run| &run.name).collect());
     runs.retain(|run| name.is_none_or(|name| run.name == name));
-    match (runs.pop(), runs.is_empty()) {
-        (Some(run), true) => Ok(run),
-        _ => refuse_arguments(&format!(
-            "{flag} is to name one of the runs of {}: {names}",
-            path.display()
-        )),
+    let (path, datasets) = (path.display(), runs.iter().map(|run| &run.dataset).collect());
+    match runs.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|run| run.name == first.name) => {
+            let (name, datasets) = (&first.name, quoted(datasets));
+            refuse_arguments(&format!(
+                "`{name}` of {path} stands for several data sets: {datasets}"
+            ))
+        }
+        [_] => Ok(runs.remove(0)),
+        _ => refuse_arguments(&format!("{flag} is to name one of the runs of {path}: {names}")),
     }
 }
 
