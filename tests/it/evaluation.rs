@@ -186,6 +186,35 @@ fn bad_data_name_file_and_line_and_files_are_not_replaced() {
     check_fails(&ran, USAGE, &["--known-segments"]);
 }
 
+#[test]
+fn choices_that_would_have_no_effect_are_refused() {
+    let place = place();
+    place.write("specs.yaml", "- {method: cvs}\n- {method: sentence}\n");
+    let segmentation = &["evaluate", "segmentation", "--gold", "gold.jsonl"][..];
+    let retrieval = &["evaluate", "retrieval", "--corpus", "absent"][..];
+    let sweep = &["evaluate", "sweep", "--gold", "gold.jsonl", "--known-segments"][..];
+    for (command, flags, parts) in [
+        (retrieval, &["--whole", "--preset", "fixed"][..], &["--whole", "--preset"][..]),
+        (retrieval, &["--max-tokens", "40", "--whole"], &["--whole", "--max-tokens"]),
+        (segmentation, &["--baseline", "none", "--window", "3"], &["--baseline", "--window"]),
+        (
+            segmentation,
+            &["--predictions", "gold.jsonl", "--preset", "fixed"],
+            &["--predictions", "--preset"],
+        ),
+        (
+            segmentation,
+            &["--known-segments", "--method", "sentence"],
+            &["--known-segments", "kcpd, cvs, cluster and window", "not sentence"],
+        ),
+        (segmentation, &["--known-segments", "--preset", "fixed"], &["not fixed"]),
+        (sweep, &["--preset", "recursive"], &["not recursive"]),
+        (sweep, &["specs.yaml"], &["not sentence"]),
+    ] {
+        check_fails(&place.tiny(&[command, flags].concat()), USAGE, parts);
+    }
+}
+
 // Sweeps and comparisons.
 
 #[test]

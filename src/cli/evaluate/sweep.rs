@@ -10,7 +10,7 @@ use clap::Args;
 use super::dataset_name;
 use super::output::{ReportArgs, sort};
 use super::retrieval::{QuestionArgs, bytes};
-use super::segmentation::Segmentation;
+use super::segmentation::{Segmentation, check_counts};
 use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
 use crate::cli::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
@@ -57,7 +57,7 @@ pub(super) struct SweepArgs {
     /// Baselines to try too, on gold segments.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', conflicts_with = "corpus")]
     baseline: Vec<Baseline>,
-    /// Take the number of segments from the gold data.
+    /// Take each document's number of segments from the gold data.
     #[arg(long, conflicts_with = "corpus")]
     known_segments: bool,
     /// What to rank by [default: pk, iou@k or ndcg@10].
@@ -78,6 +78,9 @@ pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitC
     let config = set_up(global, args.model.flags()?, "warn")?;
     let specs = specs(args, &config.chunk)?;
     check_names(&specs, &args.baseline);
+    if args.known_segments {
+        specs.iter().for_each(|(_, spec)| check_counts(spec));
+    }
     let outputs = args.output.open()?;
     let sweep = Sweep { global, args, config: &config };
     let (mut runs, metric) = match (&args.gold, &args.corpus) {
