@@ -504,3 +504,11 @@ fn chunks_are_judged_without_a_reference() {
     }
     assert_eq!(place.names(), ["one.txt", "short.txt"]);
 }
+
+#[test]
+fn an_id_that_stands_twice_is_refused() {
+    let lines = ["a", "b", "a"].map(|id| format!("{{\"id\": \"{id}\", \"text\": \"A bird.\"}}\n"));
+    let place = Place::with("in.jsonl", lines.concat());
+    let ran = place.tiny(&["evaluate", "intrinsic", "in.jsonl"]);
+    check_fails(&ran, DATA, &["document 3", "id `a` stands twice"]);
+}
