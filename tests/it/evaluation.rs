@@ -411,6 +411,22 @@ fn a_question_finds_its_own_document() {
     assert_eq!(name, "max_tokens=16 preset=fixed");
     assert!(metrics["chunk_tokens"]["count"].as_u64().unwrap() > 3, "{metrics}");
     assert!(is(mean(metrics, "recall@100"), 1.0));
+    // A document without text has no chunk to be found by.
+    place.write("set/corpus.jsonl", concat!(
+        r#"{"_id": "1", "text": ""}"#,
+        "\n",
+        r#"{"_id": "2", "text": "A bird in the hand."}"#,
+        "\n",
+    ));
+    place.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\t1\t1\n");
+    let empty = place.tiny(&[&evaluate[..], &["--preset", "fixed"]].concat());
+    let metrics = &runs(&empty)[0].1;
+    assert!(is(mean(metrics, "recall@100"), 0.0), "{metrics}");
+    place.write("set/corpus.jsonl", r#"{"_id": "1", "text": ""}"#);
+    let empty = place.tiny(&[&evaluate[..], &["--preset", "fixed"]].concat());
+    let metrics = &runs(&empty)[0].1;
+    assert_eq!(metrics["recall@100"]["count"], 1);
+    assert!(is(mean(metrics, "ndcg@10"), 0.0), "{metrics}");
     place.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\t9\t1\n");
     check_fails(&place.tiny(&evaluate), DATA, &["test.tsv:2", "`9`"]);
 }
