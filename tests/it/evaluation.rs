@@ -187,6 +187,23 @@ fn bad_data_name_file_and_line_and_files_are_not_replaced() {
 }
 
 #[test]
+fn documents_that_are_left_out_are_counted() {
+    let overlapping = [
+        r#"{"id": "x", "turns": ["A: x"], "boundaries": [], "#,
+        r#""spans_non_overlapping": false}"#,
+    ];
+    let place =
+        Place::with("gold.jsonl", format!("{0}{1}{0}\n", overlapping.concat() + "\n", GOLD));
+    let ran =
+        place.run(&["evaluate", "segmentation", "--gold", "gold.jsonl", "--baseline", "none"]);
+    ran.output();
+    let warned: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(warned.len(), 1, "{}", ran.stderr);
+    let warned: Value = serde_json::from_str(warned[0]).unwrap();
+    assert_eq!((&warned["left_out"], &warned["read"]), (&json!(2), &json!(2)), "{warned}");
+}
+
+#[test]
 fn choices_that_would_have_no_effect_are_refused() {
     let place = place();
     place.write("specs.yaml", "- {method: cvs}\n- {method: sentence}\n");
@@ -412,12 +429,15 @@ fn a_question_finds_its_own_document() {
     assert!(metrics["chunk_tokens"]["count"].as_u64().unwrap() > 3, "{metrics}");
     assert!(is(mean(metrics, "recall@100"), 1.0));
     // A document without text has no chunk to be found by.
-    place.write("set/corpus.jsonl", concat!(
-        r#"{"_id": "1", "text": ""}"#,
-        "\n",
-        r#"{"_id": "2", "text": "A bird in the hand."}"#,
-        "\n",
-    ));
+    place.write(
+        "set/corpus.jsonl",
+        concat!(
+            r#"{"_id": "1", "text": ""}"#,
+            "\n",
+            r#"{"_id": "2", "text": "A bird in the hand."}"#,
+            "\n",
+        ),
+    );
     place.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\t1\t1\n");
     let empty = place.tiny(&[&evaluate[..], &["--preset", "fixed"]].concat());
     let metrics = &runs(&empty)[0].1;

@@ -50,10 +50,11 @@ impl GoldDocument {
 
 /// Reads a file, or all `.ref` and `.jsonl` files below a folder in the order of their paths.
 ///
-/// A `.ref` file is a document: a sentence a line, segments between lines of three and more `=` alone
-/// (Choi 2000), or of eight and a title (Koshorek et al. 2018). A line of JSON is one too. Its units are `units`, or `turns` (QMSum), or
-/// the lines of `text`; its segments are their lengths `segments`, or the units `boundaries` at
-/// which one starts. A document with `spans_non_overlapping` false is left out: its topics overlap.
+/// A `.ref` file is a document: a sentence a line, segments between lines of three and more `=`
+/// alone (Choi 2000), or of eight and a title (Koshorek et al. 2018). A line of JSON is one too. Its
+/// units are `units`, or `turns` (QMSum), or the lines of `text`; its segments are their lengths
+/// `segments`, or the units `boundaries` at which one starts. A document with
+/// `spans_non_overlapping` false is left out, as a warning says: its topics overlap.
 ///
 /// # Errors
 /// When a file cannot be read, is not as described, or there is no document.
@@ -61,6 +62,7 @@ pub fn read_gold(path: &Path) -> Result<Vec<GoldDocument>, Error> {
     let mut files = Vec::new();
     collect(path, &mut files)?;
     let (mut documents, mut seen) = (Vec::new(), HashSet::new());
+    let mut left_out = 0;
     for file in files {
         let text = read_text(&file)?;
         if is(&file, "ref") {
@@ -72,11 +74,17 @@ pub fn read_gold(path: &Path) -> Result<Vec<GoldDocument>, Error> {
             continue;
         }
         for line in lines(&file, &text) {
-            if let Some(document) = read_line(&line)? {
-                check_new(&mut seen, &document.id, &line.place)?;
-                documents.push(document);
-            }
+            let Some(document) = read_line(&line)? else {
+                left_out += 1;
+                continue;
+            };
+            check_new(&mut seen, &document.id, &line.place)?;
+            documents.push(document);
         }
+    }
+    if left_out > 0 {
+        let (read, path) = (documents.len(), path.display());
+        tracing::warn!(left_out, read, %path, "documents whose topics overlap were left out");
     }
     if documents.is_empty() {
         let problem = "no document with segments, in .ref or .jsonl files".to_owned();
