@@ -82,7 +82,9 @@ impl Error {
             Self::Evaluation(error) => match error {
                 evaluation::Error::Open { .. } => ErrorKind::NotFound,
                 evaluation::Error::Read { .. } => ErrorKind::Io,
-                evaluation::Error::Data { .. } | evaluation::Error::NoModel => ErrorKind::Input,
+                evaluation::Error::Data { .. }
+                | evaluation::Error::Datasets { .. }
+                | evaluation::Error::NoModel => ErrorKind::Input,
                 evaluation::Error::Plot(_) => ErrorKind::Internal,
             },
             Self::Config(_) => ErrorKind::Config,

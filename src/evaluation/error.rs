@@ -31,6 +31,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Runs whose items have nothing to do with each other, whatever they are called.
+    #[error("a run on `{before}` and one on `{after}` have no item in common")]
+    Datasets {
+        /// The data set of the first.
+        before: String,
+        /// That of the second.
+        after: String,
+    },
     /// Something that reads vectors was to run without a model.
     #[error("vectors are needed, and there is no model")]
     NoModel,

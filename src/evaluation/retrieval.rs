@@ -10,7 +10,7 @@ use crate::Error;
 use crate::chunking::{ChunkSpec, Encoding, UnitKind};
 use crate::embeddings::{EmbedOptions, Forward};
 use crate::pipeline::Document;
-use crate::similarity::{Device, Rows, pairwise};
+use crate::similarity::{Device, Rows, UnitRows, pairwise};
 
 /// Texts embedded at a time.
 const BLOCK_TEXTS: usize = 1_024;
@@ -87,22 +87,24 @@ pub fn evaluate_retrieval(
             corpus.questions.iter().map(|q| q.text.as_str()).collect()
         }
     };
-    let queries = embed(forward, &questions, &options.queries)?.data;
+    let queries = embed(forward, &questions, &options.queries)?;
     let metrics = retrieval_metrics(dataset, options.k);
     let mut runs = Vec::new();
     for ((splitter, _), pool) in splitters.iter().zip(pools) {
         let mut run = Run::new(splitter, name);
+        let Pool { chunks, tokens, vectors } = pool;
         match dataset {
             RetrievalDataset::Judged(corpus) => {
-                score_judged(corpus, &pool, &queries, &metrics, &mut run)?;
+                score_judged(corpus, &chunks, vectors, &queries, &metrics, &mut run)?;
             }
             RetrievalDataset::Excerpts(corpus) => {
-                score_excerpts(corpus, &pool, &queries, (options.k, &metrics), &mut run)?;
+                let asked = (options.k, &metrics[..]);
+                score_excerpts(corpus, &chunks, vectors, &queries, asked, &mut run)?;
             }
         }
-        for (chunk, tokens) in pool.chunks.iter().zip(&pool.tokens) {
+        for (chunk, tokens) in chunks.iter().zip(tokens) {
             let id = &documents[chunk.document].id;
-            run.add(&format!("{id}:{}", chunk.chars.start), [(CHUNK_TOKENS, *tokens as f64)]);
+            run.add(&format!("{id}:{}", chunk.chars.start), [(CHUNK_TOKENS, tokens as f64)]);
         }
         runs.push(run);
     }
@@ -115,7 +117,7 @@ struct Pool {
     chunks: Vec<Excerpt>,
     /// Of each, special tokens included.
     tokens: Vec<usize>,
-    /// `[chunks, dim]` f32 row-major of length one.
+    /// `[chunks, dim]` f32 row-major.
     vectors: Vec<f32>,
 }
 
@@ -150,8 +152,7 @@ fn pools(
             for &(splitter, spec) in &reading.members {
                 let cuts = read.cut(forward.model(), &spec)?;
                 let pool = &mut pools[splitter];
-                for mut chunk in read.chunks(forward, &cuts, &spec, options)? {
-                    normalize(&mut chunk.vector);
+                for chunk in read.chunks(forward, &cuts, &spec, options)? {
                     pool.chunks.push(Excerpt { document: index, chars: chunk.chars });
                     pool.tokens.push(chunk.tokens);
                     pool.vectors.extend(chunk.vector);
@@ -194,20 +195,21 @@ fn readings(splitters: &[(String, Splitter)], special_tokens: usize) -> Vec<Read
     readings
 }
 
-/// Vectors of length one, and the tokens of each text.
+/// Vectors `[texts, dim]`, and the tokens of each text.
 struct Embedded {
     data: Vec<f32>,
+    dim: usize,
     tokens: Vec<usize>,
 }
 
 fn embed(forward: &dyn Forward, texts: &[&str], options: &EmbedOptions) -> Result<Embedded, Error> {
-    let mut embedded = Embedded { data: Vec::new(), tokens: Vec::new() };
+    let dim = forward.model().dimensions();
+    let mut embedded = Embedded { data: Vec::new(), dim, tokens: Vec::new() };
     let mut truncated = 0;
     for texts in texts.chunks(BLOCK_TEXTS) {
         let (job, planned) = forward.model().plan(texts, options)?;
-        let mut data = forward.forward(job)?;
-        data.chunks_exact_mut(planned.dim).for_each(normalize);
-        embedded.data.extend(data);
+        embedded.data.extend(forward.forward(job)?);
+        embedded.dim = planned.dim;
         embedded.tokens.extend(planned.tokens);
         truncated += planned.truncated.iter().flatten().count();
     }
@@ -218,40 +220,35 @@ fn embed(forward: &dyn Forward, texts: &[&str], options: &EmbedOptions) -> Resul
     Ok(embedded)
 }
 
-fn normalize(row: &mut [f32]) {
-    let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if norm > 0.0 {
-        for x in row {
-            *x = (f64::from(*x) / norm) as f32;
-        }
-    }
-}
-
 /// For each query the nearest groups, best first: row `r` belongs to `groups[r]`, which is as near
-/// as its nearest row.
+/// as its nearest row. A group without rows is near to nothing.
 fn rankings(
-    pool: &Pool,
+    vectors: Vec<f32>,
     groups: &[usize],
-    queries: &[f32],
+    queries: &Embedded,
     k: usize,
 ) -> Result<Vec<Vec<usize>>, Error> {
-    let rows = pool.chunks.len();
+    let rows = groups.len();
     if rows == 0 {
-        return Ok(Vec::new());
+        // Nothing is found, and no question goes without a score.
+        return Ok(vec![Vec::new(); queries.tokens.len()]);
     }
-    let dim = pool.vectors.len() / rows;
-    let (device, all) = (Device::default(), Rows::f32(&pool.vectors, dim)?);
+    let (device, dim) = (Device::default(), queries.dim);
+    let all = UnitRows::from_f32(vectors, dim)?;
     let count = groups.iter().max().map_or(0, |last| last + 1);
     let mut rankings = Vec::new();
-    for block in queries.chunks(BLOCK_QUERIES * dim) {
-        let mut scores = vec![0.0; block.len() / dim * rows];
-        pairwise(&device, Rows::f32(block, dim)?, all, &mut scores)?;
+    for block in queries.data.chunks(BLOCK_QUERIES * dim) {
+        let block = UnitRows::new(Rows::f32(block, dim)?);
+        let block = block.rows()?;
+        let mut scores = vec![0.0; block.len() * rows];
+        pairwise(&device, block, all.rows()?, &mut scores)?;
         let ranked = scores.par_chunks(rows).map(|scores| {
             let mut nearest = vec![f32::NEG_INFINITY; count];
             for (&group, &score) in groups.iter().zip(scores) {
                 nearest[group] = nearest[group].max(score);
             }
-            let mut order: Vec<usize> = (0..count).collect();
+            let found = |&group: &usize| nearest[group] > f32::NEG_INFINITY;
+            let mut order: Vec<usize> = (0..count).filter(found).collect();
             order.sort_by(|&a, &b| nearest[b].total_cmp(&nearest[a]).then(a.cmp(&b)));
             order.truncate(k);
             order
@@ -263,13 +260,14 @@ fn rankings(
 
 fn score_judged(
     corpus: &JudgedCorpus,
-    pool: &Pool,
-    queries: &[f32],
+    chunks: &[Excerpt],
+    vectors: Vec<f32>,
+    queries: &Embedded,
     metrics: &[String],
     run: &mut Run,
 ) -> Result<(), Error> {
-    let groups: Vec<usize> = pool.chunks.iter().map(|chunk| chunk.document).collect();
-    let rankings = rankings(pool, &groups, queries, RECALLED)?;
+    let groups: Vec<usize> = chunks.iter().map(|chunk| chunk.document).collect();
+    let rankings = rankings(vectors, &groups, queries, RECALLED)?;
     for (query, ranked) in corpus.queries.iter().zip(rankings) {
         let gain = |document: &usize| {
             let judged = query.judged.iter().find(|(judged, _)| judged == document);
@@ -290,21 +288,22 @@ fn score_judged(
 
 fn score_excerpts(
     corpus: &ExcerptCorpus,
-    pool: &Pool,
-    queries: &[f32],
+    chunks: &[Excerpt],
+    vectors: Vec<f32>,
+    queries: &Embedded,
     (k, metrics): (usize, &[String]),
     run: &mut Run,
 ) -> Result<(), Error> {
-    let groups: Vec<usize> = (0..pool.chunks.len()).collect();
-    let rankings = rankings(pool, &groups, queries, k)?;
+    let groups: Vec<usize> = (0..chunks.len()).collect();
+    let rankings = rankings(vectors, &groups, queries, k)?;
     for (question, ranked) in corpus.questions.iter().zip(rankings) {
-        let retrieved: Vec<&Excerpt> = ranked.iter().map(|&chunk| &pool.chunks[chunk]).collect();
-        let scores = ExcerptScores::of(&question.gold, &retrieved, &pool.chunks);
+        let retrieved: Vec<&Excerpt> = ranked.iter().map(|&chunk| &chunks[chunk]).collect();
+        let scores = ExcerptScores::of(&question.gold, &retrieved, chunks);
         let gain = |chunk: &Excerpt| {
             if question.gold.iter().any(|gold| gold.touches(chunk)) { 1.0 } else { 0.0 }
         };
         let gains: Vec<f64> = retrieved.iter().map(|chunk| gain(chunk)).collect();
-        let judged: Vec<f64> = pool.chunks.iter().map(gain).collect();
+        let judged: Vec<f64> = chunks.iter().map(gain).collect();
         let values = [
             scores.recall,
             scores.precision,
@@ -321,26 +320,35 @@ fn score_excerpts(
 
 #[cfg(test)]
 mod tests {
-    use super::{Excerpt, Pool, Splitter, rankings, readings};
+    use super::{Embedded, Splitter, rankings, readings};
     use crate::chunking::{ChunkOptions, Encoding, Method};
 
     fn spec(options: &ChunkOptions) -> (String, Splitter) {
         (String::new(), Splitter::Spec(options.resolve().unwrap()))
     }
 
+    /// Two, along the axes.
+    fn queries() -> Embedded {
+        Embedded { data: vec![3.0, 0.0, 0.0, 1.0], dim: 2, tokens: vec![3; 2] }
+    }
+
+    #[test]
+    fn what_has_no_row_is_not_found() {
+        let vectors = vec![0.0, 1.0, -1.0, 0.0];
+        assert_eq!(rankings(vectors, &[0, 2], &queries(), 9).unwrap(), [[0, 2], [0, 2]]);
+        // Every question is asked, also of nothing.
+        let nothing = rankings(Vec::new(), &[], &queries(), 9).unwrap();
+        assert_eq!(nothing, [Vec::<usize>::new(), Vec::new()]);
+    }
+
     #[test]
     fn groups_are_ranked_by_their_nearest_row() {
-        let chunk = |document| Excerpt { document, chars: 0..1 };
-        let pool = Pool {
-            chunks: [0, 0, 1, 2].map(chunk).to_vec(),
-            tokens: vec![3; 4],
-            vectors: vec![0.6, 0.8, 0.0, 1.0, 0.8, 0.6, 0.0, 1.0],
-        };
-        let queries = [1.0, 0.0, 0.0, 1.0];
-        let documents = rankings(&pool, &[0, 0, 1, 2], &queries, 2).unwrap();
+        let vectors = vec![0.6, 0.8, 0.0, 1.0, 0.8, 0.6, 0.0, 1.0];
+        let queries = queries();
+        let documents = rankings(vectors.clone(), &[0, 0, 1, 2], &queries, 2).unwrap();
         // Documents 0 and 2 are equally near to the second.
         assert_eq!(documents, [[1, 0], [0, 2]]);
-        let chunks = rankings(&pool, &[0, 1, 2, 3], &queries, 9).unwrap();
+        let chunks = rankings(vectors, &[0, 1, 2, 3], &queries, 9).unwrap();
         assert_eq!(chunks, [[2, 0, 1, 3], [1, 3, 0, 2]]);
     }
 

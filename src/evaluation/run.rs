@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::Error;
 use super::bootstrap::{Difference, paired_bootstrap};
 use super::statistics::Summary;
 
@@ -104,8 +105,14 @@ pub struct Comparison {
 }
 
 /// Compares all metrics that two runs share, by a paired bootstrap over items.
-#[must_use]
-pub fn compare(before: &Run, after: &Run, seed: u64) -> Vec<Comparison> {
+///
+/// # Errors
+/// When the runs are on different data sets: equal ids there are not equal items.
+pub fn compare(before: &Run, after: &Run, seed: u64) -> Result<Vec<Comparison>, Error> {
+    if before.dataset != after.dataset {
+        let [before, after] = [before, after].map(|run| run.dataset.clone());
+        return Err(Error::Datasets { before, after });
+    }
     let mut later = HashMap::new();
     for Measurement { item, metric, value } in &after.measurements {
         later.insert((item.as_str(), metric.as_str()), *value);
@@ -123,7 +130,7 @@ pub fn compare(before: &Run, after: &Run, seed: u64) -> Vec<Comparison> {
             difference: paired_bootstrap(&old, &new, seed),
         })
     });
-    compared.collect()
+    Ok(compared.collect())
 }
 
 #[cfg(test)]
@@ -142,13 +149,21 @@ mod tests {
     fn only_shared_items_are_compared() {
         let before = run("a", &[("x", 0.5), ("y", 0.25), ("z", 1.0)]);
         let after = run("b", &[("y", 0.5), ("w", 9.0), ("x", 0.25)]);
-        let found = compare(&before, &after, 0);
+        let found = compare(&before, &after, 0).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].metric.as_str(), found[0].difference.count), ("pk", 2));
         assert!((found[0].before - 0.375).abs() < 1e-12 && (found[0].after - 0.375).abs() < 1e-12);
         assert!(found[0].difference.mean.abs() < 1e-12);
         assert!(!found[0].difference.is_significant());
-        assert!(compare(&before, &run("c", &[("q", 1.0)]), 0).is_empty());
+        assert!(compare(&before, &run("c", &[("q", 1.0)]), 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn runs_on_different_data_sets_are_not_compared() {
+        let before = run("a", &[("x", 0.5)]);
+        let after = Run { dataset: "other".to_owned(), ..before.clone() };
+        let error = compare(&before, &after, 0).unwrap_err().to_string();
+        assert!(error.contains("`set`") && error.contains("`other`"), "{error}");
     }
 
     #[test]

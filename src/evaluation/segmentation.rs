@@ -83,7 +83,8 @@ impl fmt::Display for Baseline {
 pub enum Segmenter {
     /// As specified.
     Spec(ChunkSpec),
-    /// As specified, with as many segments as the gold has.
+    /// As specified, with as many segments as the gold has, or the nearest number that the limits
+    /// allow. Methods that read no vectors know no number and cut as ever.
     KnownCount(ChunkSpec),
     /// A baseline.
     Baseline(Baseline),

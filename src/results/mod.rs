@@ -20,6 +20,8 @@ mod records;
 mod rows;
 mod text;
 
+#[cfg(feature = "parquet")]
+pub(crate) use self::parquet::io_error;
 pub use chunks::{ChunkRecord, ChunkSink, chunk_records, open_chunk_sink};
 pub use destination::Destination;
 pub use error::Error;

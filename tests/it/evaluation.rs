@@ -4,8 +4,11 @@ use chunkflow::chunking::{ChunkSpec, Encoding, Preset, Segments};
 use chunkflow::embeddings::{EmbedOptions, Engine};
 use chunkflow::evaluation::datasets::read_gold;
 use chunkflow::evaluation::metrics::segmentation::pk;
-use chunkflow::evaluation::{Baseline, Segmenter, evaluate_segmentation};
+use chunkflow::evaluation::{
+    Baseline, Run, Segmenter, evaluate_segmentation, read_runs, write_runs,
+};
 use chunkflow::pipeline::Document;
+use chunkflow::results::Destination;
 use serde_json::{Value, json};
 
 use crate::process::{Place, Ran, check_fails};
@@ -183,6 +186,52 @@ fn bad_data_name_file_and_line_and_files_are_not_replaced() {
     check_fails(&ran, USAGE, &["--known-segments"]);
 }
 
+#[test]
+fn documents_that_are_left_out_are_counted() {
+    let overlapping = [
+        r#"{"id": "x", "turns": ["A: x"], "boundaries": [], "#,
+        r#""spans_non_overlapping": false}"#,
+    ];
+    let place =
+        Place::with("gold.jsonl", format!("{0}{1}{0}\n", overlapping.concat() + "\n", GOLD));
+    let ran =
+        place.run(&["evaluate", "segmentation", "--gold", "gold.jsonl", "--baseline", "none"]);
+    ran.output();
+    let warned: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(warned.len(), 1, "{}", ran.stderr);
+    let warned: Value = serde_json::from_str(warned[0]).unwrap();
+    assert_eq!((&warned["left_out"], &warned["read"]), (&json!(2), &json!(2)), "{warned}");
+}
+
+#[test]
+fn choices_that_would_have_no_effect_are_refused() {
+    let place = place();
+    place.write("specs.yaml", "- {method: cvs}\n- {method: sentence}\n");
+    let segmentation = &["evaluate", "segmentation", "--gold", "gold.jsonl"][..];
+    let retrieval = &["evaluate", "retrieval", "--corpus", "absent"][..];
+    let sweep = &["evaluate", "sweep", "--gold", "gold.jsonl", "--known-segments"][..];
+    for (command, flags, parts) in [
+        (retrieval, &["--whole", "--preset", "fixed"][..], &["--whole", "--preset"][..]),
+        (retrieval, &["--max-tokens", "40", "--whole"], &["--whole", "--max-tokens"]),
+        (segmentation, &["--baseline", "none", "--window", "3"], &["--baseline", "--window"]),
+        (
+            segmentation,
+            &["--predictions", "gold.jsonl", "--preset", "fixed"],
+            &["--predictions", "--preset"],
+        ),
+        (
+            segmentation,
+            &["--known-segments", "--method", "sentence"],
+            &["--known-segments", "kcpd, cvs, cluster and window", "not sentence"],
+        ),
+        (segmentation, &["--known-segments", "--preset", "fixed"], &["not fixed"]),
+        (sweep, &["--preset", "recursive"], &["not recursive"]),
+        (sweep, &["specs.yaml"], &["not sentence"]),
+    ] {
+        check_fails(&place.tiny(&[command, flags].concat()), USAGE, parts);
+    }
+}
+
 // Sweeps and comparisons.
 
 #[test]
@@ -248,6 +297,29 @@ fn a_sweep_ranks_runs_that_equal_those_run_alone() {
 }
 
 #[test]
+fn runs_on_different_data_sets_are_not_compared() {
+    let place = place();
+    place.write("other.jsonl", GOLD);
+    for set in ["gold", "other"] {
+        let (gold, results) = (format!("{set}.jsonl"), format!("{set}.parquet"));
+        let evaluate = ["evaluate", "segmentation", "--baseline", "none", "--gold", &gold];
+        place.run(&[&evaluate[..], &["--results", &results]].concat()).output();
+    }
+    let ran = place.run(&["evaluate", "compare", "gold.parquet", "other.parquet"]);
+    check_fails(&ran, DATA, &["`gold`", "`other`"]);
+    let both: Vec<Run> = ["gold.parquet", "other.parquet"]
+        .into_iter()
+        .flat_map(|name| read_runs(&place.path(name)).unwrap())
+        .collect();
+    write_runs(Destination::file(&place.path("both.parquet"), false).unwrap(), &both).unwrap();
+    for flags in [&[][..], &["--before-run", "none"]] {
+        let compare = ["evaluate", "compare", "both.parquet", "gold.parquet"];
+        let ran = place.run(&[&compare[..], flags].concat());
+        check_fails(&ran, USAGE, &["`none`", "several data sets", "`gold`, `other`"]);
+    }
+}
+
+#[test]
 fn a_sweep_is_refused_before_it_runs() {
     let place = place();
     let ran = place.tiny(&[
@@ -266,6 +338,21 @@ fn a_sweep_is_refused_before_it_runs() {
     place.write("specs.yaml", "- {penality: 3}\n");
     let ran = place.tiny(&["evaluate", "sweep", "specs.yaml", "--gold", "gold.jsonl"]);
     check_fails(&ran, DATA, &["specs.yaml", "entry 1", "penality"]);
+}
+
+#[test]
+fn no_two_runs_of_a_sweep_have_one_name() {
+    let place = place();
+    place.write("specs.yaml", "- {name: none, window: 3}\n- {preset: fixed}\n");
+    for (flags, name) in [
+        (&["--preset", "fixed,fixed"][..], "`preset=fixed`"),
+        (&["specs.yaml", "--preset", "fixed"], "`preset=fixed`"),
+        (&["specs.yaml", "--baseline", "none"], "`none`"),
+        (&["--baseline", "langchain,langchain:percentile"], "`langchain:percentile`"),
+    ] {
+        let ran = place.tiny(&[&["evaluate", "sweep", "--gold", "absent"], flags].concat());
+        check_fails(&ran, USAGE, &[name]);
+    }
 }
 
 // Retrieval.
@@ -341,6 +428,25 @@ fn a_question_finds_its_own_document() {
     assert_eq!(name, "max_tokens=16 preset=fixed");
     assert!(metrics["chunk_tokens"]["count"].as_u64().unwrap() > 3, "{metrics}");
     assert!(is(mean(metrics, "recall@100"), 1.0));
+    // A document without text has no chunk to be found by.
+    place.write(
+        "set/corpus.jsonl",
+        concat!(
+            r#"{"_id": "1", "text": ""}"#,
+            "\n",
+            r#"{"_id": "2", "text": "A bird in the hand."}"#,
+            "\n",
+        ),
+    );
+    place.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\t1\t1\n");
+    let empty = place.tiny(&[&evaluate[..], &["--preset", "fixed"]].concat());
+    let metrics = &runs(&empty)[0].1;
+    assert!(is(mean(metrics, "recall@100"), 0.0), "{metrics}");
+    place.write("set/corpus.jsonl", r#"{"_id": "1", "text": ""}"#);
+    let empty = place.tiny(&[&evaluate[..], &["--preset", "fixed"]].concat());
+    let metrics = &runs(&empty)[0].1;
+    assert_eq!(metrics["recall@100"]["count"], 1);
+    assert!(is(mean(metrics, "ndcg@10"), 0.0), "{metrics}");
     place.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\t9\t1\n");
     check_fails(&place.tiny(&evaluate), DATA, &["test.tsv:2", "`9`"]);
 }
@@ -365,6 +471,37 @@ fn specifications_that_share_a_reading_give_what_each_gives_alone() {
                 .concat();
         assert_eq!(&runs(&place.tiny(&alone))[0].1, of_sweep, "{name}");
     }
+}
+
+#[test]
+fn sizes_of_chunks_stand_beside_what_they_retrieve() {
+    let place = excerpts();
+    place.write("set/corpora/c.txt", "The cat sat on the mat. ".repeat(20));
+    let sweep = ["evaluate", "sweep", "--preset", "fixed,recursive", "--corpus", "set"];
+    let sweep = [&sweep[..], &["--results", "r.parquet"]].concat();
+    let runs = runs(&place.tiny(&[&sweep[..], &["--json"]].concat()));
+    let size = |name: &str| {
+        let (_, metrics) = runs.iter().find(|(other, _)| other == name).unwrap();
+        let tokens = &metrics["chunk_tokens"];
+        let of = |part: &str| tokens[part].as_f64().unwrap();
+        (tokens.clone(), format!("{:.1} ± {:.1}", of("mean"), of("sd")))
+    };
+    let (before, after) = ("preset=fixed", "preset=recursive");
+    let ran = place.tiny(&[&sweep[..], &["--force"]].concat());
+    for name in [before, after] {
+        let line = ran.text().lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains(&size(name).1), "{line}");
+    }
+    let compare = ["evaluate", "compare", "r.parquet", "r.parquet", "--before-run", before];
+    let compare = [&compare[..], &["--after-run", after]].concat();
+    let line = format!("chunk_tokens, not paired: {} -> {}\n", size(before).1, size(after).1);
+    let ran = place.run(&compare);
+    assert!(ran.text().ends_with(&line), "{}", ran.text());
+    let ran = place.run(&[&compare[..], &["--json"]].concat());
+    let rows: Vec<Value> = serde_json::from_str(ran.text()).unwrap();
+    let expected =
+        json!({"metric": "chunk_tokens", "before": size(before).0, "after": size(after).0});
+    assert_eq!(rows.last(), Some(&expected));
 }
 
 // Without a reference.
@@ -402,4 +539,12 @@ fn chunks_are_judged_without_a_reference() {
         assert_eq!(metrics["segments"]["count"], 2);
     }
     assert_eq!(place.names(), ["one.txt", "short.txt"]);
+}
+
+#[test]
+fn an_id_that_stands_twice_is_refused() {
+    let lines = ["a", "b", "a"].map(|id| format!("{{\"id\": \"{id}\", \"text\": \"A bird.\"}}\n"));
+    let place = Place::with("in.jsonl", lines.concat());
+    let ran = place.tiny(&["evaluate", "intrinsic", "in.jsonl"]);
+    check_fails(&ran, DATA, &["document 3", "id `a` stands twice"]);
 }

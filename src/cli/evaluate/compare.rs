@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
-use super::output::aligned;
+use super::output::{aligned, mean_and_sd};
+use crate::Error;
 use crate::cli::arguments::{GlobalArgs, set_up};
 use crate::cli::refuse_arguments;
-use crate::evaluation::{Comparison, Run, compare, format_value, read_runs};
+use crate::evaluation::{CHUNK_TOKENS, Comparison, Run, Summary, compare, format_value, read_runs};
 
 /// Compare two runs item by item: the mean difference of each metric with its 95% interval, by a
 /// paired bootstrap of 10,000 resamples.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads what --results wrote. Only items that both runs have are compared; a * marks intervals without
-zero.
+zero. The tokens of chunks, which are no items of both, stand below with mean and standard deviation.
 
 Examples:
   chunkflow evaluate compare langchain.parquet mine.parquet
@@ -46,28 +48,67 @@ pub(super) fn run(global: &GlobalArgs, args: &CompareArgs) -> anyhow::Result<Exi
     set_up(global, Vec::new(), "warn")?;
     let before = one_run(&args.before, args.before_run.as_deref(), "--before-run")?;
     let after = one_run(&args.after, args.after_run.as_deref(), "--after-run")?;
-    let compared = compare(&before, &after, args.seed);
+    let compared = compare(&before, &after, args.seed).map_err(Error::from)?;
     anyhow::ensure!(!compared.is_empty(), "the two runs have no item and metric in common");
     let mut out = std::io::stdout().lock();
+    let sizes = Sizes::of(&before, &after);
     if args.json {
-        writeln!(out, "{}", serde_json::to_string(&compared)?)?;
+        let compared = compared.iter().map(Row::Metric);
+        let rows: Vec<Row<'_>> = compared.chain(sizes.as_ref().map(Row::Sizes)).collect();
+        writeln!(out, "{}", serde_json::to_string(&rows)?)?;
     } else {
         write!(out, "{} -> {}\n{}", before.name, after.name, table(&compared))?;
+        if let Some(Sizes { metric, before, after }) = &sizes {
+            let [before, after] = [before, after].map(|sizes| mean_and_sd(metric, sizes));
+            writeln!(out, "{metric}, not paired: {before} -> {after}")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens of chunks in both runs. What retrieval gains by larger chunks is no merit of the cuts.
+#[derive(Serialize)]
+struct Sizes {
+    metric: &'static str,
+    before: Summary,
+    after: Summary,
+}
+
+impl Sizes {
+    /// `None` where a run has no chunks.
+    fn of(before: &Run, after: &Run) -> Option<Self> {
+        let [before, after] = [before, after].map(|run| run.summary(CHUNK_TOKENS));
+        let both = before.count > 0 && after.count > 0;
+        both.then_some(Self { metric: CHUNK_TOKENS, before, after })
+    }
+}
+
+/// A line of JSON's list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Row<'a> {
+    Metric(&'a Comparison),
+    Sizes(&'a Sizes),
 }
 
 /// The run of `path` that is called `name`, or its only one.
 fn one_run(path: &Path, name: Option<&str>, flag: &str) -> anyhow::Result<Run> {
     let mut runs = read_runs(path)?;
-    let names = runs.iter().map(|run| format!("`{}`", run.name)).collect::<Vec<_>>().join(", ");
+    let quoted = |names: Vec<&String>| {
+        names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    let names = quoted(runs.iter().map(|run| &run.name).collect());
     runs.retain(|run| name.is_none_or(|name| run.name == name));
-    match (runs.pop(), runs.is_empty()) {
-        (Some(run), true) => Ok(run),
-        _ => refuse_arguments(&format!(
-            "{flag} is to name one of the runs of {}: {names}",
-            path.display()
-        )),
+    let (path, datasets) = (path.display(), runs.iter().map(|run| &run.dataset).collect());
+    match runs.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|run| run.name == first.name) => {
+            let (name, datasets) = (&first.name, quoted(datasets));
+            refuse_arguments(&format!(
+                "`{name}` of {path} stands for several data sets: {datasets}"
+            ))
+        }
+        [_] => Ok(runs.remove(0)),
+        _ => refuse_arguments(&format!("{flag} is to name one of the runs of {path}: {names}")),
     }
 }
 

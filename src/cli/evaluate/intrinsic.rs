@@ -1,5 +1,6 @@
 //! `chunkflow evaluate intrinsic`: chunks of any documents, without a reference.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use crate::chunking::ChunkOptions;
 use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load_model, set_up};
 use crate::cli::input::{InputArgs, Plain};
 use crate::cli::progress::Progress;
+use crate::evaluation::datasets::check_new;
 use crate::evaluation::{Run, evaluate_intrinsic, name_of};
 
 /// Look at the chunks of documents without a reference: how alike their units are, and how unlike
@@ -48,9 +50,12 @@ pub(super) fn run(global: &GlobalArgs, args: &IntrinsicArgs) -> anyhow::Result<E
     let options = args.embedding.options(&model, config.embed.truncate)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     let mut run = Run::new(name_of(&config.chunk), "input");
+    let mut seen = HashSet::new();
     for (index, document) in documents.enumerate() {
         let document = document?;
         let item = document.id.unwrap_or_else(|| index.to_string());
+        let place = format!("document {}", index + 1);
+        check_new(&mut seen, &item, &place).map_err(Error::from)?;
         let tokens = evaluate_intrinsic(&model, &item, &document.text, &spec, &options, &mut run)?;
         progress.add(document.bytes, 1, tokens);
     }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::evaluation::{Run, format_value, html_report, is_error, write_runs};
+use crate::evaluation::{
+    CHUNK_TOKENS, Run, Summary, format_value, html_report, is_error, write_runs,
+};
 use crate::results::Destination;
 
 /// Where results go.
@@ -111,7 +113,7 @@ fn list(run: &Run) -> String {
     format!("{} on {}\n{}", run.name, run.dataset, aligned(&lines))
 }
 
-/// A line a run, with the means of all metrics.
+/// A line a run, with the means of all metrics, and how far chunks are from their mean size.
 fn table(runs: &[Run]) -> String {
     let mut metrics: Vec<&str> = Vec::new();
     for metric in runs.iter().flat_map(Run::metrics) {
@@ -121,7 +123,11 @@ fn table(runs: &[Run]) -> String {
     }
     let cell = |run: &Run, metric: &str| {
         let summary = run.summary(metric);
-        if summary.count > 0 { format_value(metric, summary.mean) } else { "-".to_owned() }
+        match (summary.count, metric) {
+            (0, _) => "-".to_owned(),
+            (_, CHUNK_TOKENS) => mean_and_sd(metric, &summary),
+            _ => format_value(metric, summary.mean),
+        }
     };
     let head = std::iter::once("run").chain(metrics.iter().copied()).map(str::to_owned);
     let mut lines: Vec<Vec<String>> = vec![head.collect()];
@@ -130,6 +136,12 @@ fn table(runs: &[Run]) -> String {
         lines.push(std::iter::once(run.name.clone()).chain(cells).collect());
     }
     aligned(&lines)
+}
+
+/// A metric of several items in one cell.
+pub(super) fn mean_and_sd(metric: &str, summary: &Summary) -> String {
+    let [mean, sd] = [summary.mean, summary.sd].map(|value| format_value(metric, value));
+    format!("{mean} ± {sd}")
 }
 
 /// Lines in columns: the first to the left, the others to the right.

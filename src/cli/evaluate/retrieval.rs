@@ -35,7 +35,7 @@ pub(super) struct RetrievalArgs {
     #[arg(long, value_name = "DIR")]
     corpus: PathBuf,
     /// One vector a document, cut at the model's length.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ChunkOptions")]
     whole: bool,
     #[command(flatten)]
     choices: ChunkOptions,

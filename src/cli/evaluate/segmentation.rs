@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::dataset_name;
 use super::output::ReportArgs;
@@ -11,6 +11,7 @@ use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
 use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load_model, set_up};
 use crate::cli::progress::Progress;
+use crate::cli::refuse_arguments;
 use crate::config::Config;
 use crate::embeddings::{EmbedOptions, Forward};
 use crate::evaluation::datasets::{GoldDocument, read_gold, read_predictions};
@@ -33,15 +34,16 @@ pub(super) struct SegmentationArgs {
     /// File or folder with the gold data.
     #[arg(long, value_name = "DIR|FILE")]
     gold: PathBuf,
-    /// Take the number of segments from the gold data.
+    /// Take each document's number of segments from the gold data, so that places alone are
+    /// compared.
     #[arg(long, conflicts_with_all = ["baseline", "predictions", "segments"])]
     known_segments: bool,
     /// none, every:N, texttiling, c99 or langchain, also langchain:RULE, in place of a
     /// specification.
-    #[arg(long, value_name = "NAME", conflicts_with = "predictions")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["predictions", "ChunkOptions"])]
     baseline: Option<Baseline>,
     /// Score segments from JSON lines of id and segments, found by another program.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "ChunkOptions")]
     predictions: Option<PathBuf>,
     #[command(flatten)]
     choices: ChunkOptions,
@@ -59,6 +61,9 @@ pub(super) fn run(global: &GlobalArgs, args: &SegmentationArgs) -> anyhow::Resul
     flags.extend(chunk_flags(&args.choices.over(topics))?);
     let config = set_up(global, flags, "warn")?;
     let spec = config.chunk.resolve().map_err(Error::from)?;
+    if args.known_segments {
+        check_counts(&spec);
+    }
     let gold = read_gold(&args.gold).map_err(Error::from)?;
     let segmenter = segmenter(args, &config.chunk, spec, &gold)?;
     let outputs = args.output.open()?;
@@ -69,6 +74,18 @@ pub(super) fn run(global: &GlobalArgs, args: &SegmentationArgs) -> anyhow::Resul
     let runs = segmentation.run(&gold, &[segmenter])?;
     outputs.write(&title, &runs, "pk", spec.seed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a method that gives no number of segments.
+pub(super) fn check_counts(spec: &ChunkSpec) {
+    if !spec.method.is_semantic() {
+        let method = spec.method.to_possible_value();
+        let method = method.as_ref().map_or("", |method| method.get_name());
+        refuse_arguments(&format!(
+            "--known-segments takes the methods kcpd, cvs, cluster and window, not {method}, which \
+             knows no number of segments"
+        ));
+    }
 }
 
 /// An evaluation that is about to run.

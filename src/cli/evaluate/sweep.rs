@@ -1,6 +1,7 @@
 //! `chunkflow evaluate sweep`: many specifications on one data set, each document read as few times
 //! as they allow.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use clap::Args;
 use super::dataset_name;
 use super::output::{ReportArgs, sort};
 use super::retrieval::{QuestionArgs, bytes};
-use super::segmentation::Segmentation;
+use super::segmentation::{Segmentation, check_counts};
 use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
 use crate::cli::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
@@ -26,7 +27,8 @@ use crate::evaluation::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The file is a list in YAML or JSON. Each entry has the choices of a specification, as in section
-`chunk` of the settings, and may have a name; a choice that is a list stands for each of its values.
+`chunk` of the settings, and may have a name; a choice that is a list stands for each of its values,
+which go after the name: mine size_weight=0.5. Without a name a run is called by its choices.
 
   - {preset: topics, penalty: [0.05, 0.09, 0.12], segments: penalty}
   - {name: mine, method: cvs, size_weight: [0.5, 1, 2]}
@@ -55,7 +57,7 @@ pub(super) struct SweepArgs {
     /// Baselines to try too, on gold segments.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', conflicts_with = "corpus")]
     baseline: Vec<Baseline>,
-    /// Take the number of segments from the gold data.
+    /// Take each document's number of segments from the gold data.
     #[arg(long, conflicts_with = "corpus")]
     known_segments: bool,
     /// What to rank by [default: pk, iou@k or ndcg@10].
@@ -75,6 +77,10 @@ pub(super) struct SweepArgs {
 pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let specs = specs(args, &config.chunk)?;
+    check_names(&specs, &args.baseline);
+    if args.known_segments {
+        specs.iter().for_each(|(_, spec)| check_counts(spec));
+    }
     let outputs = args.output.open()?;
     let sweep = Sweep { global, args, config: &config };
     let (mut runs, metric) = match (&args.gold, &args.corpus) {
@@ -99,6 +105,20 @@ fn specs(args: &SweepArgs, base: &ChunkOptions) -> anyhow::Result<Vec<(String, C
         specs.extend(read_specs(path, base).map_err(Error::from)?);
     }
     Ok(specs)
+}
+
+/// Refuses a name that two runs would have, wherever it comes from: results are joined by them.
+fn check_names(specs: &[(String, ChunkSpec)], baselines: &[Baseline]) {
+    let names = specs.iter().map(|(name, _)| name.clone());
+    let mut seen = HashSet::new();
+    for name in names.chain(baselines.iter().map(Baseline::to_string)) {
+        if !seen.insert(name.clone()) {
+            refuse_arguments(&format!(
+                "two runs would be called `{name}`, and each preset, entry and baseline needs a \
+                 name of its own"
+            ));
+        }
+    }
 }
 
 /// What both kinds of data set need.

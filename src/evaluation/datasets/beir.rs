@@ -24,7 +24,7 @@ pub struct JudgedQuery {
     pub id: String,
     /// What is asked.
     pub text: String,
-    /// Index of each document that is judged, with its gain, above 0 where it is relevant.
+    /// Index of each document that is judged, with its finite gain, above 0 where it is relevant.
     pub judged: Vec<(usize, f64)>,
 }
 
@@ -113,6 +113,9 @@ fn read_judgements(
             }
             return Err(line.problem(format!("the gain `{gain}` is no number")));
         };
+        if !gain.is_finite() {
+            return Err(line.problem(format!("the gain {gain} is not finite")));
+        }
         let Some(&at) = query_places.get(query) else {
             return Err(line.problem(format!("no query has the id `{query}`")));
         };
@@ -182,6 +185,8 @@ mod tests {
             ("q1\td1\t1\nq1\td9\t1\n", "qrels.test.tsv:2: no document has the id `d9`"),
             ("q9\td1\t1\n", "qrels.test.tsv:1: no query has the id `q9`"),
             ("q1\td1\t1\nq1\td2\tmuch\n", "qrels.test.tsv:2: the gain `much`"),
+            ("q1\td1\tinf\n", "qrels.test.tsv:1: the gain inf is not finite"),
+            ("q1\td1\t1\nq1\td2\tNaN\n", "qrels.test.tsv:2: the gain NaN"),
             ("q1\td1\t1\n\nq1\td1\t1\n", "qrels.test.tsv:3: judged twice"),
             ("q1 d1 1\n", "qrels.test.tsv:1: 1 fields"),
             ("q1\td1\t0\n", "no query has a relevant document"),

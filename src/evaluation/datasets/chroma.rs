@@ -1,12 +1,12 @@
 //! The layout of Chroma's `chunking_evaluation`: whole documents in `corpora`, and questions with
 //! the excerpts that answer them in `questions_df.csv`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{CorpusDocument, files, place, read_text};
+use super::{CorpusDocument, check_new, files, place, read_text};
 use crate::evaluation::Error;
 use crate::evaluation::metrics::retrieval::Excerpt;
 
@@ -49,16 +49,9 @@ struct Reference {
 /// there.
 ///
 /// # Errors
-/// When a file is missing or not as described.
+/// When a file is missing or not as described, or two files of `corpora` differ in their suffix alone.
 pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
-    let mut documents = Vec::new();
-    let is_text = |name: &str| {
-        Path::new(name).extension().is_some_and(|suffix| suffix == "md" || suffix == "txt")
-    };
-    for file in files(&path.join("corpora"), is_text)? {
-        let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        documents.push(CorpusDocument { id, text: read_text(&file)? });
-    }
+    let documents = read_documents(&path.join("corpora"))?;
     let table = path.join("questions_df.csv");
     let text = read_text(&table)?;
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -92,6 +85,20 @@ pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
         return Err(fail(1, "no question".to_owned()));
     }
     Ok(ExcerptCorpus { documents, questions })
+}
+
+/// The texts of `folder`, which questions call by their names without suffix.
+fn read_documents(folder: &Path) -> Result<Vec<CorpusDocument>, Error> {
+    let is_text = |name: &str| {
+        Path::new(name).extension().is_some_and(|suffix| suffix == "md" || suffix == "txt")
+    };
+    let mut seen = HashSet::new();
+    let documents = files(folder, is_text)?.into_iter().map(|file| {
+        let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        check_new(&mut seen, &id, &file.display().to_string())?;
+        Ok(CorpusDocument { id, text: read_text(&file)? })
+    });
+    documents.collect()
 }
 
 /// Without the library's own count of records and lines.
@@ -151,6 +158,19 @@ mod tests {
         assert_eq!(found.questions[0].text, "Who,\nor what?");
         assert_eq!(found.questions[0].gold[0].chars, 5..16);
         assert_eq!((found.questions[1].gold[0].document, found.questions[1].id.as_str()), (1, "1"));
+    }
+
+    #[test]
+    fn files_that_differ_in_their_suffix_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("corpora")).unwrap();
+        for name in ["a.md", "a.txt"] {
+            fs::write(folder.path().join("corpora").join(name), "la").unwrap();
+        }
+        let csv = "question,references,corpus_id\nWhy?,\"[{\"\"content\"\": \"\"la\"\", \"\"start_index\"\": 0, \"\"end_index\"\": 2}]\",a\n";
+        fs::write(folder.path().join("questions_df.csv"), csv).unwrap();
+        let error = read_chroma(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("a.txt: id `a` stands twice"), "{error}");
     }
 
     #[test]

@@ -50,10 +50,11 @@ impl GoldDocument {
 
 /// Reads a file, or all `.ref` and `.jsonl` files below a folder in the order of their paths.
 ///
-/// A `.ref` file is a document: a sentence a line, segments between lines of `=` (Choi 2000;
-/// Koshorek et al. 2018). A line of JSON is one too. Its units are `units`, or `turns` (QMSum), or
-/// the lines of `text`; its segments are their lengths `segments`, or the units `boundaries` at
-/// which one starts. A document with `spans_non_overlapping` false is left out: its topics overlap.
+/// A `.ref` file is a document: a sentence a line, segments between lines of three and more `=`
+/// alone (Choi 2000), or of eight and a title (Koshorek et al. 2018). A line of JSON is one too. Its
+/// units are `units`, or `turns` (QMSum), or the lines of `text`; its segments are their lengths
+/// `segments`, or the units `boundaries` at which one starts. A document with
+/// `spans_non_overlapping` false is left out, as a warning says: its topics overlap.
 ///
 /// # Errors
 /// When a file cannot be read, is not as described, or there is no document.
@@ -61,6 +62,7 @@ pub fn read_gold(path: &Path) -> Result<Vec<GoldDocument>, Error> {
     let mut files = Vec::new();
     collect(path, &mut files)?;
     let (mut documents, mut seen) = (Vec::new(), HashSet::new());
+    let mut left_out = 0;
     for file in files {
         let text = read_text(&file)?;
         if is(&file, "ref") {
@@ -72,11 +74,17 @@ pub fn read_gold(path: &Path) -> Result<Vec<GoldDocument>, Error> {
             continue;
         }
         for line in lines(&file, &text) {
-            if let Some(document) = read_line(&line)? {
-                check_new(&mut seen, &document.id, &line.place)?;
-                documents.push(document);
-            }
+            let Some(document) = read_line(&line)? else {
+                left_out += 1;
+                continue;
+            };
+            check_new(&mut seen, &document.id, &line.place)?;
+            documents.push(document);
         }
+    }
+    if left_out > 0 {
+        let (read, path) = (documents.len(), path.display());
+        tracing::warn!(left_out, read, %path, "documents whose topics overlap were left out");
     }
     if documents.is_empty() {
         let problem = "no document with segments, in .ref or .jsonl files".to_owned();
@@ -113,7 +121,7 @@ fn read_reference(path: &Path, id: String, text: &str) -> Result<GoldDocument, E
     let (mut units, mut segments) = (Vec::new(), Vec::new());
     let mut length = 0;
     for line in lines(path, text) {
-        if line.text.starts_with("========") {
+        if is_separator(line.text) {
             segments.push(std::mem::take(&mut length));
         } else {
             units.push(line.text.trim());
@@ -127,6 +135,11 @@ fn read_reference(path: &Path, id: String, text: &str) -> Result<GoldDocument, E
         return Err(Error::Data { place: place(path, 1), problem });
     }
     Ok(GoldDocument::new(id, &units, segments))
+}
+
+fn is_separator(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with("========") || (line.len() >= 3 && line.bytes().all(|byte| byte == b'='))
 }
 
 /// A document as a line of JSON; other fields have no meaning here.
@@ -174,8 +187,9 @@ fn read_line(line: &Line<'_>) -> Result<Option<GoldDocument>, Error> {
 /// Lengths of the segments that start at 0 and at `boundaries`.
 fn between(line: &Line<'_>, boundaries: &[usize], units: usize) -> Result<Vec<usize>, Error> {
     let (mut start, mut segments) = (0, Vec::new());
-    for &boundary in boundaries {
-        if boundary >= units || (boundary <= start && boundary > 0) {
+    for (index, &boundary) in boundaries.iter().enumerate() {
+        // The first segment may be named too: it starts at 0.
+        if boundary >= units || (boundary <= start && index > 0) {
             let problem = format!("boundary {boundary} is not between {start} and {units} units");
             return Err(line.problem(problem));
         }
@@ -273,6 +287,9 @@ mod tests {
         let found =
             &read("b.ref", "========,1,preface.\nA.\n========,2,History.\nB.\nC.").unwrap()[0];
         assert_eq!(found.segments, [1, 2]);
+        // Any line of `=` alone separates; what only begins with a few does not.
+        let found = &read("c.ref", "===\nA.\n===== \nB.\n=== C.\n==\n").unwrap()[0];
+        assert_eq!(found.segments, [1, 3]);
     }
 
     #[test]
@@ -334,6 +351,12 @@ mod tests {
             "{\"id\": \"b\", \"units\": [\"x\", \"y\", \"z\"], \"boundaries\": [2, 1]}",
             &["boundary 1"],
         );
+        for boundaries in ["[2, 0]", "[0, 0]"] {
+            let line = format!(
+                "{{\"id\": \"b\", \"units\": [\"x\", \"y\", \"z\"], \"boundaries\": {boundaries}}}"
+            );
+            check_fails(&line, &["gold.jsonl:1", "boundary 0 is not between"]);
+        }
         check_fails("\n", &["gold.jsonl", "no document"]);
     }
 

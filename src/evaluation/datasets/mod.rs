@@ -104,7 +104,10 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, E
 }
 
 /// Refuses an id that an item before this one has: results are joined by them.
-fn check_new(seen: &mut HashSet<String>, id: &str, place: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// When `id` is among those `seen`; the error names it and `place`.
+pub fn check_new(seen: &mut HashSet<String>, id: &str, place: &str) -> Result<(), Error> {
     if seen.insert(id.to_owned()) {
         return Ok(());
     }

@@ -117,8 +117,9 @@ pub fn recall(gains: &[f64], relevant: usize, k: usize) -> f64 {
     ratio(first(gains, k).iter().filter(|&&gain| gain > 0.0).count(), relevant)
 }
 
-/// Normalised discounted cumulative gain of the first `k`, gains as they are, as in `trec_eval`
-/// and BEIR. `judged` are the gains of all items that have one, in any order.
+/// Normalised discounted cumulative gain of the first `k`, gains as they are and those below 0 as
+/// 0, as in `trec_eval` and BEIR. `judged` are the gains of all items that have one, in any order;
+/// all are finite.
 #[must_use]
 pub fn ndcg(gains: &[f64], judged: &[f64], k: usize) -> f64 {
     let mut ideal = judged.to_vec();
@@ -128,7 +129,8 @@ pub fn ndcg(gains: &[f64], judged: &[f64], k: usize) -> f64 {
 }
 
 fn discounted(gains: &[f64]) -> f64 {
-    gains.iter().enumerate().map(|(rank, gain)| gain / ((rank + 2) as f64).log2()).sum()
+    let discounted = |(rank, gain): (usize, &f64)| gain.max(0.0) / ((rank + 2) as f64).log2();
+    gains.iter().enumerate().map(discounted).sum()
 }
 
 fn first(gains: &[f64], k: usize) -> &[f64] {
@@ -204,5 +206,13 @@ mod tests {
         let found = ndcg(&[0.0, 2.0, 0.0, 1.0], &[1.0, 2.0, 1.0], 2);
         assert!((found - (2.0 / 3.0_f64.log2()) / ideal).abs() < 1e-12);
         assert!(ndcg(&[0.0], &[], 10).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_gain_below_zero_is_none() {
+        // The ideal list would lose by it, and a list without it have more than all.
+        assert!((ndcg(&[1.0], &[1.0, -1.0], 10) - 1.0).abs() < 1e-12);
+        let found = ndcg(&[-1.0, 1.0], &[1.0, -1.0], 10);
+        assert!((found - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
     }
 }

@@ -9,13 +9,12 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
-use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::Error;
 use crate::evaluation::Error as EvaluationError;
 use crate::evaluation::run::{Measurement, Run};
-use crate::results::Destination;
+use crate::results::{Destination, io_error};
 
 const TEXTS: [&str; 4] = ["run", "dataset", "item", "metric"];
 const VALUE: &str = "value";
@@ -88,17 +87,6 @@ pub fn read_runs(path: &Path) -> Result<Vec<Run>, Error> {
         }
     }
     Ok(runs)
-}
-
-/// The operating system's error where there is one below.
-fn io_error(error: ParquetError) -> std::io::Error {
-    match error {
-        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(error) => *error,
-            Err(source) => std::io::Error::other(source),
-        },
-        other => std::io::Error::other(other),
-    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn vectors(data: Vec<f32>, dimensions: usize) -> ArrayRef {
 }
 
 /// The operating system's error where there is one below.
-fn io_error(error: ParquetError) -> io::Error {
+pub(crate) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(source) => match source.downcast::<io::Error>() {
             Ok(error) => *error,
