@@ -173,10 +173,8 @@ struct Reading {
 
 /// The fewest readings that serve all specifications.
 fn readings(splitters: &[(String, Splitter)], special_tokens: usize) -> Vec<Reading> {
-    let piece =
-        |spec: &ChunkSpec| spec.piece_tokens.min(spec.max_tokens.saturating_sub(special_tokens));
     let key = |spec: &ChunkSpec| -> (Encoding, UnitKind, usize) {
-        (spec.encoding, spec.units, piece(spec))
+        (spec.encoding, spec.units, spec.unit_tokens(special_tokens))
     };
     let mut readings: Vec<Reading> = Vec::new();
     for (index, (_, splitter)) in splitters.iter().enumerate() {
