@@ -79,7 +79,9 @@ pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitC
     let specs = specs(args, &config.chunk)?;
     check_names(&specs, &args.baseline);
     if args.known_segments {
-        specs.iter().for_each(|(_, spec)| check_counts(spec));
+        for (_, spec) in &specs {
+            check_counts(spec);
+        }
     }
     let outputs = args.output.open()?;
     let sweep = Sweep { global, args, config: &config };

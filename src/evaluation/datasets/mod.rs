@@ -107,7 +107,7 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, E
 ///
 /// # Errors
 /// When `id` is among those `seen`; the error names it and `place`.
-pub fn check_new(seen: &mut HashSet<String>, id: &str, place: &str) -> Result<(), Error> {
+pub(crate) fn check_new(seen: &mut HashSet<String>, id: &str, place: &str) -> Result<(), Error> {
     if seen.insert(id.to_owned()) {
         return Ok(());
     }
