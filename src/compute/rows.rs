@@ -35,6 +35,14 @@ pub(super) enum RowValues<'a> {
     Binary(&'a [u8]),
 }
 
+/// Refuses rows that have no scores with one another.
+pub(super) fn check_comparable(a: Rows<'_>, b: Rows<'_>) -> Result<(), Error> {
+    if !a.format().compares_with(b.format()) {
+        return Err(Error::Formats { a: a.format(), b: b.format() });
+    }
+    check_len("a row to compare with", b.dim(), a.dim())
+}
+
 /// How a value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RowFormat {

@@ -125,7 +125,7 @@ fn neighbours(found: Vec<Vec<(u32, f32)>>) -> Vec<Vec<Neighbour>> {
     found.into_iter().map(named).collect()
 }
 
-fn check_rows(rows: Rows<'_>) -> Result<(), Error> {
+pub(super) fn check_rows(rows: Rows<'_>) -> Result<(), Error> {
     if rows.len() > MAX_ROWS {
         return Err(Error::TooManyRows { rows: rows.len(), limit: MAX_ROWS });
     }
