@@ -108,7 +108,7 @@ fn similarity_kind(error: &similarity::Error) -> ErrorKind {
     use compute::Error as C;
     use similarity::Error as E;
     match error {
-        E::Compute(C::Length { .. } | C::Index { .. } | C::Formats { .. })
+        E::Compute(C::Length { .. } | C::Index { .. } | C::Columns { .. } | C::Formats { .. })
         | E::TooManyRows { .. }
         | E::Malformed { .. } => ErrorKind::Input,
         E::Compute(error) => compute_kind(error),

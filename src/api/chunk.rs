@@ -2,26 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::embeddings::{Usage, blocking, dimensions, texts};
-use super::error::{ApiError, ApiJson};
+use super::embeddings::{Usage, blocking, dimensions};
+use super::error::{ApiError, ApiJson, json_answer};
+use super::input::Texts;
 use super::models::check_model;
 use super::{CancelOnDrop, SharedState};
-use crate::chunking::{Chunk, ChunkOptions, Cuts};
-use crate::embeddings::EmbedOptions;
+use crate::Error;
+use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
+use crate::embeddings::{EmbedOptions, Forward};
+use crate::pipeline::{self, Chunked};
 use crate::results::{ChunkRecord, chunk_records};
-use crate::{Error, pipeline};
+use crate::similarity::Band;
+
+/// The most values of a request's bands: some 12 MB of JSON. A document has as many as the product
+/// of its units and `max_units`, however short it is.
+const MAX_BAND_VALUES: usize = 1_000_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
     /// A document or a list of them.
-    input: Value,
+    input: Texts,
     model: Option<String>,
     /// How documents are cut, over the service's own settings.
     #[serde(default)]
@@ -61,16 +66,26 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Curve<'a> {
     /// `[units]` the byte at which each ends.
-    unit_ends: Vec<usize>,
+    unit_ends: &'a [usize],
     /// `[units - 1]` from 0 to 2.
     strengths: &'a [f32],
+}
+
+/// What is asked of each document.
+struct Wanted {
+    spec: ChunkSpec,
+    options: EmbedOptions,
+    vectors: bool,
+    curve: bool,
+    band: bool,
 }
 
 /// A document's answer, to be made once the work is done.
 struct Cut {
     chunks: Vec<Chunk>,
-    cuts: Cuts,
-    unit_ends: Vec<usize>,
+    /// The ends of units, and how far the topic moves between them.
+    curve: Option<(Vec<usize>, Vec<f32>)>,
+    band: Option<Band>,
     tokens: usize,
 }
 
@@ -78,38 +93,65 @@ pub(super) async fn create(
     State(state): State<SharedState>,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Response, ApiError> {
-    check_model(&state, request.model.as_deref())?;
-    let spec = request.spec.over(state.chunk).resolve().map_err(Error::from)?;
-    let options =
-        EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
-    let texts = texts(request.input, "input")?;
+    let Request { input, model, spec, vectors, curve, band, dimensions: asked } = request;
+    check_model(&state, model.as_deref())?;
+    let spec = spec.over(state.chunk).resolve().map_err(Error::from)?;
+    let options = EmbedOptions { dimensions: dimensions(asked), ..state.options.clone() };
+    let texts = input.of("input")?;
     let guard = CancelOnDrop::default();
     let queued = state.worker.with_model(Arc::clone(&state.model), guard.flag());
-    let (texts, cuts) = blocking(move || {
-        let cut = |text: &String| -> Result<Cut, Error> {
-            let chunked = pipeline::chunk(&queued, text, &spec, &options)?;
-            let unit_ends = chunked.document.units().iter().map(|unit| unit.bytes.end).collect();
-            let tokens = chunked.document.tokens();
-            Ok(Cut { chunks: chunked.chunks, cuts: chunked.cuts, unit_ends, tokens })
-        };
-        let cuts: Result<Vec<Cut>, Error> = texts.iter().map(cut).collect();
-        Ok((texts, cuts?))
+    let wanted = Wanted { spec, options, vectors, curve, band };
+    blocking(move || {
+        let cuts = wanted.cut_all(&queued, &texts)?;
+        json_answer(&wanted.body(&texts, &cuts, queued.model().name()))
     })
-    .await?;
-    let data = texts.iter().zip(&cuts).enumerate().map(|(index, (text, cut))| Document {
-        object: "document",
-        index,
-        chunks: chunk_records(text, &cut.chunks, request.vectors).collect(),
-        curve: request
-            .curve
-            .then(|| Curve { unit_ends: cut.unit_ends.clone(), strengths: &cut.cuts.curve }),
-        band: request.band.then(|| cut.cuts.band.rows().collect()),
-    });
-    let body = Body {
-        object: "list",
-        data: data.collect(),
-        model: state.model.name(),
-        usage: Usage::new(cuts.iter().map(|cut| cut.tokens).sum()),
-    };
-    Ok(Json(body).into_response())
+    .await
+}
+
+impl Wanted {
+    fn cut_all(&self, forward: &dyn Forward, texts: &[String]) -> Result<Vec<Cut>, ApiError> {
+        let (mut cuts, mut values) = (Vec::with_capacity(texts.len()), 0);
+        for (index, text) in texts.iter().enumerate() {
+            let cut = self.cut(forward, text)?;
+            values += cut.band.iter().flat_map(Band::rows).map(<[f32]>::len).sum::<usize>();
+            if values > MAX_BAND_VALUES {
+                let message = format!(
+                    "`band` has {values} values with document {index}, at most {MAX_BAND_VALUES} \
+                     are allowed: ask for fewer documents or a smaller `max_units`"
+                );
+                return Err(ApiError::invalid("band", message));
+            }
+            cuts.push(cut);
+        }
+        Ok(cuts)
+    }
+
+    /// Cuts a document and keeps what was asked for.
+    fn cut(&self, forward: &dyn Forward, text: &str) -> Result<Cut, Error> {
+        let Chunked { chunks, cuts, document } =
+            pipeline::chunk(forward, text, &self.spec, &self.options)?;
+        let unit_ends = || document.units().iter().map(|unit| unit.bytes.end).collect();
+        Ok(Cut {
+            chunks,
+            curve: self.curve.then(|| (unit_ends(), cuts.curve)),
+            band: self.band.then_some(cuts.band),
+            tokens: document.tokens(),
+        })
+    }
+
+    fn body<'a>(&self, texts: &'a [String], cuts: &'a [Cut], model: &'a str) -> Body<'a> {
+        let data = texts.iter().zip(cuts).enumerate().map(|(index, (text, cut))| Document {
+            object: "document",
+            index,
+            chunks: chunk_records(text, &cut.chunks, self.vectors).collect(),
+            curve: cut.curve.as_ref().map(|(unit_ends, strengths)| Curve { unit_ends, strengths }),
+            band: cut.band.as_ref().map(|band| band.rows().collect()),
+        });
+        Body {
+            object: "list",
+            data: data.collect(),
+            model,
+            usage: Usage::new(cuts.iter().map(|cut| cut.tokens).sum()),
+        }
+    }
 }

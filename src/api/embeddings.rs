@@ -8,17 +8,20 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::SharedState;
 use super::error::{ApiError, ApiJson};
+use super::input::Texts;
 use super::models::check_model;
 use crate::embeddings::EmbedOptions;
+
+/// Texts that were cut which are named one by one.
+const MAX_NAMED_CUTS: usize = 100;
 
 /// Fields that we do not know are ignored, as OpenAI's own clients expect.
 #[derive(Deserialize)]
 pub(super) struct Request {
-    input: Value,
+    input: Texts,
     model: Option<String>,
     encoding_format: Option<EncodingFormat>,
     dimensions: Option<i64>,
@@ -74,7 +77,7 @@ pub(super) async fn create(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(HeaderMap, Json<Response>), ApiError> {
     check_model(&state, request.model.as_deref())?;
-    let texts = texts(request.input, "input")?;
+    let texts = request.input.of("input")?;
     let options =
         EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
     // Tokenising is work: it must not hold up the threads that answer.
@@ -109,45 +112,6 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The value of `field` as texts: a string or a list of strings, none of them empty.
-pub(super) fn texts(value: Value, field: &'static str) -> Result<Vec<String>, ApiError> {
-    let expected = |found: &str| {
-        let message = format!("`{field}` must be a string or a list of strings{found}");
-        ApiError::invalid(field, message)
-    };
-    let texts: Vec<String> = match value {
-        Value::String(text) => vec![text],
-        Value::Array(items)
-            if items.first().is_some_and(|item| item.is_number() || item.is_array()) =>
-        {
-            let message = format!(
-                "`{field}` holds token ids, which are not this model's: send strings \
-                 (LangChain: check_embedding_ctx_length=False)"
-            );
-            return Err(ApiError::invalid(field, message));
-        }
-        Value::Array(items) => {
-            let texts = items.into_iter().map(|item| match item {
-                Value::String(text) => Ok(text),
-                other => Err(expected(&format!(", found {other}"))),
-            });
-            texts.collect::<Result<_, _>>()?
-        }
-        Value::Null => return Err(expected(", found null")),
-        _ => return Err(expected("")),
-    };
-    if texts.is_empty() {
-        return Err(ApiError::invalid(field, format!("`{field}` must not be an empty list")));
-    }
-    match texts.iter().position(String::is_empty) {
-        None => Ok(texts),
-        Some(index) => {
-            let message = format!("`{field}` must not hold empty strings, number {index} is one");
-            Err(ApiError::invalid(field, message))
-        }
-    }
-}
-
 /// Zero and less are left to the model's own check, which names its limit.
 pub(super) fn dimensions(asked: Option<i64>) -> Option<usize> {
     asked.map(|dimensions| usize::try_from(dimensions).unwrap_or(0))
@@ -165,14 +129,20 @@ fn encode(row: &[f32], format: EncodingFormat) -> Vector {
 
 fn truncated_header(truncated: &[Option<usize>]) -> HeaderMap {
     let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-    header_of_cuts(&cut.map(|(index, _)| index.to_string()).collect::<Vec<String>>())
+    header_of_cuts(cut.map(|(index, _)| index.to_string()))
 }
 
-/// `x-truncated-inputs: 0,3` where texts were cut: never silently.
-pub(super) fn header_of_cuts(cut: &[String]) -> HeaderMap {
+/// `x-truncated-inputs: 0,3` where texts were cut: never silently. What is beyond
+/// [`MAX_NAMED_CUTS`] is counted, as in `..,99,+1800`: clients refuse long headers.
+pub(super) fn header_of_cuts(mut cut: impl Iterator<Item = String>) -> HeaderMap {
+    let mut named: Vec<String> = cut.by_ref().take(MAX_NAMED_CUTS).collect();
+    let more = cut.count();
+    if more > 0 {
+        named.push(format!("+{more}"));
+    }
     let mut headers = HeaderMap::new();
-    if !cut.is_empty()
-        && let Ok(value) = cut.join(",").parse()
+    if !named.is_empty()
+        && let Ok(value) = named.join(",").parse()
     {
         headers.insert("x-truncated-inputs", value);
     }

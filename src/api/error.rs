@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -98,6 +98,16 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// An answer as JSON, which is written where this is called: large ones not on the threads that
+/// answer.
+pub(super) fn json_answer(body: &impl Serialize) -> Result<Response, ApiError> {
+    let json = serde_json::to_vec(body).map_err(|error| {
+        tracing::error!(%error, "an answer is no JSON");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+    })?;
+    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
 
 /// A JSON body whose rejection is an [`ApiError`].

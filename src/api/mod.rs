@@ -7,6 +7,7 @@ mod chunk;
 mod embeddings;
 mod error;
 mod health;
+mod input;
 mod layers;
 mod models;
 mod similarity;
@@ -27,6 +28,7 @@ use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::config::Config;
 use crate::embeddings::{EmbedOptions, Job, Model, Worker, WorkerHandle};
+use crate::similarity::Device;
 
 /// What the routes share.
 struct State {
@@ -34,6 +36,8 @@ struct State {
     worker: WorkerHandle,
     options: EmbedOptions,
     chunk: ChunkOptions,
+    /// Where similarities are computed.
+    device: Device,
     max_body_bytes: usize,
     request_timeout: Duration,
     /// Unix seconds.
@@ -97,6 +101,7 @@ pub fn serve(
         worker: worker.handle(),
         options,
         chunk: config.chunk,
+        device: Device::cpu(config.model_options().isa),
         max_body_bytes: config.server.max_body_bytes,
         request_timeout: Duration::from_secs(config.server.request_timeout_s),
         started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::SharedState;
-use super::embeddings::{Usage, blocking, dimensions, header_of_cuts, texts};
-use super::error::{ApiError, ApiJson};
+use super::embeddings::{Usage, blocking, dimensions, header_of_cuts};
+use super::error::{ApiError, ApiJson, json_answer};
+use super::input::{Items, List};
 use super::models::check_model;
 use crate::Error;
 use crate::embeddings::EmbedOptions;
@@ -23,23 +23,23 @@ const MAX_SCORES: usize = 1_000_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
     /// A text, or a list of texts or of vectors.
-    a: Value,
+    a: Items,
     /// The same; without it, `a` is compared with itself.
-    b: Option<Value>,
+    b: Option<Items>,
     /// The best of `b` for each of `a`, instead of all scores.
     top_k: Option<usize>,
     /// The pairs with at least this score, instead of all scores.
-    threshold: Option<f32>,
+    threshold: Option<f64>,
     model: Option<String>,
     dimensions: Option<i64>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Body {
+struct Body<'a> {
     object: &'static str,
     #[serde(flatten)]
     answer: Answer,
-    model: String,
+    model: &'a str,
     usage: Usage,
 }
 
@@ -75,40 +75,33 @@ enum Wanted {
     AtLeast(f32),
 }
 
-/// One of the two lists.
-enum Side {
-    Texts(Vec<String>),
-    /// `[len, dim]`.
-    Vectors(Vec<f32>, usize),
-}
-
 pub(super) async fn create(
     State(state): State<SharedState>,
     ApiJson(request): ApiJson<Request>,
-) -> Result<(HeaderMap, Json<Body>), ApiError> {
+) -> Result<(HeaderMap, Response), ApiError> {
     check_model(&state, request.model.as_deref())?;
     let wanted = wanted(&request)?;
-    let a = Side::read("a", request.a)?;
-    let b = request.b.map(|b| Side::read("b", b)).transpose()?;
+    let a = request.a.of("a")?;
+    let b = request.b.map(|b| b.of("b")).transpose()?;
     check_size(&a, b.as_ref())?;
+    check_dimensions(&state, request.dimensions, &a, b.as_ref())?;
     let options =
         EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
-    let (a, a_read) = a.embed(&state, &options).await?;
+    let (a, a_read) = embed(a, &state, &options).await?;
     let (b, b_read) = match b {
-        Some(b) => b.embed(&state, &options).await.map(|(b, read)| (Some(b), read))?,
+        Some(b) => embed(b, &state, &options).await.map(|(b, read)| (Some(b), read))?,
         None => (None, Read::default()),
     };
-    let answer = blocking(move || answer(a, b, wanted)).await?;
     let cuts = [("a", &a_read), ("b", &b_read)]
         .into_iter()
         .flat_map(|(side, read)| read.cut.iter().map(move |index| format!("{side}[{index}]")));
-    let body = Body {
-        object: "similarity",
-        answer,
-        model: state.model.name().to_owned(),
-        usage: Usage::new(a_read.tokens + b_read.tokens),
-    };
-    Ok((header_of_cuts(&cuts.collect::<Vec<String>>()), Json(body)))
+    let headers = header_of_cuts(cuts);
+    let usage = Usage::new(a_read.tokens + b_read.tokens);
+    let body = blocking(move || {
+        let answer = answer(&state.device, a, b, wanted)?;
+        json_answer(&Body { object: "similarity", answer, model: state.model.name(), usage })
+    });
+    Ok((headers, body.await?))
 }
 
 fn wanted(request: &Request) -> Result<Wanted, ApiError> {
@@ -118,16 +111,18 @@ fn wanted(request: &Request) -> Result<Wanted, ApiError> {
         }
         (Some(0), None) => Err(ApiError::invalid("top_k", "`top_k` is 0, expected at least 1")),
         (Some(k), None) => Ok(Wanted::Best(k)),
-        (None, Some(least)) if (-1.0..=1.0).contains(&least) => Ok(Wanted::AtLeast(least)),
+        (None, Some(least)) if (-1.0..=1.0).contains(&least) => {
+            Ok(Wanted::AtLeast(similarity::least_cosine(least as f32)))
+        }
         (None, Some(least)) => {
-            let message = format!("`threshold` is {least}, expected -1 to 1");
+            let message = format!("`threshold` is {least:?}, expected -1 to 1");
             Err(ApiError::invalid("threshold", message))
         }
         (None, None) => Ok(Wanted::All),
     }
 }
 
-fn check_size(a: &Side, b: Option<&Side>) -> Result<(), ApiError> {
+fn check_size(a: &List, b: Option<&List>) -> Result<(), ApiError> {
     let (rows, columns) = (a.len(), b.unwrap_or(a).len());
     if rows.saturating_mul(columns) <= MAX_SCORES {
         return Ok(());
@@ -148,107 +143,88 @@ struct Read {
     cut: Vec<usize>,
 }
 
-impl Side {
-    fn read(field: &'static str, value: Value) -> Result<Self, ApiError> {
-        match value {
-            Value::Array(items) if items.first().is_some_and(Value::is_array) => {
-                vectors(field, items)
-            }
-            Value::Array(items) if items.first().is_some_and(Value::is_number) => {
-                let message = format!("`{field}` is a list of numbers, expected a list of vectors");
-                Err(ApiError::invalid(field, message))
-            }
-            value => Ok(Self::Texts(texts(value, field)?)),
+/// Refuses what cannot be compared before any text is embedded.
+fn check_dimensions(
+    state: &SharedState,
+    asked: Option<i64>,
+    a: &List,
+    b: Option<&List>,
+) -> Result<(), ApiError> {
+    let is_text = |list: &List| matches!(list, List::Texts(_));
+    let of_texts = if is_text(a) || b.is_some_and(is_text) {
+        state.model.check_dimensions(dimensions(asked))?
+    } else if let Some(asked) = asked {
+        let message = format!("`dimensions` is {asked}, and neither `a` nor `b` holds texts");
+        return Err(ApiError::invalid("dimensions", message));
+    } else {
+        0
+    };
+    let of = |list: &List| match list {
+        List::Texts(_) => of_texts,
+        List::Vectors(_, dim) => *dim,
+    };
+    match (of(a), b.map(of)) {
+        (of_a, Some(of_b)) if of_a != of_b => {
+            let message = format!("`b` has vectors of {of_b} dimensions, those of `a` have {of_a}");
+            Err(ApiError::invalid("b", message))
         }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Texts(texts) => texts.len(),
-            Self::Vectors(values, dim) => values.len() / dim,
-        }
-    }
-
-    async fn embed(
-        self,
-        state: &SharedState,
-        options: &EmbedOptions,
-    ) -> Result<((Vec<f32>, usize), Read), ApiError> {
-        let texts = match self {
-            Self::Texts(texts) => texts,
-            Self::Vectors(values, dim) => return Ok(((values, dim), Read::default())),
-        };
-        let (model, options) = (Arc::clone(&state.model), options.clone());
-        let (job, embeddings) = blocking(move || {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            Ok(model.plan(&texts, &options)?)
-        })
-        .await?;
-        let cut = embeddings.truncated.iter().enumerate();
-        let cut = cut.filter(|(_, length)| length.is_some()).map(|(index, _)| index).collect();
-        let read = Read { tokens: embeddings.tokens.iter().sum(), cut };
-        Ok(((state.forward(job).await?, embeddings.dim), read))
+        _ => Ok(()),
     }
 }
 
-fn vectors(field: &'static str, items: Vec<Value>) -> Result<Side, ApiError> {
-    let invalid = |message: String| ApiError::invalid(field, message);
-    let (mut values, mut dim) = (Vec::new(), 0);
-    for (index, item) in items.into_iter().enumerate() {
-        let Value::Array(row) = item else {
-            return Err(invalid(format!("`{field}` holds vectors, number {index} is {item}")));
-        };
-        if index == 0 {
-            dim = row.len();
-        }
-        if row.len() != dim || dim == 0 {
-            let length = row.len();
-            return Err(invalid(format!(
-                "`{field}`: vector {index} has {length} dimensions, expected {}",
-                dim.max(1)
-            )));
-        }
-        for value in row {
-            let number = value.as_f64().map(|number| number as f32);
-            let Some(number) = number.filter(|number| number.is_finite()) else {
-                return Err(invalid(format!(
-                    "`{field}`: vector {index} holds {value}, expected a number in the range of f32"
-                )));
-            };
-            values.push(number);
-        }
-    }
-    Ok(Side::Vectors(values, dim))
+/// `[len, dim]`.
+type Vectors = (Vec<f32>, usize);
+
+/// The vectors of a list.
+async fn embed(
+    list: List,
+    state: &SharedState,
+    options: &EmbedOptions,
+) -> Result<(Vectors, Read), ApiError> {
+    let texts = match list {
+        List::Texts(texts) => texts,
+        List::Vectors(values, dim) => return Ok(((values, dim), Read::default())),
+    };
+    let (model, options) = (Arc::clone(&state.model), options.clone());
+    let (job, embeddings) = blocking(move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        Ok(model.plan(&texts, &options)?)
+    })
+    .await?;
+    let cut = embeddings.truncated.iter().enumerate();
+    let cut = cut.filter(|(_, length)| length.is_some()).map(|(index, _)| index).collect();
+    let read = Read { tokens: embeddings.tokens.iter().sum(), cut };
+    Ok(((state.forward(job).await?, embeddings.dim), read))
 }
 
 /// Compares `[len, dim]` vectors; `a` with itself where there is no `b`: then no row is its own
 /// neighbour, and each pair stands once.
 fn answer(
-    a: (Vec<f32>, usize),
-    b: Option<(Vec<f32>, usize)>,
+    device: &Device,
+    a: Vectors,
+    b: Option<Vectors>,
     wanted: Wanted,
 ) -> Result<Answer, ApiError> {
-    if let Some((_, dim)) = &b
-        && *dim != a.1
-    {
-        let message = format!("`b` has vectors of {dim} dimensions, those of `a` have {}", a.1);
-        return Err(ApiError::invalid("b", message));
-    }
     let alone = b.is_none();
     let a = UnitRows::from_f32(a.0, a.1).map_err(Error::from)?;
     let b = b.map(|(values, dim)| UnitRows::from_f32(values, dim)).transpose();
     let b = b.map_err(Error::from)?;
     let rows = a.rows().map_err(Error::from)?;
     let columns = b.as_ref().unwrap_or(&a).rows().map_err(Error::from)?;
-    Ok(compare(rows, columns, alone, wanted)?)
+    Ok(compare(device, rows, columns, alone, wanted)?)
 }
 
-fn compare(a: Rows<'_>, b: Rows<'_>, alone: bool, wanted: Wanted) -> Result<Answer, Error> {
-    let device = Device::default();
+fn compare(
+    device: &Device,
+    a: Rows<'_>,
+    b: Rows<'_>,
+    alone: bool,
+    wanted: Wanted,
+) -> Result<Answer, Error> {
     Ok(match wanted {
         Wanted::All => {
             let mut scores = vec![0.0; a.len() * b.len()];
-            similarity::pairwise(&device, a, b, &mut scores)?;
+            similarity::pairwise(device, a, b, &mut scores)?;
             Answer::Scores(scores.chunks_exact(b.len()).map(<[f32]>::to_vec).collect())
         }
         Wanted::Best(k) => {
@@ -256,12 +232,12 @@ fn compare(a: Rows<'_>, b: Rows<'_>, alone: bool, wanted: Wanted) -> Result<Answ
                 let found = found.into_iter();
                 found.map(|near| Neighbour { index: near.row, score: near.score }).collect()
             };
-            let found = similarity::top_k(&device, a, b, k, alone)?;
+            let found = similarity::top_k(device, a, b, k, alone)?;
             Answer::Neighbours(found.into_iter().map(named).collect())
         }
         Wanted::AtLeast(least) => {
             let pairs = if alone { Pairs::Upper } else { Pairs::All };
-            let found = similarity::threshold(&device, a, b, least, pairs)?.into_iter();
+            let found = similarity::threshold(device, a, b, least, pairs)?.into_iter();
             let named = found.map(|pair| Pair { a: pair.first, b: pair.second, score: pair.score });
             Answer::Pairs(named.collect())
         }

@@ -82,6 +82,12 @@ impl InputArgs {
         Self { files: vec![path], field, column, id: "id".to_owned() }
     }
 
+    /// One file whose texts and ids have these names, in JSON lines and in Parquet.
+    pub(super) fn named(path: PathBuf, text: &str, id: &str) -> Self {
+        let field = is_json_lines(&path).then(|| text.to_owned());
+        Self { id: id.to_owned(), ..Self::of_file(path, field, text.to_owned()) }
+    }
+
     /// The documents of all files in order. Files are opened as they are reached, but a missing
     /// one is an error at once.
     pub(super) fn documents(&self, plain: Plain) -> Result<Documents, Error> {
@@ -114,6 +120,31 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// The lines of a file as they are, whatever its suffix, without a byte order mark.
+pub(super) fn plain_lines(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<String, Error>> + use<>, Error> {
+    let open = |source| Error::Open { path: path.to_owned(), source };
+    let reader = Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(open)?));
+    let lines = Lines { reader, name: path.display().to_string(), line: 0 };
+    Ok(lines.enumerate().map(|(index, line)| {
+        let (_, line) = line?;
+        Ok(match line.strip_prefix('\u{feff}') {
+            Some(rest) if index == 0 => rest.to_owned(),
+            _ => line,
+        })
+    }))
+}
+
+/// What a file's name ends with, in lower case.
+pub(super) fn suffix(path: &Path) -> Option<String> {
+    path.extension().and_then(|suffix| suffix.to_str()).map(str::to_ascii_lowercase)
+}
+
+fn is_json_lines(path: &Path) -> bool {
+    matches!(suffix(path).as_deref(), Some("jsonl" | "ndjson"))
+}
+
 fn open(
     path: &Path,
     plain: Plain,
@@ -121,10 +152,9 @@ fn open(
     column: &str,
     id: &str,
 ) -> Result<Documents, Error> {
-    let suffix = path.extension().and_then(|suffix| suffix.to_str()).map(str::to_ascii_lowercase);
     let name =
         if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
-    if suffix.as_deref() == Some("parquet") {
+    if suffix(path).as_deref() == Some("parquet") {
         return parquet_documents(path, name, column, id);
     }
     let reader: Box<dyn BufRead + Send> = if is_stdin(path) {
@@ -133,8 +163,7 @@ fn open(
         let open = |source| Error::Open { path: path.to_owned(), source };
         Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(open)?))
     };
-    let json = field.is_some() || matches!(suffix.as_deref(), Some("jsonl" | "ndjson"));
-    if json {
+    if field.is_some() || is_json_lines(path) {
         let (field, id) = (field.unwrap_or("text").to_owned(), id.to_owned());
         let lines = Lines { reader, name, line: 0 }.filter(|line| {
             // A blank line between objects is no object.

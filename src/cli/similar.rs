@@ -18,8 +18,12 @@ use crate::results::{
     write_clusters,
 };
 use crate::similarity::{
-    self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, pairwise, scan, threshold, top_k,
+    self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, least_cosine, pairwise, scan,
+    threshold, top_k,
 };
+
+/// Names of queries, where they have some.
+type Names = Vec<Option<String>>;
 
 /// Queries up to which a corpus is read in one pass for all; with more, products pay.
 const FEW_QUERIES: usize = 8;
@@ -79,16 +83,16 @@ pub(super) struct SimilarArgs {
         conflicts_with_all = ["matrix", "duplicates"]
     )]
     format: Option<RecordFormat>,
-    /// Ids of a .npy corpus, one a line.
+    /// Ids of a .npy corpus, one a line: a line for every row.
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
     /// Column with the vectors in Parquet files.
     #[arg(long, value_name = "NAME", default_value = "embedding")]
     column: String,
-    /// Column with ids in Parquet files.
+    /// Column with ids in Parquet files, and field with them in JSON lines of queries.
     #[arg(long, value_name = "NAME", default_value = "id")]
     id: String,
-    /// Column with texts in Parquet files.
+    /// Column with texts in Parquet files, and field with them in JSON lines of queries.
     #[arg(long, value_name = "NAME", default_value = "text")]
     text: String,
     #[command(flatten)]
@@ -109,7 +113,11 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 fn cosine(text: &str) -> Result<f32, String> {
     let score: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (-1.0..=1.0).contains(&score) { Ok(score) } else { Err("not from -1 to 1".to_owned()) }
+    if (-1.0..=1.0).contains(&score) {
+        Ok(least_cosine(score))
+    } else {
+        Err("not from -1 to 1".to_owned())
+    }
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<ExitCode> {
@@ -118,7 +126,8 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
     if args.return_documents {
         corpus.check_texts()?;
     }
-    let search = Search { global, args, config, corpus, device: Device::default() };
+    let device = Device::cpu(config.model_options().isa);
+    let search = Search { global, args, config, corpus, device };
     let destination = args.output.open()?;
     if let Some(least) = args.duplicates {
         search.duplicates(least, destination)?;
@@ -126,10 +135,11 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
         && Vectors::are_in(path, args.columns())?
     {
         let file = Vectors::open(path, args.columns(), None)?;
-        let all = (0..file.len() as u64).collect();
+        let unit = file.unit_rows()?;
+        let all = (0..unit.rows().map_err(Error::from)?.len() as u64).collect();
         let mut ids = file.facts(&all, false)?;
         let names = all.iter().map(|row| ids.remove(row).and_then(|facts| facts.id)).collect();
-        search.with_queries(file.name(), names, &file.unit_rows()?, destination)?;
+        search.with_queries(file.name(), names, &unit, destination)?;
     } else if args.matrix && args.queries.is_none() && args.query.is_empty() {
         let unit = search.corpus.unit_rows()?;
         let rows = unit.rows().map_err(Error::from)?;
@@ -158,9 +168,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The queries' texts as vectors of length one, with the model's name and their ids.
-    fn embed(&self) -> anyhow::Result<(String, Vec<Option<String>>, UnitRows<'static>)> {
+    fn embed(&self) -> anyhow::Result<(String, Names, UnitRows<'static>)> {
         let (names, texts) = match &self.args.queries {
-            Some(path) => read_texts(path)?,
+            Some(path) => read_texts(path, self.args.columns())?,
             None => (vec![None; self.args.query.len()], self.args.query.clone()),
         };
         let model = load_model(self.global, &self.config)?;
@@ -177,17 +187,12 @@ impl Search<'_> {
     fn with_queries(
         &self,
         source: &str,
-        names: Vec<Option<String>>,
+        names: Names,
         queries: &UnitRows<'_>,
         destination: Destination,
     ) -> anyhow::Result<()> {
         let rows = queries.rows().map_err(Error::from)?;
-        if rows.dim() != self.corpus.dim() {
-            let (dim, corpus) = (self.corpus.dim(), self.corpus.name());
-            let problem =
-                format!("vectors have {} dimensions, those of {corpus} {dim}", rows.dim());
-            return Err(input::Error::Field { place: source.to_owned(), problem }.into());
-        }
+        self.check_queries(source, rows, queries.floats().is_some())?;
         match (queries.floats(), self.corpus.format()?) {
             (Some(floats), RowFormat::Int8) => {
                 let quantised = similarity::int8(floats, rows.dim()).map_err(Error::from)?;
@@ -195,6 +200,7 @@ impl Search<'_> {
                 self.answer(names, unit.rows().map_err(Error::from)?, destination)
             }
             (Some(floats), RowFormat::Binary) => {
+                check_signs(source, &names, floats, rows.dim())?;
                 let bits = similarity::bits(floats, rows.dim()).map_err(Error::from)?;
                 let rows = Rows::binary(&bits, rows.dim()).map_err(Error::from)?;
                 self.answer(names, rows, destination)
@@ -203,9 +209,29 @@ impl Search<'_> {
         }
     }
 
+    /// Refuses queries that have no scores with the corpus. Those of floating point can be brought
+    /// to any format.
+    fn check_queries(
+        &self,
+        source: &str,
+        queries: Rows<'_>,
+        are_floats: bool,
+    ) -> anyhow::Result<()> {
+        let (dim, format, corpus) = (self.corpus.dim(), self.corpus.format()?, self.corpus.name());
+        let problem = if queries.dim() != dim {
+            format!("vectors have {} dimensions, those of {corpus} {dim}", queries.dim())
+        } else if !are_floats && queries.format() != format {
+            let own = queries.format();
+            format!("vectors are {own}, those of {corpus} {format}: the same or floats are needed")
+        } else {
+            return Ok(());
+        };
+        Err(input::Error::Field { place: source.to_owned(), problem }.into())
+    }
+
     fn answer(
         &self,
-        names: Vec<Option<String>>,
+        names: Names,
         queries: Rows<'_>,
         destination: Destination,
     ) -> anyhow::Result<()> {
@@ -329,13 +355,39 @@ fn sort(hits: &mut [Hit]) {
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
 }
 
-fn read_texts(path: &Path) -> anyhow::Result<(Vec<Option<String>>, Vec<String>)> {
-    let input = InputArgs::of_file(path.to_owned(), None, "text".to_owned());
+/// Refuses queries that bits cannot stand for, as they would be found to point somewhere.
+fn check_signs(
+    source: &str,
+    names: &Names,
+    floats: &[f32],
+    dim: usize,
+) -> Result<(), input::Error> {
+    for (number, (query, name)) in floats.chunks_exact(dim).zip(names).enumerate() {
+        let what = if query.iter().any(|x| !x.is_finite()) {
+            "has a value that is not finite"
+        } else if query.iter().all(|&x| x == 0.0) {
+            "is all zeros"
+        } else {
+            continue;
+        };
+        let query = name.clone().unwrap_or_else(|| number.to_string());
+        let problem = format!("query {query} {what}, which bits such as the corpus's cannot say");
+        return Err(input::Error::Field { place: source.to_owned(), problem });
+    }
+    Ok(())
+}
+
+fn read_texts(path: &Path, columns: Columns<'_>) -> anyhow::Result<(Names, Vec<String>)> {
+    let input = InputArgs::named(path.to_owned(), columns.text, columns.id);
     let (mut names, mut texts) = (Vec::new(), Vec::new());
     for document in input.documents(Plain::Lines)? {
         let document = document?;
         names.push(document.id);
         texts.push(document.text);
+    }
+    if texts.is_empty() {
+        let problem = "has 0 texts, at least 1 is needed".to_owned();
+        return Err(input::Error::Field { place: path.display().to_string(), problem }.into());
     }
     Ok((names, texts))
 }

@@ -69,6 +69,16 @@ pub enum Error {
         /// The number of entries.
         limit: usize,
     },
+    /// Rows that are too long for sums in their format.
+    #[error("rows of {format} have {columns} columns, at most {limit} are compared")]
+    Columns {
+        /// As they are stored.
+        format: RowFormat,
+        /// The number given.
+        columns: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// Rows of two formats that have no scores.
     #[error("rows are {a} and {b}: both floating point or both the same are needed")]
     Formats {

@@ -14,6 +14,7 @@ mod cpu;
 #[cfg_attr(feature = "cuda", expect(unsafe_code, reason = "calls of the driver, device pointers"))]
 mod cuda;
 mod exec;
+mod forest;
 mod operands;
 mod rows;
 mod segmentation;

@@ -35,6 +35,14 @@ pub(super) enum RowValues<'a> {
     Binary(&'a [u8]),
 }
 
+/// Refuses rows that have no scores with one another.
+pub(super) fn check_comparable(a: Rows<'_>, b: Rows<'_>) -> Result<(), Error> {
+    if !a.format().compares_with(b.format()) {
+        return Err(Error::Formats { a: a.format(), b: b.format() });
+    }
+    check_len("a row to compare with", b.dim(), a.dim())
+}
+
 /// How a value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RowFormat {
@@ -72,6 +80,10 @@ impl RowFormat {
 }
 
 impl<'a> Rows<'a> {
+    /// The most columns of int8: products of u8 and i8 whose sum cannot leave i32 wherever it
+    /// starts.
+    pub const MAX_INT8_COLUMNS: usize = i32::MAX as usize / (255 * 128);
+
     /// Rows of `[len, dim]` f32.
     ///
     /// # Errors
@@ -97,15 +109,16 @@ impl<'a> Rows<'a> {
     }
 
     /// Rows of `[len, dim]` i8, each of which stands for itself times its row's scale. `scales` are
-    /// `[len]`, or one for all rows. A score is an exact sum of integers times both rows' scales.
+    /// `[len]`, or one for all rows. A score is an exact sum of integers times both rows' scales; a
+    /// band of the CPU sums in f32, which is exact as long as no sum passes 2^24.
     ///
     /// # Errors
-    /// As [`f32`](Self::f32), and [`Error::Index`] where sums could leave 32 bits.
+    /// As [`f32`](Self::f32), and [`Error::Columns`] for more than
+    /// [`MAX_INT8_COLUMNS`](Self::MAX_INT8_COLUMNS).
     pub fn int8(values: &'a [i8], scales: &'a [f32], dim: usize) -> Result<Self, Error> {
-        /// Products of u8 and i8 whose sum cannot leave i32 wherever it starts.
-        const MAX_DIM: usize = i32::MAX as usize / (255 * 128);
-        if dim > MAX_DIM {
-            return Err(Error::Index { what: "int8 column", index: dim, limit: MAX_DIM + 1 });
+        let limit = Self::MAX_INT8_COLUMNS;
+        if dim > limit {
+            return Err(Error::Columns { format: RowFormat::Int8, columns: dim, limit });
         }
         let rows = Self::new(RowValues::Int8(values, scales), values.len(), dim, dim)?;
         if scales.len() != 1 {

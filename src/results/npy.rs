@@ -1,5 +1,6 @@
 //! NumPy's `.npy`, format version 1.0: a header of fixed size, then `[rows, columns]` f32.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use super::rows::{Rows, Sink};
@@ -18,8 +19,12 @@ fn header([rows, columns]: [usize; 2]) -> Vec<u8> {
     header
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+/// As little-endian bytes, which they are already where the machine is.
+fn bytes(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytemuck::cast_slice(values));
+    }
+    Cow::Owned(values.iter().flat_map(|x| x.to_le_bytes()).collect())
 }
 
 fn put(destination: &mut Destination, bytes: &[u8]) -> Result<(), Error> {
@@ -95,7 +100,7 @@ impl Sink for NpySink {
         if self.destination.is_seekable() {
             return put(&mut self.destination, &bytes);
         }
-        self.held.extend(bytes);
+        self.held.extend_from_slice(&bytes);
         Ok(())
     }
 

@@ -53,6 +53,8 @@ impl Band {
     pub fn similarity(&self, i: usize, j: usize) -> f32 {
         let (first, offset) = (i.min(j), i.abs_diff(j));
         assert!(offset < self.width, "rows {i} and {j} are not within the band");
+        // Past the last row the band is padded, with what is no similarity.
+        assert!((first + offset) * self.width < self.data.len(), "no rows {i} and {j}");
         self.data[first * self.width + offset]
     }
 
@@ -64,5 +66,24 @@ impl Band {
             (sum + pairs.iter().map(|&x| f64::from(x)).sum::<f64>(), count + pairs.len())
         });
         if count > 0 { sum / count as f64 } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Band;
+
+    #[test]
+    fn rows_of_the_band_have_similarities_in_either_order() {
+        let band = Band::new(vec![1.0, 0.5, 1.0, 0.0], 2);
+        for (i, j, expected) in [(0, 1, 0.5_f32), (1, 0, 0.5), (1, 1, 1.0)] {
+            assert_eq!(band.similarity(i, j).to_bits(), expected.to_bits());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no rows 1 and 2")]
+    fn padding_is_no_similarity() {
+        let _ = Band::new(vec![1.0, 0.5, 1.0, 0.0], 2).similarity(1, 2);
     }
 }

@@ -51,8 +51,15 @@ impl MappedRows {
             )));
         }
         let rows = Self { data: start..map.len(), map, path: path.to_owned(), header };
-        rows.rows()?;
-        Ok(rows)
+        let problem = match rows.rows() {
+            Ok(_) => return Ok(rows),
+            Err(Error::Compute(_)) if header.shape[1] == 0 => {
+                format!("has {} rows of 0 columns, at least 1 is needed", header.shape[0])
+            }
+            Err(Error::Compute(error)) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        Err(malformed(problem))
     }
 
     /// The rows, all columns of them.
@@ -65,7 +72,13 @@ impl MappedRows {
             Element::F32 => Rows::f32(self.values()?, columns)?,
             Element::F16 => Rows::f16(self.values()?, columns)?,
             Element::I8 => Rows::int8(self.values()?, &[1.0 / 127.0], columns)?,
-            Element::U8 => Rows::binary(&self.map[self.data.clone()], 8 * columns)?,
+            Element::U8 => {
+                let bits = columns.checked_mul(8).ok_or_else(|| {
+                    let problem = format!("has rows of {columns} bytes, their bits are too many");
+                    Error::Malformed { path: self.path.clone(), problem }
+                })?;
+                Rows::binary(&self.map[self.data.clone()], bits)?
+            }
         })
     }
 

@@ -21,7 +21,7 @@ pub use device::Device;
 pub use duplicates::duplicates;
 pub use error::Error;
 pub use mapped::MappedRows;
-pub use products::{Neighbour, Pair, band, pairwise, scan, threshold, top_k};
+pub use products::{Neighbour, Pair, band, least_cosine, pairwise, scan, threshold, top_k};
 pub use quantize::{Int8Rows, bits, int8};
 
 pub use crate::compute::{Pairs, RowFormat, Rows, UnitRows};

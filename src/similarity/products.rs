@@ -79,6 +79,13 @@ pub fn top_k(
     }))
 }
 
+/// A threshold of cosines for [`threshold`] and [`duplicates`](super::duplicates()): -1 finds all
+/// scores but NaN, as sums are rounded and that of two opposite rows may be a little below.
+#[must_use]
+pub fn least_cosine(least: f32) -> f32 {
+    if least <= -1.0 { f32::NEG_INFINITY } else { least }
+}
+
 /// All pairs of rows of `a` and `b` among `pairs` with a score of at least `least`, sorted by their
 /// rows. No matrix of scores is stored.
 ///
@@ -125,7 +132,7 @@ fn neighbours(found: Vec<Vec<(u32, f32)>>) -> Vec<Vec<Neighbour>> {
     found.into_iter().map(named).collect()
 }
 
-fn check_rows(rows: Rows<'_>) -> Result<(), Error> {
+pub(super) fn check_rows(rows: Rows<'_>) -> Result<(), Error> {
     if rows.len() > MAX_ROWS {
         return Err(Error::TooManyRows { rows: rows.len(), limit: MAX_ROWS });
     }

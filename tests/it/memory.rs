@@ -146,3 +146,27 @@ fn long_texts_are_the_same_on_both_forms() {
         assert!(difference <= 5e-6, "{family}: {difference:e}");
     }
 }
+
+/// Searches so many equal rows for duplicates; returns the peak of the memory in KiB.
+fn find_duplicates(rows: usize) -> u64 {
+    let place = Place::new();
+    let shape = format!("'shape': ({rows}, 2), }}");
+    let mut file = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, {shape}");
+    file.extend(format!("{header:<117}\n").bytes());
+    file.extend([0.6_f32, 0.8].repeat(rows).iter().flat_map(|x| x.to_le_bytes()));
+    place.write("rows.npy", file);
+    let args = ["similar", "rows.npy", "--duplicates", "0.9999", "-o", "clusters.jsonl"];
+    let (peak, ran) = run(&place, &args);
+    assert_eq!(ran.text(), "");
+    let cluster: Value = serde_json::from_slice(&place.read("clusters.jsonl")).unwrap();
+    assert_eq!(cluster["size"], rows);
+    peak
+}
+
+#[test]
+fn links_of_a_large_cluster_are_not_held() {
+    // The 32 million pairs of the larger would take 384 MB.
+    let (small, large) = (find_duplicates(80), find_duplicates(8_000));
+    assert!(large < small + ROOM_KIB, "{small} KiB, then {large} KiB");
+}

@@ -376,6 +376,23 @@ fn curve_and_band_are_the_librarys_and_sent_only_when_asked() {
 }
 
 #[test]
+fn a_band_of_more_values_than_allowed_is_refused() {
+    let server = Server::start(&folder());
+    let texts = vec!["The cat sat. ".repeat(1_024); 2];
+    let spec = json!({"max_tokens": 40, "target_tokens": 30, "max_units": 1_024});
+    let mut body = json!({"input": texts, "spec": spec, "band": true});
+    // Both triangles of 1,024 rows.
+    let parts = ["1049600 values with document 1", "at most 1000000", "max_units"];
+    check_error(&server.post("/v1/chunk", &body), 400, Some("band"), &parts);
+    body["input"] = json!(texts[0]);
+    let rows = server.post("/v1/chunk", &body).ok()["data"][0]["band"].as_array().unwrap().len();
+    assert_eq!(rows, 1_024);
+    body["input"] = json!(texts);
+    body["band"] = json!(false);
+    assert_eq!(server.post("/v1/chunk", &body).status, 200);
+}
+
+#[test]
 fn bad_chunk_requests_are_told_what_is_wrong_with_which_field() {
     let server = Server::start(&folder());
     let cases: [(Value, Option<&str>, &[&str]); 18] = [

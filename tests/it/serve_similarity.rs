@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use chunkflow::compute::Isa;
 use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::similarity::{Device, UnitRows, pairwise};
 use serde_json::{Value, json};
 
 use crate::server_support::{Answer, Server};
@@ -155,6 +157,47 @@ fn pairs_are_those_that_reach_the_threshold() {
 }
 
 #[test]
+fn a_threshold_of_minus_one_finds_opposite_rows() {
+    let server = Server::start(&folder());
+    let a = random(40, 13, 8);
+    let b: Vec<Vec<f64>> = a.iter().map(|row| row.iter().map(|x| -x).collect()).collect();
+    let scores = result(&server.post(PATH, &json!({"a": a, "b": b})), "scores");
+    let below = |row: &Value| row.as_array().unwrap().iter().any(|x| x.as_f64().unwrap() < -1.0);
+    assert!(scores.iter().any(below), "no case for a test");
+    let pairs = result(&server.post(PATH, &json!({"a": a, "b": b, "threshold": -1})), "pairs");
+    assert_eq!(pairs.len(), 40 * 40);
+}
+
+#[test]
+fn scores_have_the_bits_of_the_instructions_that_are_set() {
+    // Exactly of f32, so that JSON does not round them another way.
+    let narrow = |row: Vec<f64>| row.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+    let rows: Vec<Vec<f32>> = random(20, 24, 9).into_iter().map(narrow).collect();
+    for isa in Isa::available() {
+        let server = Server::with(&folder(), &[("CHUNKFLOW__COMPUTE__ISA", &isa.to_string())], &[]);
+        let unit = UnitRows::from_f32(rows.concat(), 24).unwrap();
+        let mut expected = vec![0.0; 20 * 20];
+        let unit = unit.rows().unwrap();
+        pairwise(&Device::cpu(isa), unit, unit, &mut expected).unwrap();
+        let scores = result(&server.post(PATH, &json!({"a": rows})), "scores");
+        let scores = scores.iter().flat_map(|row| row.as_array().unwrap());
+        let scores: Vec<f32> = scores.map(|score| score.as_f64().unwrap() as f32).collect();
+        assert!(scores == expected, "{isa}");
+    }
+}
+
+#[test]
+fn many_texts_that_are_cut_are_counted() {
+    let server = Server::start(&folder());
+    let long = "the cat ".repeat(60);
+    let texts = vec![long; 130];
+    let first: Vec<String> = (0..100).map(|index| format!("a[{index}]")).collect();
+    let expected = format!("{},+31", first.join(","));
+    let answer = server.post(PATH, &json!({"a": texts, "b": texts[0]}));
+    assert_eq!(answer.header("x-truncated-inputs"), Some(expected.as_str()));
+}
+
+#[test]
 fn a_text_that_is_cut_is_named() {
     let server = Server::start(&folder());
     let long = "the cat ".repeat(60);
@@ -168,10 +211,24 @@ fn a_text_that_is_cut_is_named() {
 fn wrong_requests_are_openais_errors_with_field_value_and_limit() {
     let server = Server::start(&folder());
     let many = vec![[1, 2]; 1_001];
-    let cases: [(Value, &str, &[&str]); 16] = [
+    let (wide, long) = (vec![0; 65_537], "é".repeat(1_000));
+    let short = format!("number 1 is \"{}\"..", "é".repeat(80));
+    let cases: [(Value, &str, &[&str]); 24] = [
         (json!({"a": []}), "a", &["must not be an empty list"]),
         (json!({"a": ["x", ""]}), "a", &["number 1"]),
-        (json!({"a": 7}), "a", &["`a` must be a string or a list of strings"]),
+        (
+            json!({"a": 7}),
+            "a",
+            &["`a` must be a string, a list of strings or a list of vectors, found 7"],
+        ),
+        (json!({"a": {"b": 1}}), "a", &["found an object"]),
+        (json!({"a": "x", "b": null, "threshold": 1e39}), "threshold", &["1e39, expected -1 to 1"]),
+        (json!({"a": [[1.0], long]}), "a", &["`a` holds vectors", &short]),
+        (json!({"a": [[1.0], [[2.0]]]}), "a", &["vector 1 holds a list"]),
+        (json!({"a": ["x", [2.0]]}), "a", &["number 1 is a list"]),
+        (json!({"a": [wide]}), "a", &["vector 0 has 65537 dimensions, at most 65536"]),
+        (json!({"a": [[1]], "dimensions": 0}), "dimensions", &["`dimensions` is 0", "neither"]),
+        (json!({"a": "x", "b": [[1, 2]], "dimensions": 3}), "b", &["2 dimensions", "have 3"]),
         (json!({"a": ["x"], "b": [[1.0], "x"]}), "b", &["`b` holds vectors, number 1 is \"x\""]),
         (json!({"a": [1.0, 2.0]}), "a", &["expected a list of vectors"]),
         (json!({"a": [[]]}), "a", &["vector 0 has 0 dimensions"]),

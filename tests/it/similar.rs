@@ -10,7 +10,9 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type};
+use chunkflow::compute::Isa;
 use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::similarity::{Device, UnitRows, pairwise};
 use half::f16;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -176,6 +178,11 @@ fn texts_are_found_by_the_models_vectors_and_its_prompt_for_queries() {
             assert_eq!(hit.line.as_object().unwrap().len(), 5);
         }
     }
+    // A file of texts with names of their own for them and for ids.
+    place.write("named.jsonl", "{\"body\": \"the cat\", \"key\": 5}\n");
+    let columns = ["--text", "body", "--id", "key"];
+    let ask = ["similar", "vectors.parquet", "--queries", "named.jsonl", "-k", "1"];
+    assert_eq!(found(&place.tiny(&[&ask[..], &columns].concat()))[0].query, "5");
     // A file of texts, named by their ids.
     place.write(
         "queries.jsonl",
@@ -226,6 +233,10 @@ fn a_corpus_of_several_blocks_is_searched_whole_for_few_and_for_many_queries() {
 fn small_formats_are_searched_as_they_are_stored() {
     let (corpus, queries) = (Table::random(40, 24, 5), Table::random(6, 24, 6));
     let place = Place::with("queries.npy", queries.npy());
+    // Bits cannot stand for a row of zeros.
+    let mut signed = Table { dim: 24, values: queries.values.clone() };
+    signed.values[2 * 24..3 * 24].fill(-0.5);
+    place.write("signed.npy", signed.npy());
     let largest = corpus.values.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
     let halves: Vec<f16> = corpus.values.iter().map(|&x| f16::from_f32(x)).collect();
     let bytes: Vec<i8> = corpus.values.iter().map(|x| (x / largest * 127.0) as i8).collect();
@@ -255,12 +266,13 @@ fn small_formats_are_searched_as_they_are_stored() {
         ("int8.npy", quantised.collect(), bytes.iter().map(|&x| f64::from(x)).collect()),
         (
             "bits.npy",
-            queries.values.iter().map(|&x| signs(x)).collect(),
+            signed.values.iter().map(|&x| signs(x)).collect(),
             corpus.values.iter().map(|&x| signs(x)).collect(),
         ),
     ];
     for (file, queries, corpus) in cases {
-        let ran = place.run(&["similar", file, "--queries", "queries.npy", "-k", "7"]);
+        let asked = if file == "bits.npy" { "signed.npy" } else { "queries.npy" };
+        let ran = place.run(&["similar", file, "--queries", asked, "-k", "7"]);
         // A step that a query is rounded to may differ where it lies between two of them.
         let close = if file == "int8.npy" { 1e-3 } else { 1e-6 };
         check_best(&found(&ran), &rows(queries), &rows(corpus.clone()), 7, close);
@@ -299,6 +311,49 @@ fn a_threshold_finds_all_that_reach_it() {
     assert_eq!((found.len(), hits), (expected.len(), expected));
     for two in found.windows(2).filter(|two| two[0].query == two[1].query) {
         assert!(two[0].score >= two[1].score);
+    }
+}
+
+#[test]
+fn a_threshold_of_minus_one_finds_all_that_have_a_score() {
+    let mut corpus = Table::random(57, 13, 17);
+    let queries = Table { dim: 13, values: corpus.values.iter().map(|x| -x).collect() };
+    corpus.values[13] = f32::NAN;
+    let place = Place::with("corpus.npy", corpus.npy());
+    place.write("queries.npy", queries.npy());
+    let ran = place.run(&["similar", "corpus.npy", "--queries", "queries.npy", "--threshold=-1"]);
+    let found = found(&ran);
+    assert_eq!(found.len(), 57 * 56);
+    assert!(found.iter().any(|hit| hit.score < -1.0), "no case for a test");
+    assert!(found.iter().all(|hit| hit.index != 1));
+    let clusters = place.run(&["similar", "corpus.npy", "--duplicates=-1"]);
+    let cluster: Value = serde_json::from_str(clusters.text()).unwrap();
+    assert_eq!(cluster["size"], 56);
+}
+
+#[test]
+fn scores_have_the_bits_of_the_instructions_that_are_set() {
+    let rows = Table::random(30, 24, 18);
+    let place = Place::with("rows.npy", rows.npy());
+    let unit = UnitRows::from_f32(rows.values.clone(), 24).unwrap();
+    for isa in Isa::available() {
+        let mut expected = vec![0.0; 30 * 30];
+        let unit = unit.rows().unwrap();
+        pairwise(&Device::cpu(isa), unit, unit, &mut expected).unwrap();
+        let variables = [("CHUNKFLOW__COMPUTE__ISA", isa.to_string())];
+        let ran = place.run_with(&["similar", "rows.npy", "--matrix"], &variables);
+        let found = npy_rows(ran.output()).concat();
+        assert!(found.iter().zip(&expected).all(|(x, y)| *x == y.to_bits()), "{isa}");
+    }
+}
+
+#[test]
+fn ids_are_lines_whatever_the_name_of_their_file() {
+    let place = Place::with("rows.npy", Table::random(3, 4, 19).npy());
+    place.write("ids.jsonl", "\u{feff}first\r\n\n{\"id\": 3}");
+    let ask = ["similar", "rows.npy", "--queries", "rows.npy", "-k", "3", "--ids", "ids.jsonl"];
+    for hit in found(&place.run(&ask)) {
+        assert_eq!(hit.line["id"], ["first", "", "{\"id\": 3}"][hit.index]);
     }
 }
 
@@ -482,12 +537,17 @@ fn wrong_arguments_and_files_are_named() {
     place.write("int8.npy", npy("|i1", 2, 4, &[1; 8]));
     place.write("short.npy", &Table::random(5, 4, 14).npy()[..150]);
     place.write("ids.txt", "a\nb\n");
+    place.write("null.parquet", {
+        let lists = [None, Some(vec![Some(1.0), Some(2.0)])];
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(lists));
+        table(vec![("embedding", lists)])
+    });
     place.write("numbers.parquet", {
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
         table(vec![("embedding", ids)])
     });
     let query: &[&str] = &["--queries", "four.npy"];
-    let cases: [(&[&str], i32, &[&str]); 17] = [
+    let cases: [(&[&str], i32, &[&str]); 19] = [
         (&["four.npy"], 2, &["--query", "--matrix", "--duplicates"]),
         (&["four.npy", "--queries", "four.npy", "-k", "0"], 2, &["0 is not at least 1"]),
         (&["four.npy", "--queries", "four.npy", "--threshold", "2"], 2, &["not from -1 to 1"]),
@@ -513,7 +573,13 @@ fn wrong_arguments_and_files_are_named() {
             65,
             &["tiny: vectors have 24 dimensions, those of three.parquet 3"],
         ),
-        (&["four.npy", "--queries", "int8.npy"], 65, &["int8", "f32"]),
+        (
+            &["four.npy", "--queries", "int8.npy"],
+            65,
+            &["int8.npy: vectors are int8, those of four.npy f32: the same or floats"],
+        ),
+        (&["four.npy", "--ids", "ids.txt", "--matrix"], 65, &["has 2 ids, four.npy has 5 rows"]),
+        (&["null.parquet", "--matrix"], 65, &["null.parquet, row 0: column `embedding` is null"]),
         (
             &["four.npy", "--queries", "four.npy", "--ids", "ids.txt"],
             65,
@@ -531,6 +597,31 @@ fn wrong_arguments_and_files_are_named() {
     let texts = ["similar", "three.parquet", "--text", "body", "--return-documents"];
     let ran = place.run(&[&texts[..], query].concat());
     check_fails(&ran, 65, &["column `body` is missing, this file has: id, text, embedding"]);
+}
+
+#[test]
+fn queries_that_say_nothing_are_refused() {
+    let place = Place::with("bits.npy", npy("|u1", 3, 1, &[0b1010_0000; 3]));
+    place.write("empty.txt", "");
+    let f32s = |values: [f32; 16]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        npy("<f4", 2, 8, &bytes)
+    };
+    let mut values = [0.0; 16];
+    values[0] = 1.0;
+    place.write("zeros.npy", f32s(values));
+    values = [1.0; 16];
+    values[7] = f32::NAN;
+    place.write("nan.npy", f32s(values));
+    for (queries, problem) in [
+        ("empty.txt", "empty.txt: has 0 texts, at least 1 is needed"),
+        ("zeros.npy", "zeros.npy: query 1 is all zeros, which bits"),
+        ("nan.npy", "nan.npy: query 0 has a value that is not finite, which bits"),
+    ] {
+        let ran = place.run(&["similar", "bits.npy", "--queries", queries, "-o", "out"]);
+        check_fails(&ran, 65, &[problem]);
+        assert!(!place.names().contains(&"out".to_owned()));
+    }
 }
 
 #[test]

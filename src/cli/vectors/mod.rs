@@ -1,5 +1,5 @@
 //! Vectors in: `.npy` files, mapped into memory, and Parquet files as `embed` and `chunk` write
-//! them. Streaming, in bounded memory.
+//! them. Streaming, in bounded memory but for the ids of `.npy` files.
 
 #[cfg(feature = "parquet")]
 mod table;
@@ -9,10 +9,10 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::table::Table;
-use super::input::{self, InputArgs, Plain};
+use super::input;
 use crate::Error;
 use crate::similarity::{MappedRows, RowFormat, Rows, UnitRows};
 
@@ -42,13 +42,42 @@ pub(super) struct Vectors {
     name: String,
     source: Source,
     dim: usize,
-    len: usize,
 }
 
 enum Source {
-    /// With a file of ids, a line each.
-    Npy(MappedRows, Option<PathBuf>),
+    Npy(MappedRows, Option<Ids>),
     Parquet(Table),
+}
+
+/// The ids of a corpus, one after the other. Held, as a pipe can be read only once.
+#[derive(Default)]
+struct Ids {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Ids {
+    /// Reads a line for each of the `rows` of `corpus`.
+    fn read(path: &Path, corpus: &str, rows: usize) -> Result<Self, input::Error> {
+        let mut ids = Self::default();
+        for line in input::plain_lines(path)? {
+            ids.text.push_str(&line?);
+            ids.ends.push(ids.text.len());
+        }
+        let count = ids.ends.len();
+        if count == rows {
+            return Ok(ids);
+        }
+        let problem = format!("has {count} ids, {corpus} has {rows} rows");
+        Err(input::Error::Field { place: path.display().to_string(), problem })
+    }
+
+    fn get(&self, row: u64) -> Option<&str> {
+        let row = usize::try_from(row).ok()?;
+        let end = *self.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[start..end])
+    }
 }
 
 impl Vectors {
@@ -63,20 +92,21 @@ impl Vectors {
         let refuse = |problem: &str| {
             Err(input::Error::Field { place: name.clone(), problem: problem.to_owned() })
         };
-        match suffix(path).as_deref() {
+        match input::suffix(path).as_deref() {
             Some("npy") => {
                 let map = MappedRows::open(path).map_err(Error::from)?;
                 let rows = map.rows().map_err(Error::from)?;
                 let (dim, len) = (rows.dim(), rows.len());
-                Ok(Self { name, source: Source::Npy(map, ids.map(Path::to_owned)), dim, len })
+                let ids = ids.map(|path| Ids::read(path, &name, len)).transpose()?;
+                Ok(Self { name, source: Source::Npy(map, ids), dim })
             }
             Some("parquet") if ids.is_some() => {
                 Ok(refuse("a Parquet file has its ids in a column, --ids goes with .npy")?)
             }
             Some("parquet") => {
                 let table = Table::open(path, columns)?;
-                let (dim, len) = (table.dim(), table.len());
-                Ok(Self { name, source: Source::Parquet(table), dim, len })
+                let dim = table.dim();
+                Ok(Self { name, source: Source::Parquet(table), dim })
             }
             _ => Ok(refuse("vectors are read from .npy and .parquet files")?),
         }
@@ -84,7 +114,7 @@ impl Vectors {
 
     /// Whether a file is one of vectors rather than of texts.
     pub(super) fn are_in(path: &Path, columns: Columns<'_>) -> anyhow::Result<bool> {
-        Ok(match suffix(path).as_deref() {
+        Ok(match input::suffix(path).as_deref() {
             Some("npy") => true,
             Some("parquet") => table::has_column(path, columns.vectors)?,
             _ => false,
@@ -97,10 +127,6 @@ impl Vectors {
 
     pub(super) fn dim(&self) -> usize {
         self.dim
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     /// How values are stored; those of Parquet are read as f32.
@@ -116,7 +142,7 @@ impl Vectors {
         match &self.source {
             Source::Npy(map, _) => Ok(UnitRows::new(map.rows().map_err(Error::from)?)),
             Source::Parquet(table) => {
-                let mut all = Vec::with_capacity(self.len * self.dim);
+                let mut all = Vec::new();
                 table.for_each_batch(BLOCK_VALUES, &mut |values| {
                     all.extend(values);
                     Ok(())
@@ -136,8 +162,8 @@ impl Vectors {
             Source::Npy(map, _) => {
                 let rows = map.rows().map_err(Error::from)?;
                 let block = (BLOCK_VALUES / self.dim).max(1);
-                for first in (0..self.len).step_by(block) {
-                    let unit = UnitRows::new(rows.slice(first..self.len.min(first + block)));
+                for first in (0..rows.len()).step_by(block) {
+                    let unit = UnitRows::new(rows.slice(first..rows.len().min(first + block)));
                     visit(first, unit.rows().map_err(Error::from)?)?;
                 }
                 Ok(())
@@ -174,30 +200,14 @@ impl Vectors {
     ) -> Result<FactsByRow, input::Error> {
         match &self.source {
             Source::Npy(_, None) => Ok(FactsByRow::new()),
-            Source::Npy(_, Some(ids)) => self.lines(ids, wanted),
+            Source::Npy(_, Some(ids)) => {
+                let fact = |&row: &u64| {
+                    let id = ids.get(row).map(str::to_owned);
+                    (row, Facts { id, text: None })
+                };
+                Ok(wanted.iter().map(fact).collect())
+            }
             Source::Parquet(table) => table.facts(wanted, texts),
         }
     }
-
-    /// The ids of `wanted`, a line each.
-    fn lines(&self, path: &Path, wanted: &BTreeSet<u64>) -> Result<FactsByRow, input::Error> {
-        let lines = InputArgs::of_file(path.to_owned(), None, String::new());
-        let (mut facts, mut count) = (FactsByRow::new(), 0);
-        for line in lines.documents(Plain::Lines)? {
-            let id = line?.text;
-            if wanted.contains(&count) {
-                facts.insert(count, Facts { id: Some(id), text: None });
-            }
-            count += 1;
-        }
-        if count == self.len as u64 {
-            return Ok(facts);
-        }
-        let problem = format!("has {count} ids, {} has {} rows", self.name, self.len);
-        Err(input::Error::Field { place: path.display().to_string(), problem })
-    }
-}
-
-fn suffix(path: &Path) -> Option<String> {
-    path.extension().and_then(|suffix| suffix.to_str()).map(str::to_ascii_lowercase)
 }

@@ -24,7 +24,6 @@ pub(super) struct Table {
     id: String,
     text: String,
     dim: usize,
-    len: usize,
 }
 
 /// Whether the file has the column.
@@ -44,18 +43,16 @@ fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> 
 impl Table {
     pub(super) fn open(path: &Path, columns: Columns<'_>) -> Result<Self, Error> {
         let builder = builder(path)?;
-        let rows = builder.metadata().file_metadata().num_rows();
         let mut table = Self {
             path: path.to_owned(),
             column: columns.vectors.to_owned(),
             id: columns.id.to_owned(),
             text: columns.text.to_owned(),
             dim: 0,
-            len: rows as usize,
         };
         let kind = table.kind(builder.schema(), &table.column)?;
         table.dim = match kind {
-            DataType::FixedSizeList(_, dim) => dim as usize,
+            DataType::FixedSizeList(_, dim) => usize::try_from(dim).unwrap_or(0),
             DataType::List(_) | DataType::LargeList(_) => table.first_length()?,
             other => {
                 let problem = format!("is {other}, expected a list of numbers");
@@ -70,10 +67,6 @@ impl Table {
 
     pub(super) fn dim(&self) -> usize {
         self.dim
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     /// Shows `visit` the vectors in order, `[rows, dim]`, about so many values at a time.
@@ -138,6 +131,9 @@ impl Table {
         };
         let batch = batch.map_err(|source| self.unreadable(source))?;
         let column = batch.column(0);
+        if column.is_null(0) {
+            return Err(self.error_in(0, "is null"));
+        }
         Ok(match column.data_type() {
             DataType::List(_) => column.as_list::<i32>().value_length(0) as usize,
             _ => column.as_list::<i64>().value_length(0) as usize,

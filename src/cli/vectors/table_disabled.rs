@@ -22,10 +22,6 @@ impl Table {
         match *self {}
     }
 
-    pub(super) fn len(&self) -> usize {
-        match *self {}
-    }
-
     pub(super) fn for_each_batch(
         &self,
         _: usize,

@@ -111,6 +111,14 @@ impl CudaSimilarity {
         match *self {}
     }
 
+    /// The smallest row of each row's cluster.
+    ///
+    /// # Errors
+    /// None: there is no such device.
+    pub fn clusters(&self, _: Rows<'_>, _: f32) -> Result<Vec<u32>, Error> {
+        match *self {}
+    }
+
     /// The best rows for each of a few queries.
     ///
     /// # Errors

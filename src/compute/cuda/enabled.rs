@@ -14,6 +14,7 @@ mod products;
 mod rows;
 mod similarity;
 mod slices;
+mod turns;
 
 use std::sync::Arc;
 

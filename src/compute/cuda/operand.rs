@@ -121,12 +121,7 @@ impl Operand {
 
 /// Bytes of device memory that a row takes which is brought in `format`.
 pub(super) fn row_bytes(rows: Rows<'_>, format: RowFormat) -> usize {
-    let dim = rows.dim();
-    let stored = match rows.format() {
-        RowFormat::F32 => 4 * dim,
-        RowFormat::F16 | RowFormat::Bf16 => 2 * dim,
-        RowFormat::Int8 => dim + 4,
-        RowFormat::Binary => dim.div_ceil(8),
-    };
-    if format == rows.format() { stored } else { stored + 4 * dim }
+    let scale = if rows.format() == RowFormat::Int8 { 4 } else { 0 };
+    let widened = if format == rows.format() { 0 } else { 4 * rows.dim() };
+    rows.row_bytes() + scale + widened
 }

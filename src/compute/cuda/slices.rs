@@ -9,8 +9,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::super::exec::{Error, check_len};
+use super::super::forest::Forest;
 use super::super::operands::Pairs;
-use super::super::rows::{RowFormat, Rows};
+use super::super::rows::{RowFormat, Rows, check_comparable};
 use super::device::{Device, driver_error};
 use super::lane::Lane;
 use super::memory::Memory;
@@ -19,6 +20,7 @@ use super::similarity::{
     Best, MAX_BEST, Origin, Search, band, best_keys, bring_pairs, find_pairs, pairwise, score_key,
     scored_index, sorted_pairs,
 };
+use super::turns::{in_turns, slices};
 
 /// The most bytes of a slice: many enough for the bus, few enough that the next overlaps.
 const MAX_SLICE_BYTES: usize = 256 << 20;
@@ -29,6 +31,9 @@ const MAX_SLICE_ROWS: usize = 1 << 20;
 /// Scores of a matrix that are brought to the host at a time, and rows of such a block.
 const BLOCK_SCORES: usize = 1 << 22;
 const BLOCK_ROWS: usize = 1 << 11;
+/// Rows and columns that are searched for links at a time: should all be linked, their pairs take
+/// some 200 MB. Few columns, as all of them are brought for each slice of rows.
+const LINK_BLOCK: [usize; 2] = [1 << 15, 1 << 9];
 
 /// Compares rows on the host, on a CUDA device.
 pub struct CudaSimilarity {
@@ -137,7 +142,7 @@ impl CudaSimilarity {
     /// [`Error::Length`] where the columns differ or `output` has another size,
     /// [`Error::Formats`] where rows of the two formats have no scores, and those of the device.
     pub fn pairwise(&self, a: Rows<'_>, b: Rows<'_>, output: &mut [f32]) -> Result<(), Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         check_len("matrix of scores", output.len(), a.len() * b.len())?;
         self.blocks_of_scores(a, b, |lane, Block { rows, columns }, scores| {
             lane.read(scores, 0..rows.len() * columns.len(), |scores: &[f32]| {
@@ -163,7 +168,7 @@ impl CudaSimilarity {
         k: usize,
         exclude_self: bool,
     ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         let k = k.min(b.len());
         let best = match k {
             0 => vec![Vec::new(); a.len()],
@@ -190,21 +195,51 @@ impl CudaSimilarity {
         least: f32,
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         let format = self.common_format(a, b);
         let slices = [a, b].map(|rows| self.fitting(row_bytes(rows, format)));
         let operands = Operands { a, b, format, slices, upper: pairs == Pairs::Upper };
-        let search = |block: &Block| Search { least, pairs, origin: block.origin() };
         let mut found = Vec::new();
+        self.pairs(&operands, least, pairs, |pairs| found.extend(pairs))?;
+        Ok(sorted_pairs(found))
+    }
+
+    /// Of each row the smallest row of its cluster: rows with a score of at least `least` are
+    /// linked, and what links connect is a cluster. Links are forgotten as they are found.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn clusters(&self, rows: Rows<'_>, least: f32) -> Result<Vec<u32>, Error> {
+        let format = self.common_format(rows, rows);
+        let fitting = self.fitting(row_bytes(rows, format));
+        let slices = LINK_BLOCK.map(|most| fitting.min(most));
+        let operands = Operands { a: rows, b: rows, format, slices, upper: true };
+        let mut forest = Forest::new(rows.len());
+        self.pairs(&operands, least, Pairs::Upper, |pairs| {
+            for [first, second, _] in pairs {
+                forest.unite(first, second);
+            }
+        })?;
+        Ok(forest.into_roots())
+    }
+
+    /// Finds pairs block by block and hands those of each to `take`, in any order.
+    fn pairs(
+        &self,
+        operands: &Operands<'_>,
+        least: f32,
+        pairs: Pairs,
+        mut take: impl FnMut(Vec<[u32; 3]>),
+    ) -> Result<(), Error> {
+        let search = |block: &Block| Search { least, pairs, origin: block.origin() };
         self.run(
-            &operands,
+            operands,
             |Work { lane, block, left, right }| find_pairs(lane, left, right, search(block)),
             |Work { lane, block, left, right }, started| {
-                found.extend(bring_pairs(lane, left, right, search(block), started)?);
+                take(bring_pairs(lane, left, right, search(block), started)?);
                 Ok(())
             },
-        )?;
-        Ok(sorted_pairs(found))
+        )
     }
 
     /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
@@ -349,35 +384,6 @@ impl CudaSimilarity {
             _ => RowFormat::F32,
         }
     }
-}
-
-fn check(a: Rows<'_>, b: Rows<'_>) -> Result<(), Error> {
-    if !a.format().compares_with(b.format()) {
-        return Err(Error::Formats { a: a.format(), b: b.format() });
-    }
-    check_len("a row to compare with", b.dim(), a.dim())
-}
-
-/// `0..len` in steps.
-fn slices(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(step).map(move |start| start..len.min(start + step))
-}
-
-/// Runs `start` for one piece after the other, on two lanes by turns, and `finish` with what it gave
-/// once the next has started.
-fn in_turns<P, S>(
-    pieces: impl IntoIterator<Item = P>,
-    start: impl Fn(usize, P) -> Result<S, Error>,
-    mut finish: impl FnMut(usize, S) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut before = None;
-    for (at, piece) in pieces.into_iter().enumerate() {
-        let started = (at % 2, start(at % 2, piece)?);
-        if let Some((turn, started)) = before.replace(started) {
-            finish(turn, started)?;
-        }
-    }
-    before.map_or(Ok(()), |(turn, started)| finish(turn, started))
 }
 
 /// Leaves the `k` largest of the keys in `best`, in any order.

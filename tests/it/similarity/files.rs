@@ -37,7 +37,10 @@ fn write(folder: &TempDir, file: &[u8]) -> PathBuf {
 fn refusal(path: &Path) -> String {
     match MappedRows::open(path) {
         Ok(_) => panic!("accepted"),
-        Err(error) => error.to_string().replace(&format!("{}: ", path.display()), ""),
+        Err(error) => {
+            let (words, name) = (error.to_string(), format!("{}: ", path.display()));
+            words.strip_prefix(&name).expect("the error names its file").to_owned()
+        }
     }
 }
 
@@ -94,7 +97,7 @@ fn other_files_are_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let whole = array(1, &dict("<f4", "(2, 3)"), &[0; 24]);
     let of = |header: &str| array(1, header, &[0; 24]);
-    let cases: [(Vec<u8>, &str); 19] = [
+    let cases: [(Vec<u8>, &str); 21] = [
         (b"PAR1 and more".to_vec(), "is no .npy file"),
         (whole[..9].to_vec(), "ends within its header"),
         (whole[..40].to_vec(), "ends within its header"),
@@ -111,7 +114,15 @@ fn other_files_are_refused_in_words() {
             of(&dict("<f4", "(4611686018427387904, 8)")),
             "has 24 bytes of values, which are not [4611686018427387904, 8] of <f4",
         ),
-        (array(1, &dict("<f4", "(6, 0)"), &[]), "row has 0 values, expected 1"),
+        (array(1, &dict("<f4", "(6, 0)"), &[]), "has 6 rows of 0 columns, at least 1 is needed"),
+        (
+            array(1, &dict("|i1", "(1, 70000)"), &vec![0; 70_000]),
+            "rows of int8 have 70000 columns, at most 65793 are compared",
+        ),
+        (
+            array(1, &dict("|u1", "(0, 4611686018427387904)"), &[]),
+            "has rows of 4611686018427387904 bytes, their bits are too many",
+        ),
         (of("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }"), "is not in C order"),
         (of("{'descr': '<f4', 'shape': (2, 3), }"), "has a header without fortran_order"),
         (

@@ -2,8 +2,8 @@
 
 use chunkflow::compute::Error as ComputeError;
 use chunkflow::similarity::{
-    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, pairwise, scan, threshold,
-    top_k,
+    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, least_cosine, pairwise,
+    scan, threshold, top_k,
 };
 use proptest::prelude::*;
 
@@ -225,6 +225,32 @@ fn nothing_is_found_among_nothing() {
         assert!(duplicates(&device, none, 0.5).unwrap().is_empty());
         assert!(chunkflow::similarity::band(&device, none, 3).unwrap().is_empty());
         assert!(chunkflow::similarity::band(&device, some, 0).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn thousands_of_equal_rows_are_one_cluster() {
+    // Every third row is another one, and no group of columns holds them all.
+    let values: Vec<f32> =
+        (0..3_000).flat_map(|row| if row % 3 == 1 { [0.0, 1.0] } else { [1.0, 0.0] }).collect();
+    let of = |kind: bool| (0..3_000).filter(move |row| (row % 3 == 1) == kind);
+    let expected: Vec<Vec<u32>> = vec![of(false).collect(), of(true).collect()];
+    for (isa, device) in devices() {
+        let found = duplicates(&device, Rows::f32(&values, 2).unwrap(), 0.5).unwrap();
+        assert!(found == expected, "{isa}");
+    }
+}
+
+#[test]
+fn a_threshold_of_minus_one_leaves_out_nan_alone() {
+    assert_eq!((least_cosine(0.5), least_cosine(-0.999)), (0.5, -0.999));
+    for (_, device) in devices() {
+        let rows = [1.0, 0.0, -1.000_001, 0.0, f32::NAN, 1.0];
+        let rows = Rows::f32(&rows, 2).unwrap();
+        let found = threshold(&device, rows, rows, least_cosine(-1.0), Pairs::Upper).unwrap();
+        let found: Vec<(u32, u32)> = found.iter().map(|pair| (pair.first, pair.second)).collect();
+        assert_eq!(found, [(0, 1)]);
+        assert_eq!(duplicates(&device, rows, least_cosine(-1.0)).unwrap(), [[0, 1]]);
     }
 }
 

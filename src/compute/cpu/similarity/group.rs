@@ -37,7 +37,7 @@ impl Group {
             scales: vec![1.0; padded],
             offsets: vec![0; padded],
         };
-        let mut staged = arena.take(width * stride);
+        let mut staged = arena.take(width.min(len) * stride);
         for first in (0..len).step_by(width) {
             let rows = rows.slice(first..len.min(first + width));
             isa.run(Stage { rows, words, to: staged.words_mut() });

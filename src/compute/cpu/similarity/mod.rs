@@ -17,10 +17,10 @@ mod threshold;
 use self::best::BestOfProduct;
 use self::blocks::Blocks;
 use self::pairwise::Matrix;
-use self::threshold::AtLeast;
+use self::threshold::{AtLeast, Linked};
 use super::super::exec::{Error, check_len};
 use super::super::operands::Pairs;
-use super::super::rows::Rows;
+use super::super::rows::{Rows, check_comparable};
 use super::{Context, CpuExec};
 
 impl CpuExec {
@@ -41,7 +41,7 @@ impl CpuExec {
     /// [`Error::Length`] where the columns differ or `output` has another size,
     /// [`Error::Formats`] where rows of the two formats have no scores.
     pub fn pairwise(&self, a: Rows<'_>, b: Rows<'_>, output: &mut [f32]) -> Result<(), Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         check_len("matrix of scores", output.len(), a.len() * b.len())?;
         let Context { isa, arena, .. } = &self.context;
         let matrix = Matrix::new(*isa, arena, output, b.len());
@@ -62,7 +62,7 @@ impl CpuExec {
         k: usize,
         exclude_self: bool,
     ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         let blocks = Blocks::new(&self.context, a, b);
         let (isa, group, k) = (self.context.isa, blocks.group, k.min(b.len()));
         let best = BestOfProduct::new(isa, a.len(), group, k, exclude_self);
@@ -84,10 +84,19 @@ impl CpuExec {
         least: f32,
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
-        check(a, b)?;
+        check_comparable(a, b)?;
         let found = AtLeast::new(self.context.isa, least, pairs);
         Blocks::new(&self.context, a, b).run(&found);
         Ok(found.into_sorted())
+    }
+
+    /// Of each row the smallest row of its cluster: rows with a score of at least `least` are
+    /// linked, and what links connect is a cluster. Links are forgotten as they are found.
+    #[must_use]
+    pub fn clusters(&self, rows: Rows<'_>, least: f32) -> Vec<u32> {
+        let linked = Linked::new(self.context.isa, least, rows.len());
+        Blocks::new(&self.context, rows, rows).run(&linked);
+        linked.into_roots()
     }
 
     /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
@@ -101,14 +110,7 @@ impl CpuExec {
         rows: Rows<'_>,
         k: usize,
     ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        check(queries, rows)?;
+        check_comparable(queries, rows)?;
         Ok(scan::scan(&self.context, queries, rows, k.min(rows.len())))
     }
-}
-
-fn check(a: Rows<'_>, b: Rows<'_>) -> Result<(), Error> {
-    if !a.format().compares_with(b.format()) {
-        return Err(Error::Formats { a: a.format(), b: b.format() });
-    }
-    check_len("a row to compare with", b.dim(), a.dim())
 }

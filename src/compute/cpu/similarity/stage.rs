@@ -61,7 +61,9 @@ impl Op for Stage<'_, '_> {
                 }
             }
             (RowValues::Binary(bits), _) => {
-                let mut signs = vec![0_u8; 4 * stride];
+                // Words of bytes take signs as they are.
+                let room = if words == Words::I8 { 0 } else { dim.next_multiple_of(8) };
+                let mut signs = vec![0_u8; room];
                 let rows = bits.chunks_exact(dim.div_ceil(8));
                 for (row, to) in rows.zip(to.chunks_exact_mut(stride)) {
                     if words == Words::I8 {

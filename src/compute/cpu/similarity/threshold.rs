@@ -1,7 +1,8 @@
-//! Pairs of rows above a threshold.
+//! Pairs of rows above a threshold, or the clusters that they make.
 
 use std::sync::{Mutex, PoisonError};
 
+use super::super::super::forest::Forest;
 use super::super::super::operands::Pairs;
 use super::super::simd::{Isa, Op, Simd};
 use super::blocks::{ScoreBlock, Sink};
@@ -37,6 +38,38 @@ impl Sink for AtLeast {
         isa.run(Pick { block, least, pairs, found: &mut found });
         if !found.is_empty() {
             self.found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut found);
+        }
+    }
+}
+
+/// Links the rows of pairs, which are not kept.
+pub(super) struct Linked {
+    isa: Isa,
+    least: f32,
+    forest: Mutex<Forest>,
+}
+
+impl Linked {
+    pub(super) fn new(isa: Isa, least: f32, rows: usize) -> Self {
+        Self { isa, least, forest: Mutex::new(Forest::new(rows)) }
+    }
+
+    /// Of each row the smallest of its cluster.
+    pub(super) fn into_roots(self) -> Vec<u32> {
+        self.forest.into_inner().unwrap_or_else(PoisonError::into_inner).into_roots()
+    }
+}
+
+impl Sink for Linked {
+    fn take(&self, block: ScoreBlock<'_>) {
+        let Self { isa, least, .. } = *self;
+        let mut found = Vec::new();
+        isa.run(Pick { block, least, pairs: Pairs::Upper, found: &mut found });
+        if !found.is_empty() {
+            let mut forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner);
+            for (first, second, _) in found {
+                forest.unite(first, second);
+            }
         }
     }
 }
