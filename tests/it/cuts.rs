@@ -330,11 +330,15 @@ fn cuts_that_limits_force_are_no_false_ones() {
 #[test]
 fn what_is_repeated_counts_towards_the_target() {
     let document = Document::new(4, &[10; 200], &[Gap::Sentence; 200]);
-    for method in [Method::Cvs, Method::Sentence] {
-        let choices = ChunkOptions { overlap_tokens: Some(60), ..options(method) };
-        let parts = document.segments(&choices.resolve().unwrap());
-        let mean = 2_000 / parts.len() + 2 + 60;
-        assert!((180..=215).contains(&mean), "{method:?}: {mean}");
+    for method in METHODS {
+        let ends = |choices: ChunkOptions| document.cut(&choices.resolve().unwrap()).ends;
+        let sized = |target, most| ChunkOptions {
+            target_tokens: Some(target),
+            max_tokens: Some(most),
+            ..options(method)
+        };
+        let repeating = ChunkOptions { overlap_tokens: Some(60), ..sized(200, 256) };
+        assert_eq!(ends(repeating), ends(sized(140, 196)), "{method:?}");
     }
 }
 
