@@ -2,6 +2,8 @@
 //!
 //! A document of `n` units has `n - 1` gaps; element `g` is of the gap before unit `g + 1`.
 
+use std::ops::{Add, Sub};
+
 use super::spec::{Score, Smoothing};
 use crate::similarity::{Band, BlockSums};
 
@@ -69,22 +71,26 @@ pub fn scores(cosines: &[f32], score: Score) -> Vec<f32> {
 
 /// `(left - s) + (right - s)`, `left` and `right` the nearest peaks on either side of a gap, found
 /// by climbing (Hearst 1997).
-fn depths(cosines: &[f32]) -> Vec<f32> {
+pub(crate) fn depths<T>(curve: &[T]) -> Vec<T>
+where
+    T: Copy + PartialOrd + Add<Output = T> + Sub<Output = T>,
+{
     let climb = |order: &mut dyn Iterator<Item = usize>| {
-        let mut peaks = vec![0.0; cosines.len()];
-        let mut before = f32::NEG_INFINITY;
-        let mut peak = 0.0;
+        let mut peaks = curve.to_vec();
+        let mut before: Option<usize> = None;
         for gap in order {
             // Where the neighbour is lower, the gap itself is the peak.
-            peak = if before >= cosines[gap] { peak } else { cosines[gap] };
-            (before, peaks[gap]) = (cosines[gap], peak);
+            if let Some(before) = before.filter(|&before| curve[before] >= curve[gap]) {
+                peaks[gap] = peaks[before];
+            }
+            before = Some(gap);
         }
         peaks
     };
-    let left = climb(&mut (0..cosines.len()));
-    let right = climb(&mut (0..cosines.len()).rev());
-    let gaps = cosines.iter().zip(left.iter().zip(&right));
-    gaps.map(|(s, (left, right))| (left - s) + (right - s)).collect()
+    let left = climb(&mut (0..curve.len()));
+    let right = climb(&mut (0..curve.len()).rev());
+    let gaps = curve.iter().zip(left.into_iter().zip(right));
+    gaps.map(|(&s, (left, right))| (left - s) + (right - s)).collect()
 }
 
 /// Local maxima of the scores, the highest first and of equal ones the first, none within

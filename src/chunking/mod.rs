@@ -18,6 +18,7 @@ mod validate;
 
 pub use chunk::Chunk;
 pub use count::{at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size};
+pub(crate) use curve::depths;
 pub use curve::{cosines, peaks, savitzky_golay, scores, smooth};
 pub use cut::{Cuts, cut};
 pub use error::Error;

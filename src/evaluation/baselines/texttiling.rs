@@ -3,8 +3,7 @@
 
 use super::lengths;
 use super::words::{Counts, Terms};
-use crate::chunking;
-use crate::chunking::Score;
+use crate::chunking::depths;
 use crate::evaluation::statistics::Summary;
 
 /// Words of a token sequence, and sequences of a block (Hearst's w and k).
@@ -55,12 +54,6 @@ fn smooth(scores: &[f64]) -> Vec<f64> {
     (0..scores.len()).map(|i| Summary::of(around(i)).mean).collect()
 }
 
-/// How far each value lies below the peaks that are reached by climbing to either side.
-fn depths(scores: &[f64]) -> Vec<f64> {
-    let curve: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-    chunking::scores(&curve, Score::Depth).into_iter().map(f64::from).collect()
-}
-
 /// Indices of depths above the cutoff, deepest first, of those too near to one another the deeper.
 fn deepest(depths: &[f64]) -> impl Iterator<Item = usize> {
     let summary = Summary::of(depths);
@@ -83,9 +76,9 @@ mod tests {
 
     #[test]
     fn depths_reach_to_the_first_peaks() {
-        let found = depths(&[0.5, 0.9, 0.4, 0.6, 0.7, 0.2]);
+        let found = depths(&[0.5_f64, 0.9, 0.4, 0.6, 0.7, 0.2]);
         for (depth, expected) in found.iter().zip([0.4, 0.0, 0.8, 0.1, 0.0, 0.5]) {
-            assert!((depth - expected).abs() < 1e-6, "{found:?}");
+            assert!((depth - expected).abs() < 1e-12, "{found:?}");
         }
     }
 
@@ -94,7 +87,7 @@ mod tests {
         let count = 1 << 20;
         let climb: Vec<f64> = (0..count).map(|i| f64::from(i) / f64::from(count)).collect();
         let found = depths(&climb);
-        assert!((found[0] - climb[climb.len() - 1]).abs() < 1e-6);
+        assert!((found[0] - climb[climb.len() - 1]).abs() < 1e-12);
     }
 
     #[test]
