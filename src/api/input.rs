@@ -20,11 +20,14 @@ const MAX_ECHO_CHARS: usize = 80;
 /// What is wrong, in words that go behind the name of the field.
 type Problem = String;
 
-/// A text or a list of texts.
-pub(super) struct Texts(Result<Vec<String>, Problem>);
+/// What a field holds, or what is wrong with it.
+pub(super) struct Field<T>(Result<T, Problem>);
 
-/// A text, or a list of texts or of vectors.
-pub(super) struct Items(Result<List, Problem>);
+/// A text or a list of texts, at least one and none of them empty.
+pub(super) type Texts = Field<Vec<String>>;
+
+/// The same, or vectors of at least one finite value.
+pub(super) type Items = Field<List>;
 
 /// Texts or vectors.
 #[derive(Debug, PartialEq)]
@@ -34,16 +37,9 @@ pub(super) enum List {
     Vectors(Vec<f32>, usize),
 }
 
-impl Texts {
-    /// The texts, at least one and none of them empty.
-    pub(super) fn of(self, field: &'static str) -> Result<Vec<String>, ApiError> {
-        self.0.map_err(|problem| ApiError::invalid(field, format!("`{field}`{problem}")))
-    }
-}
-
-impl Items {
-    /// The same, or vectors of at least one finite value.
-    pub(super) fn of(self, field: &'static str) -> Result<List, ApiError> {
+impl<T> Field<T> {
+    /// What it holds; an error names it as `field`.
+    pub(super) fn of(self, field: &'static str) -> Result<T, ApiError> {
         self.0.map_err(|problem| ApiError::invalid(field, format!("`{field}`{problem}")))
     }
 }
