@@ -120,13 +120,16 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+fn file(path: &Path) -> Result<Box<dyn BufRead + Send>, Error> {
+    let open = |source| Error::Open { path: path.to_owned(), source };
+    Ok(Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(open)?)))
+}
+
 /// The lines of a file as they are, whatever its suffix, without a byte order mark.
 pub(super) fn plain_lines(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<String, Error>> + use<>, Error> {
-    let open = |source| Error::Open { path: path.to_owned(), source };
-    let reader = Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(open)?));
-    let lines = Lines { reader, name: path.display().to_string(), line: 0 };
+    let lines = Lines { reader: file(path)?, name: path.display().to_string(), line: 0 };
     Ok(lines.enumerate().map(|(index, line)| {
         let (_, line) = line?;
         Ok(match line.strip_prefix('\u{feff}') {
@@ -157,11 +160,10 @@ fn open(
     if suffix(path).as_deref() == Some("parquet") {
         return parquet_documents(path, name, column, id);
     }
-    let reader: Box<dyn BufRead + Send> = if is_stdin(path) {
+    let reader = if is_stdin(path) {
         Box::new(BufReader::with_capacity(1 << 16, io::stdin()))
     } else {
-        let open = |source| Error::Open { path: path.to_owned(), source };
-        Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(open)?))
+        file(path)?
     };
     if field.is_some() || is_json_lines(path) {
         let (field, id) = (field.unwrap_or("text").to_owned(), id.to_owned());
