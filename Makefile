@@ -27,8 +27,8 @@ CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(C
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers \
-	compare-similarity quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full test-cuda-build bench-cuda cuda-report \
-	lint-cuda ci-cuda fmt fmt-check lint doc ci
+	compare-similarity quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full \
+	test-cuda-build bench-cuda cuda-report lint-cuda ci-cuda fmt fmt-check lint doc ci
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
