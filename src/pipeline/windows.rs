@@ -19,24 +19,21 @@ pub(super) struct Window {
     owned: Range<usize>,
 }
 
-/// Covers `tokens` with windows of at most `capacity`, neighbours overlapping by a twelfth. A
-/// token's state is taken from the window where it is farthest from an edge.
+/// Covers `tokens` with as few windows of at most `capacity` as neighbours that share a twelfth of
+/// it allow. They are about equally long, so that a document a little above the length is not
+/// encoded twice. A token's state is taken from the window where it is farthest from an edge.
 pub(super) fn plan_windows(tokens: usize, capacity: usize) -> Vec<Window> {
-    let stride = (capacity - capacity / OVERLAP).max(1);
-    let mut starts = vec![0];
-    while let Some(&start) = starts.last()
-        && start + capacity < tokens
-    {
-        // The last one is moved back to its full length: more context at no extra window.
-        starts.push((start + stride).min(tokens - capacity));
-    }
-    let middle = |index: usize| (starts[index] + starts[index - 1] + capacity) / 2;
-    let windows = starts.iter().enumerate().map(|(index, &start)| Window {
-        tokens: start..tokens.min(start + capacity),
-        owned: if index == 0 { 0 } else { middle(index) }..if index + 1 == starts.len() {
+    let overlap = capacity / OVERLAP;
+    let seams = tokens.saturating_sub(capacity).div_ceil(capacity - overlap);
+    let length = (tokens + seams * overlap).div_ceil(seams + 1);
+    let start = |index: usize| index * (tokens - length) / seams.max(1);
+    let seam = |index: usize| (start(index) + start(index - 1) + length) / 2;
+    let windows = (0..=seams).map(|index| Window {
+        tokens: start(index)..start(index) + length,
+        owned: if index == 0 { 0 } else { seam(index) }..if index == seams {
             tokens
         } else {
-            middle(index + 1)
+            seam(index + 1)
         },
     });
     windows.collect()
@@ -63,15 +60,20 @@ pub(super) fn parts<'a>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::plan_windows;
+    use super::{OVERLAP, plan_windows};
 
     proptest! {
         #[test]
-        fn windows_own_each_token_once_and_far_from_edges(
+        fn windows_are_few_and_own_each_token_once_far_from_edges(
             tokens in 0_usize..3_000,
             capacity in 1_usize..300,
         ) {
             let windows = plan_windows(tokens, capacity);
+            let (seams, overlap) = (windows.len() - 1, capacity / OVERLAP);
+            let fewer = seams * capacity - seams.saturating_sub(1) * overlap;
+            prop_assert!(seams == 0 || fewer < tokens);
+            let encoded: usize = windows.iter().map(|window| window.tokens.len()).sum();
+            prop_assert!(encoded <= tokens + seams * overlap + seams);
             let mut next = 0;
             for (index, window) in windows.iter().enumerate() {
                 prop_assert!(window.tokens.len() <= capacity);

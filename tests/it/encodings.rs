@@ -122,20 +122,23 @@ struct States {
 }
 
 impl States {
-    /// Windows of the model's length behind `prompt`, of which neighbours share a twelfth; the last
-    /// one is as long as the others.
+    /// Equally long windows behind `prompt`, as few and as short as can cover the text where
+    /// neighbours share a twelfth of the model's length.
     fn new(model: &Model, text: &str, prompt: &str) -> Self {
         let tokenizer = model.tokenizer();
         let encoded = tokenizer.encode(text).unwrap();
         let prompt = tokenizer.encode(prompt).unwrap().ids;
         let count = encoded.ids.len();
         let room = tokenizer.max_tokens() - tokenizer.special_tokens() - prompt.len();
-        let mut windows: Vec<Range<usize>> = std::iter::once(0..room.min(count)).collect();
-        while windows.last().is_some_and(|last: &Range<usize>| last.end < count) {
-            let last = windows.last().unwrap();
-            let start = (last.start + room - room / 12).min(count - room);
-            windows.push(start..start + room);
-        }
+        let covers = |seams: usize, length: usize| {
+            length + seams * length.saturating_sub(room / 12) >= count
+        };
+        let seams = (0..=count).find(|&seams| covers(seams, room)).unwrap();
+        let length = (0..=room).find(|&length| covers(seams, length)).unwrap();
+        let windows: Vec<Range<usize>> = (0..=seams)
+            .map(|index| (index * (count - length)).checked_div(seams).unwrap_or(0))
+            .map(|start| start..start + length)
+            .collect();
         let states: Vec<Vec<Vec<f64>>> = windows
             .iter()
             .map(|window| window_states(model, &prompt, &encoded.ids[window.clone()]))
