@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::count::{at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size};
 use super::curve::{cosines, peaks, scores, smooth};
 use super::pack::{merge_short, pack, split_long};
+use super::random::SplitMix64;
 use super::threshold::above;
 use super::{ChunkSpec, Gap, Method, Problem, Segments, Unit};
 use crate::compute::{Objective, SegmentRule};
@@ -241,26 +242,4 @@ fn narrowed(band: &Band, width: usize) -> Cow<'_, Band> {
     }
     let rows = band.values().chunks_exact(band.width());
     Cow::Owned(Band::new(rows.flat_map(|row| &row[..width]).copied().collect(), width))
-}
-
-/// Vigna's generator: seeds that differ by one give sequences that have nothing in common.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Fisher and Yates.
-    fn shuffle(&mut self, order: &mut [usize]) {
-        for last in (1..order.len()).rev() {
-            // A bias of 2^-64 times the length is nothing to a calibration.
-            let other = (u128::from(self.next()) * (last as u128 + 1)) >> 64;
-            order.swap(last, other as usize);
-        }
-    }
 }

@@ -14,10 +14,10 @@ mod report;
 mod retrieval;
 mod run;
 mod segmentation;
-mod statistics;
 mod sweep;
 mod table;
 
+pub use crate::chunking::statistics::{Summary, percentile};
 pub use bootstrap::{Difference, paired_bootstrap};
 pub use error::Error;
 pub use intrinsic::evaluate_intrinsic;
@@ -27,6 +27,5 @@ pub use run::{CHUNK_TOKENS, Comparison, Measurement, Run, compare, format_value,
 pub use segmentation::{
     Baseline, SEGMENTATION_METRICS, Segmenter, TOLERANCE, evaluate_segmentation,
 };
-pub use statistics::{Summary, percentile};
 pub use sweep::{name_of, read_specs};
 pub use table::{read_runs, write_runs};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Error;
 use super::bootstrap::{Difference, paired_bootstrap};
-use super::statistics::Summary;
+use crate::chunking::statistics::Summary;
 
 /// The size of each chunk. Items of two runs are not the same chunks, so it is never paired.
 pub const CHUNK_TOKENS: &str = "chunk_tokens";

@@ -3,7 +3,7 @@
 
 use super::lengths;
 use super::words::{Counts, Terms};
-use crate::evaluation::statistics::Summary;
+use crate::chunking::statistics::Summary;
 use crate::similarity::Band;
 
 /// A rank is among the values up to so many rows and columns away: an 11 x 11 mask.

@@ -4,7 +4,7 @@
 use super::lengths;
 use super::words::{Counts, Terms};
 use crate::chunking::depths;
-use crate::evaluation::statistics::Summary;
+use crate::chunking::statistics::Summary;
 
 /// Words of a token sequence, and sequences of a block (Hearst's w and k).
 const SEQUENCE_WORDS: usize = 20;

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::segmentation::pk;
-use crate::evaluation::statistics::Summary;
+use crate::chunking::statistics::Summary;
 
 /// What the vectors say of a segmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
