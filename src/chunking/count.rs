@@ -30,13 +30,20 @@ pub fn with_count(problem: &Problem<'_>, count: usize) -> Vec<usize> {
         .unwrap_or_else(|| nearest(problem, |ends| ends as f64 - count as f64))
 }
 
-/// The ends of segments whose mean size is nearest to `target_tokens`, of those that any penalty
-/// gives.
+/// The ends of segments whose mean size is nearest to `target_tokens`; where an exact number takes
+/// too much memory or time, of those that any penalty gives.
 #[must_use]
 pub fn with_mean_size(problem: &Problem<'_>, target_tokens: usize) -> Vec<usize> {
     let total: usize = problem.tokens.iter().sum();
     let special = problem.rule.special_tokens as f64;
-    nearest(problem, |count| target_tokens as f64 - special - total as f64 / count as f64)
+    let excess = |count: usize| target_tokens as f64 - special - total as f64 / count as f64;
+    let found = nearest(problem, excess);
+    // Penalties pass over the numbers at which the least cost is not convex.
+    let best = (1..=problem.tokens.len())
+        .min_by(|&a, &b| excess(a).abs().total_cmp(&excess(b).abs()))
+        .filter(|&best| excess(best).abs() < excess(found.len()).abs());
+    let exact = best.and_then(|best| problem.solve_count(best));
+    exact.filter(|ends| excess(ends.len()).abs() < excess(found.len()).abs()).unwrap_or(found)
 }
 
 /// Bisects penalties for the number of segments at which `excess`, which grows with it, is nearest

@@ -198,23 +198,35 @@ impl Document<'_> {
             *score = if joined { f32::NEG_INFINITY } else { *score };
         }
         let peaks = peaks(&scores, spec.peak_distance);
-        let gaps: Vec<usize> = match spec.segments {
-            Segments::Count(count) => most_wanted(&scores, &peaks, count),
+        let wanted = |count| self.limited(most_wanted(&scores, &peaks, count), &scores);
+        match spec.segments {
+            Segments::Count(count) => wanted(count),
             Segments::Target => {
                 let room = self.room(spec.target_tokens);
                 let total: usize = self.tokens.iter().sum();
-                most_wanted(&scores, &peaks, (total + room / 2) / room)
+                let most = (total + room / 2) / room;
+                // Limits cut too: of so many peaks that all cuts together are the number.
+                let (mut few, mut many) = (1, units + 1);
+                while few + 1 < many {
+                    let count = few.midpoint(many);
+                    if wanted(count).len() <= most { few = count } else { many = count }
+                }
+                wanted(few)
             }
             _ => {
                 let above = above(&scores, spec.threshold, spec.threshold_value);
-                peaks.into_iter().filter(|gap| above[*gap]).collect()
+                self.limited(peaks.into_iter().filter(|gap| above[*gap]).collect(), &scores)
             }
-        };
+        }
+    }
+
+    /// The ends of segments cut in `gaps` and wherever else the limits need it.
+    fn limited(&self, gaps: Vec<usize>, scores: &[f32]) -> Vec<usize> {
         let mut ends: Vec<usize> = gaps.into_iter().map(|gap| gap + 1).collect();
-        ends.push(units);
+        ends.push(self.tokens.len());
         ends.sort_unstable();
-        let ends = split_long(&ends, &self.tokens, &scores, self.room(spec.max_tokens));
-        self.merged(&ends, &scores)
+        let ends = split_long(&ends, &self.tokens, scores, self.room(self.spec.max_tokens));
+        self.merged(&ends, scores)
     }
 }
 

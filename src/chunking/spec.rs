@@ -115,7 +115,7 @@ macro_rules! choices {
             /// Defaults of all that is not given.
             #[arg(long, value_name = "NAME", help_heading = "Chunking")]
             pub preset: Option<Preset>,
-            $($(#[doc = $doc])+ #[arg(help_heading = "Chunking", $($arg)*)]
+            $($(#[doc = $doc])+ #[arg(help_heading = "Chunking", allow_negative_numbers = true, $($arg)*)]
             pub $field: Option<$type>,)+
         }
 

@@ -11,7 +11,7 @@ use super::arguments::{
 };
 use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
-use super::refuse_arguments;
+use super::{refuse_arguments, refuse_one_file};
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::pipeline::{self, Chunked};
@@ -58,6 +58,8 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
     if args.vectors && format == RecordFormat::Text {
         refuse_arguments("--vectors goes with --format jsonl and parquet");
     }
+    let output = args.output.output.as_ref();
+    refuse_one_file(args.explain.as_ref(), "--explain", output, "--output");
     let mut flags = args.model.flags()?;
     flags.extend(chunk_flags(&args.choices)?);
     let config = set_up(global, flags, "warn")?;

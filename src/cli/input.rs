@@ -262,9 +262,18 @@ fn parse_json(place: String, line: &str, field: &str, id: &str) -> Result<Docume
     let id = match object.remove(id) {
         Some(Value::String(id)) => Some(id),
         Some(Value::Null) | None => None,
+        Some(Value::Number(number)) if number.is_f64() && !is_exact(&number) => {
+            let problem = format!("the number {number} is no exact id, expected a string");
+            return Err(Error::Field { place, problem });
+        }
         Some(other) => Some(other.to_string()),
     };
     Ok(Document { id, text, bytes: line.len() as u64 + 1 })
+}
+
+/// Whether no other number is written the same once it is read as a float.
+fn is_exact(number: &serde_json::Number) -> bool {
+    number.as_f64().is_some_and(|value| value.abs() < 2_f64.powi(53))
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -355,7 +364,9 @@ mod columns {
         let documents = (0..batch.num_rows()).map(|row| {
             if texts.is_null(row) {
                 let place = format!("{name}, row {}", first + row);
-                let problem = format!("column `{column}` is null");
+                let null = batch.column_by_name(column).is_some_and(|array| array.is_null(row));
+                let problem = if null { "null" } else { "not UTF-8" };
+                let problem = format!("column `{column}` is {problem}");
                 return Err(Error::Field { place, problem });
             }
             let id = ids.as_ref().filter(|ids| !ids.is_null(row));

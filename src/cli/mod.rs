@@ -20,6 +20,7 @@ mod serve;
 mod similar;
 mod vectors;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -71,6 +72,15 @@ enum Command {
 /// Ends the program as clap does when arguments do not go together.
 fn refuse_arguments(message: &str) -> ! {
     Cli::command().error(ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// Refuses one file for two outputs, of which only the later would remain.
+fn refuse_one_file(a: Option<&PathBuf>, a_flag: &str, b: Option<&PathBuf>, b_flag: &str) {
+    if let (Some(a), Some(b)) = (a, b)
+        && std::path::absolute(a).ok() == std::path::absolute(b).ok()
+    {
+        refuse_arguments(&format!("{a_flag} and {b_flag} are one file, {}", b.display()));
+    }
 }
 
 /// Runs the command.

@@ -57,7 +57,13 @@ pub(super) struct SimilarArgs {
     #[arg(short = 'k', long, value_name = "N", default_value = "10", value_parser = at_least_one)]
     top_k: usize,
     /// Find all with at least this score instead.
-    #[arg(long, value_name = "SCORE", conflicts_with = "top_k", value_parser = cosine)]
+    #[arg(
+        long,
+        value_name = "SCORE",
+        conflicts_with = "top_k",
+        value_parser = cosine,
+        allow_negative_numbers = true
+    )]
     threshold: Option<f32>,
     /// Write all scores as .npy: of queries by rows, or without queries of rows by rows.
     #[arg(long, group = "task", conflicts_with_all = ["top_k", "threshold"])]

@@ -35,15 +35,21 @@ pub(super) fn encode_alone(
         let count = rest.iter().take_while(fits).count().max(1);
         let (texts, after) = rest.split_at(count);
         rest = after;
-        let (job, embeddings) = model.plan(texts, options)?;
+        let (mut job, planned) = model.plan(texts, options)?;
+        let fits: Vec<bool> = planned.truncated.iter().map(Option::is_none).collect();
+        if fits.contains(&false) {
+            let fitting = texts.iter().zip(&fits).filter_map(|(text, &fits)| fits.then_some(*text));
+            job = model.plan(&fitting.collect::<Vec<&str>>(), options)?.0;
+        }
         vectors.encoder_tokens += job.packed.tokens();
-        let start = vectors.data.len();
-        vectors.data.extend(forward.forward(job)?);
-        let rows = vectors.data[start..].chunks_exact_mut(dimensions);
-        for ((text, row), cut) in texts.iter().zip(rows).zip(&embeddings.truncated) {
-            if cut.is_some() {
+        let rows = if job.spans.is_empty() { Vec::new() } else { forward.forward(job)? };
+        let mut rows = rows.chunks_exact(dimensions);
+        for (text, fits) in texts.iter().zip(fits) {
+            if fits {
+                vectors.data.extend(rows.next().into_iter().flatten());
+            } else {
                 let (vector, tokens) = encode_windows(forward, text, options, dimensions)?;
-                row.copy_from_slice(&vector);
+                vectors.data.extend(vector);
                 vectors.encoder_tokens += tokens;
             }
         }

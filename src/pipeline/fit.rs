@@ -70,7 +70,7 @@ pub(super) fn bytes_of(units: &[Unit], run: &Range<usize>) -> Range<usize> {
 
 /// Segments that are each within `max_tokens` when tokenised alone; one that is over, which takes
 /// units that tokenise differently side by side, is halved. Then each repeats of the one before as
-/// many whole units as `overlap_tokens` and `max_tokens` allow.
+/// many whole units as `overlap_tokens` and `max_tokens` allow; one that is repeated whole is none.
 pub(super) fn fitting_segments(
     tokenizer: &Tokenizer,
     text: &str,
@@ -128,5 +128,17 @@ pub(super) fn fitting_segments(
             longer[at] = extend(&segments[at], least)?;
         }
     }
-    Ok(longer)
+    Ok(without_nested(longer))
+}
+
+/// Without the segments that the next one holds whole: nothing would be found by them alone.
+fn without_nested(segments: Vec<Segment>) -> Vec<Segment> {
+    let mut kept: Vec<Segment> = Vec::with_capacity(segments.len());
+    for mut segment in segments {
+        while let Some(nested) = kept.pop_if(|before| before.units.start >= segment.units.start) {
+            segment.cut = nested.cut;
+        }
+        kept.push(segment);
+    }
+    kept
 }

@@ -20,6 +20,8 @@ pub(super) struct States {
     sums: Vec<f32>,
     /// `[units]` tokens summed.
     counts: Vec<usize>,
+    /// `[H]`: of a document in one window the mean over all that `embed` pools, special tokens too.
+    whole: Option<Vec<f32>>,
     hidden: usize,
     /// Tokens that went through the encoder.
     pub(super) encoder_tokens: usize,
@@ -36,19 +38,27 @@ impl States {
     ) -> Result<Self, Error> {
         let tokenizer = forward.model().tokenizer();
         let hidden = forward.model().spec().hidden;
+        let skip = prompt.skip as u32;
         let prompt = tokenizer.encode(&prompt.text)?.ids;
         let capacity = tokenizer.max_tokens() - tokenizer.special_tokens() - prompt.len();
         let mut states = Self {
             sums: vec![0.0; units.len() * hidden],
             counts: vec![0; units.len()],
+            whole: None,
             hidden,
             encoder_tokens: 0,
         };
         let windows = plan_windows(encoded.ids.len(), capacity);
+        let is_whole = windows.len() == 1;
         for windows in windows.chunks((TOKENS_A_JOB / tokenizer.max_tokens()).max(1)) {
-            let (job, rows) = plan(tokenizer, encoded, units, windows, &prompt);
-            states.encoder_tokens += job.packed.tokens();
-            let means = forward.forward(job)?;
+            let (mut job, rows) = plan(tokenizer, encoded, units, windows, &prompt);
+            let tokens = job.packed.tokens();
+            states.encoder_tokens += tokens;
+            if is_whole {
+                job.spans.push(Span { seq: 0, start: skip, end: tokens as u32 });
+            }
+            let mut means = forward.forward(job)?;
+            states.whole = is_whole.then(|| means.split_off(rows.len() * hidden));
             for (&(unit, count), mean) in rows.iter().zip(means.chunks_exact(hidden)) {
                 add(&mut states.sums[unit * hidden..(unit + 1) * hidden], mean, count as f32);
                 states.counts[unit] += count;
@@ -57,10 +67,17 @@ impl States {
         Ok(states)
     }
 
-    /// The mean state of the tokens of each run of units, `[runs, H]`.
+    /// The mean state of the tokens of each run of units, `[runs, H]`; of a document in one window
+    /// that is one run as `embed` has it.
     pub(super) fn means(&self, runs: impl Iterator<Item = Range<usize>>) -> Vec<f32> {
         let mut means = Vec::with_capacity(runs.size_hint().0 * self.hidden);
         for run in runs {
+            if let Some(whole) = &self.whole
+                && run == (0..self.counts.len())
+            {
+                means.extend(whole);
+                continue;
+            }
             let start = means.len();
             means.resize(start + self.hidden, 0.0);
             let mean = &mut means[start..];

@@ -211,6 +211,9 @@ fn a_drawing_is_of_one_document() {
     check_fails(&ran, 2, &["--explain draws one document, the input has 4"]);
     let ran = place.tiny(&["chunk", "--explain", "out.svg", "--field", "text"]);
     check_fails(&ran, 2, &["--explain draws one document, the input has 0"]);
+    let same = ["--explain", "out.svg", "-o", "./out.svg", "--force"];
+    let ran = place.tiny(&[&["chunk", "in.jsonl"], &same[..]].concat());
+    check_fails(&ran, 2, &["--explain and --output are one file, ./out.svg"]);
     assert_eq!(place.names(), ["in.jsonl"]);
 }
 

@@ -27,7 +27,8 @@ fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
         if spec.overlap_tokens == 0 {
             assert_eq!((start, chunk.chars.start), (last.end, end_char), "a gap or overlap");
         }
-        assert!(start <= last.end && start >= last.start, "not within the one before");
+        assert!(start <= last.end, "a gap");
+        assert!(index == 0 || start > last.start, "the one before is repeated whole");
         // Slicing fails between the bytes of a character.
         assert!(!text[last.end..end].is_empty(), "a chunk with nothing of its own");
         let own = &text[chunk.bytes.clone()];
@@ -220,18 +221,6 @@ fn a_chunk_is_the_mean_of_its_tokens_in_the_whole_texts_context() {
     for model in [small(), support::real(Engine::Native), support::real(Engine::Candle)] {
         check_means(model, text, &spec(16, 16), 4);
         check_means(model, text, &spec(20, 20), 2);
-    }
-}
-
-#[test]
-fn a_sentence_alone_is_the_mean_of_its_content_tokens() {
-    let text = "A cheetah is running behind its prey";
-    for model in [small(), support::real(Engine::Native), support::real(Engine::Candle)] {
-        check_means(model, text, &spec(64, 32), 1);
-        // The model's own pooling takes in the special tokens, chunks leave them out.
-        let sentence = model.embed(&[text], &EmbedOptions::default()).unwrap().data;
-        let vector = support::widen(&chunk(model, text, &spec(64, 32))[0].vector);
-        assert!(max_difference(&sentence, &vector) > 1e-3);
     }
 }
 

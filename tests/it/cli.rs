@@ -365,6 +365,12 @@ fn json_lines_come_through_standard_input_with_a_field() {
         ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     assert_eq!((&rows[0]["id"], &rows[1]["id"]), (&Value::from("7"), &Value::Null));
+    // As floats two such ids are one.
+    let ran = Place::new().feed_tiny(
+        &["embed", "--field", "body"],
+        b"{\"body\": \"a\", \"id\": 12345678901234567890123}",
+    );
+    check_fails(&ran, DATA, &["standard input:1", "no exact id, expected a string"]);
 }
 
 #[test]

@@ -265,6 +265,32 @@ fn as_many_segments_as_places_to_cut_allow() {
 }
 
 #[test]
+fn no_number_of_segments_is_nearer_to_the_target() {
+    for seed in 0..40 {
+        let document = Document::random(seed, 30, 40);
+        let tokens: usize = document.units.iter().map(|unit| unit.tokens.len()).sum();
+        for method in [Method::Window, Method::Kcpd, Method::Cvs, Method::Cluster] {
+            for target in [50, 80, 130] {
+                let found = |segments| {
+                    let choices = ChunkOptions {
+                        max_tokens: Some(150),
+                        target_tokens: Some(target),
+                        segments: Some(segments),
+                        ..options(method)
+                    };
+                    let count = document.segments(&choices.resolve().unwrap()).len();
+                    (tokens as f64 / count as f64 + 2.0 - target as f64).abs()
+                };
+                let least = (1..=30).map(|count| found(Segments::Count(count)));
+                let least = least.fold(f64::INFINITY, f64::min);
+                let found = found(Segments::Target);
+                assert!(found <= least, "seed {seed} {method:?} {target}: {found} {least}");
+            }
+        }
+    }
+}
+
+#[test]
 fn packing_fills_up_to_the_target() {
     let document = Document::new(1, &[5; 40], &[Gap::Sentence; 40]);
     for method in [Method::Fixed, Method::Recursive, Method::Sentence] {

@@ -239,7 +239,8 @@ fn a_sweep_ranks_runs_that_equal_those_run_alone() {
     let place = place();
     place.write(
         "specs.yaml",
-        "- {preset: topics, segments: [2, 3]}\n- {name: late, method: cvs, encoding: late}\n",
+        "- {preset: topics, segments: [2, 3]}\n- {name: late, method: cvs, encoding: late}\n\
+         - {name: default}\n",
     );
     let sweep =
         ["evaluate", "sweep", "specs.yaml", "--gold", "gold.jsonl", "--baseline", "none,langchain"];
@@ -253,6 +254,7 @@ fn a_sweep_ranks_runs_that_equal_those_run_alone() {
     assert_eq!(
         names,
         [
+            "default",
             "langchain:percentile",
             "late",
             "none",
@@ -263,7 +265,8 @@ fn a_sweep_ranks_runs_that_equal_those_run_alone() {
     for (name, flags) in [
         ("preset=topics segments=3", &["--segments", "3"][..]),
         ("langchain:percentile", &["--baseline", "langchain"]),
-        ("late", &["--preset", "retrieval", "--method", "cvs", "--encoding", "late"]),
+        ("late", &["--method", "cvs", "--encoding", "late"]),
+        ("default", &[]),
     ] {
         let alone = place.tiny(
             &[&["evaluate", "segmentation", "--gold", "gold.jsonl", "--json"], flags].concat(),
@@ -335,6 +338,9 @@ fn a_sweep_is_refused_before_it_runs() {
     check_fails(&ran, USAGE, &["--sort", "iou", "boundary_similarity"]);
     let ran = place.tiny(&["evaluate", "sweep", "--preset", "topics"]);
     check_fails(&ran, USAGE, &["--gold"]);
+    let same = ["--report", "same", "--results", "same"];
+    let gold = ["evaluate", "sweep", "--preset", "topics", "--gold", "gold.jsonl"];
+    check_fails(&place.tiny(&[&gold[..], &same].concat()), USAGE, &["one file, same"]);
     place.write("specs.yaml", "- {penality: 3}\n");
     let ran = place.tiny(&["evaluate", "sweep", "specs.yaml", "--gold", "gold.jsonl"]);
     check_fails(&ran, DATA, &["specs.yaml", "entry 1", "penality"]);

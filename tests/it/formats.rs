@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use chunkflow::chunking::ChunkOptions;
@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::documents::keep;
-use crate::process::{Place, Ran, tiny};
+use crate::process::{Place, Ran, check_fails, tiny};
 use crate::support::{self, ONE_BATCH};
 
 /// Dimensions of the tiny model's vectors, and its longest text in tokens.
@@ -258,6 +258,17 @@ fn every_input_format_gives_the_same_rows() {
     for input in ["in.txt", "in.jsonl", "in.ndjson", "in.parquet"] {
         assert_eq!(embed(&place, &[input], &[], "npy"), expected, "{input}");
     }
+}
+
+#[test]
+fn bytes_in_parquet_that_are_no_text_are_refused_as_such() {
+    let rows: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"a"), Some(b"\xff")]));
+    let batch = RecordBatch::try_from_iter([("text", rows)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let place = Place::with("in.parquet", writer.into_inner().unwrap());
+    let ran = place.tiny(&["embed", "in.parquet"]);
+    check_fails(&ran, 65, &["in.parquet, row 1: column `text` is not UTF-8"]);
 }
 
 #[test]

@@ -321,7 +321,8 @@ fn a_threshold_of_minus_one_finds_all_that_have_a_score() {
     corpus.values[13] = f32::NAN;
     let place = Place::with("corpus.npy", corpus.npy());
     place.write("queries.npy", queries.npy());
-    let ran = place.run(&["similar", "corpus.npy", "--queries", "queries.npy", "--threshold=-1"]);
+    let ran =
+        place.run(&["similar", "corpus.npy", "--queries", "queries.npy", "--threshold", "-1"]);
     let found = found(&ran);
     assert_eq!(found.len(), 57 * 56);
     assert!(found.iter().any(|hit| hit.score < -1.0), "no case for a test");

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
+use crate::cli::refuse_one_file;
 use crate::evaluation::{
     CHUNK_TOKENS, Run, Summary, format_value, html_report, is_error, write_runs,
 };
@@ -34,6 +35,7 @@ pub(super) struct ReportArgs {
 impl ReportArgs {
     /// Opens the files, so that a name that is taken is known before anything runs.
     pub(super) fn open(&self) -> Result<Outputs, Error> {
+        refuse_one_file(self.results.as_ref(), "--results", self.report.as_ref(), "--report");
         let open = |path: &Option<PathBuf>| {
             path.as_ref().map(|path| Destination::file(path, self.force)).transpose()
         };

@@ -76,7 +76,10 @@ pub(super) struct SweepArgs {
 
 pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
-    let specs = specs(args, &config.chunk)?;
+    // As in `evaluate segmentation`, for which the configured preset is none either.
+    let preset = if args.gold.is_some() { Some(Preset::Topics) } else { config.chunk.preset };
+    let base = ChunkOptions { preset, ..config.chunk };
+    let specs = specs(args, &base)?;
     check_names(&specs, &args.baseline);
     if args.known_segments {
         for (_, spec) in &specs {
