@@ -30,8 +30,8 @@ pub fn with_count(problem: &Problem<'_>, count: usize) -> Vec<usize> {
         .unwrap_or_else(|| nearest(problem, |ends| ends as f64 - count as f64))
 }
 
-/// The ends of segments whose mean size is nearest to `target_tokens`; where an exact number takes
-/// too much memory or time, of those that any penalty gives.
+/// The ends of segments whose mean size is nearest to `target_tokens`; where the number takes too
+/// much memory or time, or makes more segments too short, of those that any penalty gives.
 #[must_use]
 pub fn with_mean_size(problem: &Problem<'_>, target_tokens: usize) -> Vec<usize> {
     let total: usize = problem.tokens.iter().sum();
@@ -43,7 +43,21 @@ pub fn with_mean_size(problem: &Problem<'_>, target_tokens: usize) -> Vec<usize>
         .min_by(|&a, &b| excess(a).abs().total_cmp(&excess(b).abs()))
         .filter(|&best| excess(best).abs() < excess(found.len()).abs());
     let exact = best.and_then(|best| problem.solve_count(best));
-    exact.filter(|ends| excess(ends.len()).abs() < excess(found.len()).abs()).unwrap_or(found)
+    let is_better = |ends: &Vec<usize>| {
+        excess(ends.len()).abs() < excess(found.len()).abs()
+            && count_short(problem, ends) <= count_short(problem, &found)
+    };
+    exact.filter(is_better).unwrap_or(found)
+}
+
+/// Segments of fewer tokens than the least.
+fn count_short(problem: &Problem<'_>, ends: &[usize]) -> usize {
+    let rule = &problem.rule;
+    let starts = std::iter::once(&0).chain(ends);
+    let sizes = starts.zip(ends).map(|(&start, &end)| {
+        problem.tokens[start..end].iter().sum::<usize>() + rule.special_tokens
+    });
+    sizes.filter(|&size| size < rule.min_tokens).count()
 }
 
 /// Bisects penalties for the number of segments at which `excess`, which grows with it, is nearest

@@ -363,7 +363,7 @@ proptest! {
     }
 
     #[test]
-    fn the_mean_size_is_the_nearest_that_a_penalty_gives(
+    fn the_mean_size_is_as_near_as_that_of_any_penalty(
         seed in any::<u64>(),
         n in 1_usize..11,
         target in 1_usize..120,
