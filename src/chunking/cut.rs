@@ -189,8 +189,7 @@ impl Document<'_> {
     /// Peaks of the curve, as many as the specification says, then the limits.
     fn cut_peaks(&self, cosines: &[f32]) -> Vec<usize> {
         let spec = self.spec;
-        let units = self.tokens.len();
-        if units == 0 {
+        if self.tokens.is_empty() {
             return Vec::new();
         }
         let mut scores = scores(&smooth(cosines, spec.smoothing, spec.smoothing_width), spec.score);
@@ -198,7 +197,10 @@ impl Document<'_> {
             *score = if joined { f32::NEG_INFINITY } else { *score };
         }
         let peaks = peaks(&scores, spec.peak_distance);
-        let wanted = |count| self.limited(most_wanted(&scores, &peaks, count), &scores);
+        let ranked = ranked(&scores, &peaks);
+        let wanted = |count: usize| {
+            self.limited(&ranked[..count.saturating_sub(1).min(ranked.len())], &scores)
+        };
         match spec.segments {
             Segments::Count(count) => wanted(count),
             Segments::Target => {
@@ -206,7 +208,7 @@ impl Document<'_> {
                 let total: usize = self.tokens.iter().sum();
                 let most = (total + room / 2) / room;
                 // Limits cut too: of so many peaks that all cuts together are the number.
-                let (mut few, mut many) = (1, units + 1);
+                let (mut few, mut many) = (1, ranked.len() + 2);
                 while few + 1 < many {
                     let count = few.midpoint(many);
                     if wanted(count).len() <= most { few = count } else { many = count }
@@ -215,14 +217,15 @@ impl Document<'_> {
             }
             _ => {
                 let above = above(&scores, spec.threshold, spec.threshold_value);
-                self.limited(peaks.into_iter().filter(|gap| above[*gap]).collect(), &scores)
+                let peaks: Vec<usize> = peaks.into_iter().filter(|gap| above[*gap]).collect();
+                self.limited(&peaks, &scores)
             }
         }
     }
 
     /// The ends of segments cut in `gaps` and wherever else the limits need it.
-    fn limited(&self, gaps: Vec<usize>, scores: &[f32]) -> Vec<usize> {
-        let mut ends: Vec<usize> = gaps.into_iter().map(|gap| gap + 1).collect();
+    fn limited(&self, gaps: &[usize], scores: &[f32]) -> Vec<usize> {
+        let mut ends: Vec<usize> = gaps.iter().map(|gap| gap + 1).collect();
         ends.push(self.tokens.len());
         ends.sort_unstable();
         let ends = split_long(&ends, &self.tokens, scores, self.room(self.spec.max_tokens));
@@ -230,9 +233,8 @@ impl Document<'_> {
     }
 }
 
-/// The `count - 1` highest peaks, and where there are too few the highest gaps beside them; none
-/// that no cut is allowed in.
-fn most_wanted(scores: &[f32], peaks: &[usize], count: usize) -> Vec<usize> {
+/// The peaks, the highest first, then the other gaps; none that no cut is allowed in.
+fn ranked(scores: &[f32], peaks: &[usize]) -> Vec<usize> {
     let mut is_peak = vec![false; scores.len()];
     for &gap in peaks {
         is_peak[gap] = true;
@@ -243,7 +245,6 @@ fn most_wanted(scores: &[f32], peaks: &[usize], count: usize) -> Vec<usize> {
         let peaks_first = is_peak[b].cmp(&is_peak[a]);
         peaks_first.then(scores[b].total_cmp(&scores[a])).then(a.cmp(&b))
     });
-    gaps.truncate(count.saturating_sub(1));
     gaps
 }
 

@@ -262,7 +262,7 @@ fn parse_json(place: String, line: &str, field: &str, id: &str) -> Result<Docume
     let id = match object.remove(id) {
         Some(Value::String(id)) => Some(id),
         Some(Value::Null) | None => None,
-        Some(Value::Number(number)) if number.is_f64() && !is_exact(&number) => {
+        Some(Value::Number(number)) if !is_exact(&number) => {
             let problem = format!("the number {number} is no exact id, expected a string");
             return Err(Error::Field { place, problem });
         }
@@ -271,9 +271,9 @@ fn parse_json(place: String, line: &str, field: &str, id: &str) -> Result<Docume
     Ok(Document { id, text, bytes: line.len() as u64 + 1 })
 }
 
-/// Whether no other number is written the same once it is read as a float.
+/// Whether no other whole number reads as the same: floats are too coarse from 2^53 on.
 fn is_exact(number: &serde_json::Number) -> bool {
-    number.as_f64().is_some_and(|value| value.abs() < 2_f64.powi(53))
+    !number.is_f64() || number.as_f64().is_some_and(|value| value.abs() < 2_f64.powi(53))
 }
 
 fn kind(value: &Value) -> &'static str {

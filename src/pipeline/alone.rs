@@ -28,16 +28,17 @@ pub(super) fn encode_alone(
     let mut rest = texts;
     while !rest.is_empty() {
         let mut bytes = 0;
-        let fits = |text: &&&str| {
+        let in_job = |text: &&&str| {
             bytes += text.len();
             bytes <= BYTES_A_JOB
         };
-        let count = rest.iter().take_while(fits).count().max(1);
+        let count = rest.iter().take_while(in_job).count().max(1);
         let (texts, after) = rest.split_at(count);
         rest = after;
         let (mut job, planned) = model.plan(texts, options)?;
         let fits: Vec<bool> = planned.truncated.iter().map(Option::is_none).collect();
         if fits.contains(&false) {
+            // Tokenising the others again costs less than encoding a part of the long ones too.
             let fitting = texts.iter().zip(&fits).filter_map(|(text, &fits)| fits.then_some(*text));
             job = model.plan(&fitting.collect::<Vec<&str>>(), options)?.0;
         }

@@ -57,8 +57,7 @@ pub(super) struct SegmentationArgs {
 
 pub(super) fn run(global: &GlobalArgs, args: &SegmentationArgs) -> anyhow::Result<ExitCode> {
     let mut flags = args.model.flags()?;
-    let topics = ChunkOptions { preset: Some(Preset::Topics), ..ChunkOptions::default() };
-    flags.extend(chunk_flags(&args.choices.over(topics))?);
+    flags.extend(chunk_flags(&args.choices.over(topics()))?);
     let config = set_up(global, flags, "warn")?;
     let spec = config.chunk.resolve().map_err(Error::from)?;
     if args.known_segments {
@@ -74,6 +73,11 @@ pub(super) fn run(global: &GlobalArgs, args: &SegmentationArgs) -> anyhow::Resul
     let runs = segmentation.run(&gold, &[segmenter])?;
     outputs.write(&title, &runs, "pk", spec.seed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is left out on gold segments is of the preset that finds topics.
+pub(super) fn topics() -> ChunkOptions {
+    ChunkOptions { preset: Some(Preset::Topics), ..ChunkOptions::default() }
 }
 
 /// Refuses a method that gives no number of segments.

@@ -10,10 +10,10 @@ use clap::Args;
 use super::dataset_name;
 use super::output::{ReportArgs, sort};
 use super::retrieval::{QuestionArgs, bytes};
-use super::segmentation::{Segmentation, check_counts};
+use super::segmentation::{Segmentation, check_counts, topics};
 use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
-use crate::cli::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
+use crate::cli::arguments::{GlobalArgs, ModelArgs, chunk_flags, load_model, set_up};
 use crate::cli::progress::Progress;
 use crate::cli::refuse_arguments;
 use crate::config::Config;
@@ -75,11 +75,12 @@ pub(super) struct SweepArgs {
 }
 
 pub(super) fn run(global: &GlobalArgs, args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let config = set_up(global, args.model.flags()?, "warn")?;
-    // As in `evaluate segmentation`, for which the configured preset is none either.
-    let preset = if args.gold.is_some() { Some(Preset::Topics) } else { config.chunk.preset };
-    let base = ChunkOptions { preset, ..config.chunk };
-    let specs = specs(args, &base)?;
+    let mut flags = args.model.flags()?;
+    if args.gold.is_some() {
+        flags.extend(chunk_flags(&topics())?);
+    }
+    let config = set_up(global, flags, "warn")?;
+    let specs = specs(args, &config.chunk)?;
     check_names(&specs, &args.baseline);
     if args.known_segments {
         for (_, spec) in &specs {
