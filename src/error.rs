@@ -133,9 +133,10 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         | E::TokenBeyondTable { .. }
         | E::Dimensions { .. }
         | E::WrongKind { .. }
-        | E::Labels { .. } => ErrorKind::Input,
+        | E::Labels { .. }
+        | E::TooMuch { .. } => ErrorKind::Input,
         E::Overloaded { .. } => ErrorKind::Overloaded,
-        E::Stopped | E::Cancelled => ErrorKind::Unavailable,
+        E::Stopped | E::Cancelled | E::Expired => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,
         E::Compute(error) => compute_kind(error),
     }

@@ -4,11 +4,12 @@
 //! batch; a document becomes chunks with vectors in one pass through the encoder.
 //!
 //! ```no_run
-//! use chunkflow::embeddings::{EmbedOptions, Model, ModelOptions};
+//! use chunkflow::embeddings::{EmbedOptions, LoadedModel, ModelOptions};
 //!
 //! # fn main() -> Result<(), chunkflow::Error> {
-//! let model = Model::load("all-MiniLM-L6-v2", &ModelOptions::default())?;
-//! let vectors = model.embed(&["A text.", "Another one."], &EmbedOptions::default())?;
+//! let loaded = LoadedModel::load("all-MiniLM-L6-v2", &ModelOptions::default())?;
+//! let planned = loaded.model().embed(&["A text.", "Another one."], &EmbedOptions::default())?;
+//! let vectors = planned.run(&loaded)?;
 //! assert_eq!(vectors.rows().len(), 2);
 //! # Ok(())
 //! # }
@@ -22,7 +23,7 @@
 //! | [`compute`] | the operations of an encoder on a device, without words |
 //! | [`similarity`] | Gram matrices and what is read from them |
 //! | [`chunking`] | units, and the best segmentation of them |
-//! | [`embeddings`] | model files, tokens, the encoder, pooling, the worker |
+//! | [`embeddings`] | model files, tokens, the encoder, pooling, the scheduler |
 //! | [`results`] | rows and chunks on their way out |
 //! | [`pipeline`] | the story: a document becomes chunks with vectors |
 //! | [`evaluation`] | how good chunks are: metrics, data sets, baselines |

@@ -6,7 +6,7 @@ mod random_model;
 
 use std::path::{Path, PathBuf};
 
-use chunkflow::embeddings::{EmbedOptions, Model, ModelOptions};
+use chunkflow::embeddings::{EmbedOptions, LoadedModel, ModelOptions};
 
 use self::random_model::{Sizes, write_random_model};
 
@@ -23,20 +23,20 @@ fn minilm_folder() -> PathBuf {
     folder
 }
 
-fn load(folder: &Path) -> Model {
+fn load(folder: &Path) -> LoadedModel {
     let options = ModelOptions { models_dir: root().join("models"), ..ModelOptions::default() };
-    Model::load(&folder.to_string_lossy(), &options).expect("the model loads")
+    LoadedModel::load(&folder.to_string_lossy(), &options).expect("the model loads")
 }
 
 /// The real all-MiniLM-L6-v2.
 #[must_use]
-pub(crate) fn minilm() -> Model {
+pub(crate) fn minilm() -> LoadedModel {
     load(&minilm_folder())
 }
 
 /// Seeded random weights in the shape of BERT-base, with MiniLM's tokenizer.
 #[must_use]
-pub(crate) fn bert_base() -> Model {
+pub(crate) fn bert_base() -> LoadedModel {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sizes =
         Sizes { hidden: 768, layers: 12, heads: 12, intermediate: 3_072, max_positions: 512 };
@@ -64,7 +64,7 @@ pub(crate) fn slices(texts: &[String]) -> Vec<&str> {
 
 /// Tokens of `texts` for `model`.
 #[must_use]
-pub(crate) fn tokens(model: &Model, texts: &[&str]) -> u64 {
-    let (job, _) = model.plan(texts, &EmbedOptions::default()).expect("texts tokenise");
-    job.packed.tokens() as u64
+pub(crate) fn tokens(model: &LoadedModel, texts: &[&str]) -> u64 {
+    let planned = model.model().embed(texts, &EmbedOptions::default());
+    planned.expect("texts tokenise").job().packed.tokens() as u64
 }

@@ -1,19 +1,17 @@
 //! `POST /v1/chunk`: documents in, chunks out, in one pass.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use super::SharedState;
 use super::embeddings::{Usage, blocking, dimensions};
 use super::error::{ApiError, ApiJson, json_answer};
 use super::input::Texts;
 use super::models::check_model;
-use super::{CancelOnDrop, SharedState};
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::{self, Chunked};
 use crate::results::{ChunkRecord, chunk_records};
 use crate::similarity::Band;
@@ -98,21 +96,20 @@ pub(super) async fn create(
     let spec = spec.over(state.chunk).resolve().map_err(Error::from)?;
     let options = EmbedOptions { dimensions: dimensions(asked), ..state.options.clone() };
     let texts = input.of("input")?;
-    let guard = CancelOnDrop::default();
-    let queued = state.worker.with_model(Arc::clone(&state.model), guard.flag());
+    let (engine, _guard) = state.engine();
     let wanted = Wanted { spec, options, vectors, curve, band };
     blocking(move || {
-        let cuts = wanted.cut_all(&queued, &texts)?;
-        json_answer(&wanted.body(&texts, &cuts, queued.model().name()))
+        let cuts = wanted.cut_all(&engine, &texts)?;
+        json_answer(&wanted.body(&texts, &cuts, engine.model().name()))
     })
     .await
 }
 
 impl Wanted {
-    fn cut_all(&self, forward: &dyn Forward, texts: &[String]) -> Result<Vec<Cut>, ApiError> {
+    fn cut_all(&self, engine: &dyn Engine, texts: &[String]) -> Result<Vec<Cut>, ApiError> {
         let (mut cuts, mut values) = (Vec::with_capacity(texts.len()), 0);
         for (index, text) in texts.iter().enumerate() {
-            let cut = self.cut(forward, text)?;
+            let cut = self.cut(engine, text)?;
             values += cut.band.iter().flat_map(Band::rows).map(<[f32]>::len).sum::<usize>();
             if values > MAX_BAND_VALUES {
                 let message = format!(
@@ -127,9 +124,9 @@ impl Wanted {
     }
 
     /// Cuts a document and keeps what was asked for.
-    fn cut(&self, forward: &dyn Forward, text: &str) -> Result<Cut, Error> {
+    fn cut(&self, engine: &dyn Engine, text: &str) -> Result<Cut, Error> {
         let Chunked { chunks, cuts, document } =
-            pipeline::chunk(forward, text, &self.spec, &self.options)?;
+            pipeline::chunk(engine, text, &self.spec, &self.options)?;
         let unit_ends = || document.units().iter().map(|unit| unit.bytes.end).collect();
         Ok(Cut {
             chunks,

@@ -81,13 +81,13 @@ pub(super) async fn create(
     let options =
         EmbedOptions { dimensions: dimensions(request.dimensions), ..state.options.clone() };
     // Tokenising is work: it must not hold up the threads that answer.
-    let model = Arc::clone(&state.model);
-    let (job, mut embeddings) = blocking(move || {
+    let loaded = Arc::clone(&state.loaded);
+    let planned = blocking(move || {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        Ok(model.plan(&texts, &options)?)
+        Ok(loaded.model().embed(&texts, &options)?)
     })
     .await?;
-    embeddings.data = state.forward(job).await?;
+    let embeddings = state.answer(planned).await?;
     let data = embeddings.rows().enumerate().map(|(index, row)| Embedding {
         object: "embedding",
         index,
@@ -96,7 +96,7 @@ pub(super) async fn create(
     let response = Response {
         object: "list",
         data: data.collect(),
-        model: state.model.name().to_owned(),
+        model: state.model().name().to_owned(),
         usage: Usage::new(embeddings.tokens.iter().sum()),
     };
     Ok((truncated_header(&embeddings.truncated), Json(response)))

@@ -54,6 +54,12 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
+            _ if matches!(error, Error::Embeddings(embeddings::Error::TooMuch { .. })) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            _ if matches!(error, Error::Embeddings(embeddings::Error::Expired)) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             ErrorKind::Input => StatusCode::BAD_REQUEST,
             ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

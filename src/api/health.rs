@@ -9,7 +9,7 @@ use super::SharedState;
 
 /// Once no device is left, only a new process helps.
 pub(super) async fn live(State(state): State<SharedState>) -> (StatusCode, &'static str) {
-    if state.worker.is_alive() {
+    if state.scheduler.is_alive() {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no device is left")
@@ -21,7 +21,7 @@ pub(super) async fn live(State(state): State<SharedState>) -> (StatusCode, &'sta
 pub(super) async fn ready(State(state): State<SharedState>) -> (StatusCode, &'static str) {
     if state.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if !state.worker.is_ready() {
+    } else if !state.scheduler.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, "a device is lost")
     } else {
         (StatusCode::OK, "ready")

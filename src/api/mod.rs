@@ -16,7 +16,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -27,13 +27,16 @@ use tokio::sync::oneshot;
 use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::config::Config;
-use crate::embeddings::{EmbedOptions, Job, Model, Worker, WorkerHandle};
+use crate::embeddings::{
+    Cancel, EmbedOptions, LoadedModel, Model, Planned, Queued, ReadRows, Scheduler,
+    SchedulerHandle, SchedulerOptions, Submission,
+};
 use crate::similarity::Device;
 
 /// What the routes share.
 struct State {
-    model: Arc<Model>,
-    worker: WorkerHandle,
+    loaded: Arc<LoadedModel>,
+    scheduler: SchedulerHandle,
     options: EmbedOptions,
     chunk: ChunkOptions,
     /// Where similarities are computed.
@@ -48,36 +51,42 @@ struct State {
 type SharedState = Arc<State>;
 
 impl State {
-    /// Queues `job` and waits for its rows without holding a thread. Dropping the future takes a
-    /// job that has not started off the queue.
-    async fn forward(&self, job: Job) -> Result<Vec<f32>, Error> {
-        let (sender, receiver) = oneshot::channel();
+    fn model(&self) -> &Model {
+        self.loaded.model()
+    }
+
+    /// The queue for one request, whose work is given up when the guard is dropped.
+    fn engine(&self) -> (Queued, CancelOnDrop) {
         let guard = CancelOnDrop::default();
-        self.worker.submit(Arc::clone(&self.model), job, guard.flag(), move |result| {
+        let deadline = Some(Instant::now() + self.request_timeout);
+        let submission = Submission { deadline, cancel: guard.0.clone() };
+        (self.scheduler.engine(Arc::clone(&self.loaded), submission), guard)
+    }
+
+    /// Queues a job and waits for its answer without holding a thread. Dropping the future takes
+    /// what has not started off the queue.
+    async fn answer<R: ReadRows>(&self, planned: Planned<R>) -> Result<R::Answer, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let (engine, _guard) = self.engine();
+        planned.submit(&engine, move |answer| {
             // The client may be gone.
-            let _ = sender.send(result);
+            let _ = sender.send(answer);
         })?;
         Ok(receiver.await.unwrap_or(Err(crate::embeddings::Error::Stopped))?)
     }
 }
 
-/// Tells the worker when nobody waits for a job any longer.
+/// Tells the scheduler when nobody waits for work any longer.
 #[derive(Default)]
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl CancelOnDrop {
-    fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
-    }
-}
+struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 }
 
-/// Serves `model` until SIGTERM or SIGINT, then lets requests in flight finish. `listening` is
+/// Serves a model until SIGTERM or SIGINT, then lets requests in flight finish. `listening` is
 /// told the address once connections are accepted.
 ///
 /// # Errors
@@ -85,23 +94,28 @@ impl Drop for CancelOnDrop {
 /// threads.
 pub fn serve(
     config: &Config,
-    model: Model,
+    loaded: LoadedModel,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
+    let model = loaded.model();
     // Every route gives vectors.
     model.check_dimensions(None)?;
-    let worker = Worker::start(config.server.max_queued_tokens, model.lanes())?;
+    let options = SchedulerOptions {
+        max_queued_tokens: config.server.max_queued_tokens,
+        max_batch: Duration::from_millis(config.server.max_batch_ms),
+    };
+    let scheduler = Scheduler::start(loaded.devices(), options)?;
     let options = EmbedOptions {
         dimensions: None,
         prompt: model.prompt(None)?,
         truncate: config.embed.truncate,
     };
     let state = Arc::new(State {
-        model: Arc::new(model),
-        worker: worker.handle(),
+        device: loaded.devices().similarity()?,
+        loaded: Arc::new(loaded),
+        scheduler: scheduler.handle(),
         options,
         chunk: config.chunk,
-        device: Device::cpu(config.model_options().isa),
         max_body_bytes: config.server.max_body_bytes,
         request_timeout: Duration::from_secs(config.server.request_timeout_s),
         started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -119,7 +133,7 @@ pub fn serve(
         listening(listener.local_addr()?);
         run(listener, state, stop, grace).await
     });
-    // Blocking tasks of dropped requests may still wait for the worker, which ends below.
+    // Blocking tasks of dropped requests may still wait for the scheduler, which ends below.
     runtime.shutdown_background();
     served
 }

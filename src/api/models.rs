@@ -25,7 +25,7 @@ pub(super) struct ModelObject {
 
 impl ModelObject {
     fn of(state: &SharedState) -> Self {
-        let id = state.model.name().to_owned();
+        let id = state.model().name().to_owned();
         Self { id, object: "model", created: state.started, owned_by: "chunkflow" }
     }
 }
@@ -45,7 +45,7 @@ pub(super) async fn retrieve(
 /// Refuses a request for another model than the one served. Vectors of the wrong model would look
 /// right and be useless.
 pub(super) fn check_model(state: &SharedState, asked: Option<&str>) -> Result<(), ApiError> {
-    let served = state.model.name();
+    let served = state.model().name();
     let Some(asked) = asked.filter(|asked| *asked != served) else { return Ok(()) };
     let registry = Registry::embedded()?;
     if registry.find(asked).is_some_and(|model| model.name == served) {

@@ -99,7 +99,7 @@ pub(super) async fn create(
     let usage = Usage::new(a_read.tokens + b_read.tokens);
     let body = blocking(move || {
         let answer = answer(&state.device, a, b, wanted)?;
-        json_answer(&Body { object: "similarity", answer, model: state.model.name(), usage })
+        json_answer(&Body { object: "similarity", answer, model: state.model().name(), usage })
     });
     Ok((headers, body.await?))
 }
@@ -152,7 +152,7 @@ fn check_dimensions(
 ) -> Result<(), ApiError> {
     let is_text = |list: &List| matches!(list, List::Texts(_));
     let of_texts = if is_text(a) || b.is_some_and(is_text) {
-        state.model.check_dimensions(dimensions(asked))?
+        state.model().check_dimensions(dimensions(asked))?
     } else if let Some(asked) = asked {
         let message = format!("`dimensions` is {asked}, and neither `a` nor `b` holds texts");
         return Err(ApiError::invalid("dimensions", message));
@@ -185,16 +185,17 @@ async fn embed(
         List::Texts(texts) => texts,
         List::Vectors(values, dim) => return Ok(((values, dim), Read::default())),
     };
-    let (model, options) = (Arc::clone(&state.model), options.clone());
-    let (job, embeddings) = blocking(move || {
+    let (loaded, options) = (Arc::clone(&state.loaded), options.clone());
+    let planned = blocking(move || {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        Ok(model.plan(&texts, &options)?)
+        Ok(loaded.model().embed(&texts, &options)?)
     })
     .await?;
+    let embeddings = state.answer(planned).await?;
     let cut = embeddings.truncated.iter().enumerate();
     let cut = cut.filter(|(_, length)| length.is_some()).map(|(index, _)| index).collect();
     let read = Read { tokens: embeddings.tokens.iter().sum(), cut };
-    Ok(((state.forward(job).await?, embeddings.dim), read))
+    Ok(((embeddings.data, embeddings.dim), read))
 }
 
 /// Compares `[len, dim]` vectors; `a` with itself where there is no `b`: then no row is its own

@@ -12,7 +12,8 @@ use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::config::{Config, Flag, Layers, hub_options};
 use crate::embeddings::{
-    self, DeviceChoice, DtypeChoice, EmbedOptions, Engine, Hub, Model, Pulled, Store, Truncate,
+    self, Backend, DeviceChoice, DtypeChoice, EmbedOptions, Hub, LoadedModel, Model, Pulled, Store,
+    Truncate,
 };
 use crate::results::Destination;
 use crate::telemetry;
@@ -77,7 +78,7 @@ pub(super) struct ModelArgs {
     dtype: Option<DtypeChoice>,
     /// Form of the operations: fast, or candle's plain tensors.
     #[arg(long, value_name = "native|candle", hide_possible_values = true)]
-    engine: Option<Engine>,
+    engine: Option<Backend>,
     /// CPU threads, 0 for all.
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
@@ -220,7 +221,7 @@ pub(super) fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Resul
 
 /// Loads the model that the settings name. One that is not on this machine is pulled first,
 /// unless the network may not be used.
-pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result<Model> {
+pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result<LoadedModel> {
     let options = config.model_options();
     let store = Store::open(&options).map_err(Error::from)?;
     let name = &config.model.name;
@@ -235,7 +236,7 @@ pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result
         tracing::warn!(model = name, "not on this machine, pulling it from the hub");
         pull(global, config, &store, name, false)?;
     }
-    Ok(Model::load(name, &options).map_err(Error::from)?)
+    Ok(LoadedModel::load(name, &options).map_err(Error::from)?)
 }
 
 /// Warns where texts were cut, of which there should be none.

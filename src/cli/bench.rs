@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::input::{InputArgs, Plain};
 use crate::Error;
-use crate::embeddings::{EmbedOptions, Model};
+use crate::embeddings::{self, EmbedOptions, LoadedModel};
 
 /// A document on five topics, also used by `demo` and `doctor --verify`.
 pub(super) const SAMPLE: &str = include_str!("sample.txt");
@@ -65,8 +65,8 @@ pub(super) fn run(global: &GlobalArgs, args: &BenchArgs) -> anyhow::Result<ExitC
     let texts = texts(args)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     anyhow::ensure!(!texts.is_empty(), "the input has no text to measure");
-    let model = load_model(global, &config)?;
-    let report = measure(&model, &texts, args.repeat).map_err(Error::from)?;
+    let loaded = load_model(global, &config)?;
+    let report = measure(&loaded, &texts, args.repeat).map_err(Error::from)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -94,20 +94,22 @@ pub(super) fn sample_texts() -> Vec<String> {
     (0..SAMPLE_TEXTS).map(text).collect()
 }
 
-fn measure(model: &Model, texts: &[&str], repeat: u32) -> Result<Report, crate::embeddings::Error> {
+fn measure(loaded: &LoadedModel, texts: &[&str], repeat: u32) -> Result<Report, embeddings::Error> {
+    let model = loaded.model();
+    let embed = |texts: &[&str], options: &EmbedOptions| model.embed(texts, options)?.run(loaded);
     let options = EmbedOptions { prompt: model.prompt(None)?, ..EmbedOptions::default() };
-    model.embed(&texts[..texts.len().min(WARM_UP_TEXTS)], &options)?;
+    embed(&texts[..texts.len().min(WARM_UP_TEXTS)], &options)?;
     let mut seconds = Vec::new();
     let mut lengths = Vec::new();
     for _ in 0..repeat {
         let start = Instant::now();
-        lengths = model.embed(texts, &options)?.tokens;
+        lengths = embed(texts, &options)?.tokens;
         seconds.push(start.elapsed().as_secs_f64());
     }
     let mut latencies = Vec::new();
     for text in texts.iter().take(LATENCY_TEXTS) {
         let start = Instant::now();
-        model.embed(&[text], &options)?;
+        embed(&[text], &options)?;
         latencies.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let seconds = quantile(&mut seconds, 0.5);
@@ -115,7 +117,7 @@ fn measure(model: &Model, texts: &[&str], repeat: u32) -> Result<Report, crate::
     let flops: f64 = lengths.iter().map(|&length| model.spec().flops(length)).sum();
     Ok(Report {
         model: model.name().to_owned(),
-        device: model.device(),
+        device: loaded.device(),
         texts: texts.len(),
         tokens,
         texts_per_second: texts.len() as f64 / seconds,
@@ -124,7 +126,7 @@ fn measure(model: &Model, texts: &[&str], repeat: u32) -> Result<Report, crate::
         p50_ms: quantile(&mut latencies, 0.5),
         p99_ms: quantile(&mut latencies, 0.99),
         peak_rss_mib: peak_rss_mib(),
-        load_ms: model.load_time().as_secs_f64() * 1e3,
+        load_ms: loaded.load_time().as_secs_f64() * 1e3,
     })
 }
 

@@ -71,15 +71,16 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
         drawing = Some(args.output.file(path)?);
     }
     let destination = args.output.open()?;
-    let model = load_model(global, &config)?;
-    let options = args.embedding.options(&model, config.embed.truncate)?;
+    let loaded = load_model(global, &config)?;
+    let model = loaded.model();
+    let options = args.embedding.options(model, config.embed.truncate)?;
     let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
     let vectors = args.vectors.then_some(dimensions);
     let mut sink = open_chunk_sink(format, destination, vectors).map_err(Error::from)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;
-        let chunked = pipeline::chunk(&model, &document.text, &spec, &options)?;
+        let chunked = pipeline::chunk(&loaded, &document.text, &spec, &options)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
         sink.write(&name, &document.text, &chunked.chunks).map_err(Error::from)?;
         if let Some(drawing) = drawing.take() {

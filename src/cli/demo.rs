@@ -10,7 +10,7 @@ use clap::Args;
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::SAMPLE;
 use crate::chunking::Chunk;
-use crate::embeddings::{EmbedOptions, Model};
+use crate::embeddings::{EmbedOptions, LoadedModel};
 use crate::{Error, pipeline};
 
 const QUERY: &str = "Why do we always see the same side of the Moon?";
@@ -26,17 +26,18 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(global: &GlobalArgs, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
-    let model = load_model(global, &config)?;
+    let loaded = load_model(global, &config)?;
+    let model = loaded.model();
     let mut out = std::io::stdout().lock();
     writeln!(out, "model   {}, {} dimensions", model.name(), model.dimensions())?;
-    writeln!(out, "device  {}", model.device())?;
+    writeln!(out, "device  {}", loaded.device())?;
     let start = Instant::now();
     let spec = config.chunk.resolve().map_err(Error::from)?;
     let options = EmbedOptions {
         prompt: model.prompt(None).map_err(Error::from)?,
         ..EmbedOptions::default()
     };
-    let chunks = pipeline::chunk(&model, SAMPLE, &spec, &options)?.chunks;
+    let chunks = pipeline::chunk(&loaded, SAMPLE, &spec, &options).map_err(Error::from)?.chunks;
     let seconds = start.elapsed().as_secs_f64();
     let tokens: usize = chunks.iter().map(|chunk| chunk.tokens).sum();
     let rate = tokens as f64 / seconds;
@@ -47,7 +48,7 @@ pub(super) fn run(global: &GlobalArgs, args: &DemoArgs) -> anyhow::Result<ExitCo
         seconds * 1e3
     )?;
     print_chunks(&mut out, &chunks)?;
-    print_nearest(&mut out, &model, &chunks)?;
+    print_nearest(&mut out, &loaded, &chunks)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,8 +67,13 @@ fn print_chunks(out: &mut impl Write, chunks: &[Chunk]) -> std::io::Result<()> {
     writeln!(out, "\nstrength: how far the topic moves at a chunk's start, 0 to 2")
 }
 
-fn print_nearest(out: &mut impl Write, model: &Model, chunks: &[Chunk]) -> anyhow::Result<()> {
-    let query = model.embed(&[QUERY], &EmbedOptions::default()).map_err(Error::from)?;
+fn print_nearest(
+    out: &mut impl Write,
+    loaded: &LoadedModel,
+    chunks: &[Chunk],
+) -> anyhow::Result<()> {
+    let planned = loaded.model().embed(&[QUERY], &EmbedOptions::default());
+    let query = planned.and_then(|planned| planned.run(loaded)).map_err(Error::from)?;
     let cosine = |chunk: &Chunk| query.data.iter().zip(&chunk.vector).map(|(x, y)| x * y).sum();
     let mut nearest: Vec<(f32, usize)> =
         chunks.iter().enumerate().map(|(number, chunk)| (cosine(chunk), number)).collect();

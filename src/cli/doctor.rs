@@ -9,7 +9,7 @@ use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
 use super::bench::sample_texts;
 use crate::Error;
 use crate::compute::{CudaDevice, Dtype};
-use crate::embeddings::{DeviceChoice, EmbedOptions, Engine, Model};
+use crate::embeddings::{Backend, DeviceChoice, EmbedOptions, LoadedModel};
 
 /// The largest difference of two components that rounding explains: the fast form and candle's
 /// are each within 2e-6 of the exact value.
@@ -36,8 +36,9 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     let mut out = std::io::stdout().lock();
     writeln!(out, "chunkflow  {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "system     {} {}", std::env::consts::OS, std::env::consts::ARCH)?;
-    let model = load_model(global, &config)?;
-    writeln!(out, "device     {}", model.device())?;
+    let loaded = load_model(global, &config)?;
+    let model = loaded.model();
+    writeln!(out, "device     {}", loaded.device())?;
     match CudaDevice::count() {
         Ok(count) => writeln!(out, "cuda       {count} devices")?,
         Err(error) => writeln!(out, "cuda       {error}")?,
@@ -48,34 +49,35 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
         model.name(),
         model.dimensions(),
         model.tokenizer().max_tokens(),
-        model.load_time().as_millis()
+        loaded.load_time().as_millis()
     )?;
     if !args.verify {
         return Ok(ExitCode::SUCCESS);
     }
     let mut options = config.model_options();
-    options.engine = Engine::Candle;
+    options.backend = Backend::Candle;
     options.device = DeviceChoice::Cpu;
-    let oracle = Model::load(&config.model.name, &options).map_err(Error::from)?;
-    let (passed, finding) = compare(&model, &oracle)?;
+    let oracle = LoadedModel::load(&config.model.name, &options).map_err(Error::from)?;
+    let (passed, finding) = compare(&loaded, &oracle)?;
     let verdict = if passed { "ok" } else { "WRONG" };
     writeln!(out, "verify     {verdict}: {finding}")?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Whether the model's vectors are near enough to the oracle's for its dtype, in words too.
-fn compare(model: &Model, oracle: &Model) -> Result<(bool, String), Error> {
+fn compare(loaded: &LoadedModel, oracle: &LoadedModel) -> Result<(bool, String), Error> {
     let texts = sample_texts();
     let texts: Vec<&str> = texts.iter().take(64).map(String::as_str).collect();
     let options = EmbedOptions::default();
-    let (ours, theirs) = (model.embed(&texts, &options)?, oracle.embed(&texts, &options)?);
-    let device = oracle.device();
-    let limit = match model.dtype() {
+    let embed = |on: &LoadedModel| on.model().embed(&texts, &options)?.run(on);
+    let (ours, theirs) = (embed(loaded)?, embed(oracle)?);
+    let (device, is_cuda) = (oracle.device(), loaded.devices().are_cuda());
+    let limit = match loaded.dtype() {
         Dtype::F32 => {
             let differences = ours.data.iter().zip(&theirs.data).map(|(a, b)| (a - b).abs());
             // `max` drops NaN, which the engine refuses to return.
             let difference = differences.fold(0.0, f32::max);
-            let limit = if model.runs_on_cuda() { MAX_DIFFERENCE_CUDA } else { MAX_DIFFERENCE };
+            let limit = if is_cuda { MAX_DIFFERENCE_CUDA } else { MAX_DIFFERENCE };
             let finding =
                 format!("largest difference to {device} is {difference:.1e}, limit {limit:.0e}");
             return Ok((difference <= limit, finding));

@@ -1,25 +1,24 @@
 //! `chunkflow embed`: texts in, vectors out.
 
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::ahead::{BLOCK_BYTES, Blocks};
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_cuts,
 };
-use super::input::{Document, Documents, InputArgs, Plain};
+use super::input::{Document, InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
-use crate::embeddings::{EmbedOptions, Embeddings, Forward, Kind, Model, Truncate};
+use crate::embeddings::{
+    self, EmbedOptions, Embeddings, Kind, LoadedModel, Model, Planned, ReadRows, Truncate,
+};
 use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 
-/// Texts embedded at a time, and their bytes: what is held in memory.
-const BLOCK_TEXTS: usize = 1_024;
-const BLOCK_BYTES: usize = 2 << 20;
-/// The same where every token has a row: about 16,000 of them.
+/// Bytes of a block where every token has a row: about 16,000 of them.
 const TOKENS_BLOCK_BYTES: usize = 64 << 10;
 
 /// Embed texts: a text per line, JSON lines, or Parquet.
@@ -83,56 +82,28 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let config = set_up(global, flags, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
     let destination = args.output.open()?;
-    let model = Arc::new(load_model(global, &config)?);
-    let options = args.vectors.options(&model, config.embed.truncate)?;
-    let sink = match args.output_kind {
-        OutputKind::Dense => {
-            let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
-            Output::Dense(open_sink(format, destination, dimensions).map_err(Error::from)?)
-        }
-        OutputKind::Tokens => Output::Tokens(RecordWriter::new(destination)),
-        OutputKind::Sparse => Output::Sparse(RecordWriter::new(destination)),
-    };
+    let loaded = Arc::new(load_model(global, &config)?);
+    let options = args.vectors.options(loaded.model(), config.embed.truncate)?;
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
-    let lanes = model.lanes();
-    let mut run = Run { model, options, sink, progress, rows: 0, truncated: 0 };
-    let block_bytes = match &run.sink {
-        Output::Tokens(_) => TOKENS_BLOCK_BYTES,
-        Output::Dense(_) | Output::Sparse(_) => BLOCK_BYTES,
-    };
-    let mut blocks = Blocks { documents, bytes: block_bytes };
-    if args.output_kind == OutputKind::Dense && lanes > 1 {
-        run.embed_ahead(blocks)?;
-    } else {
-        blocks.try_for_each(|block| Ok::<_, anyhow::Error>(run.embed(&block?)?))?;
-    }
-    run.finish()?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Documents in blocks of `BLOCK_TEXTS` or about so many bytes of text; none is empty.
-struct Blocks {
-    documents: Documents,
-    bytes: usize,
-}
-
-impl Iterator for Blocks {
-    type Item = anyhow::Result<Vec<Document>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (mut block, mut bytes) = (Vec::new(), 0);
-        while block.len() < BLOCK_TEXTS && bytes < self.bytes {
-            match self.documents.next() {
-                Some(Ok(document)) => {
-                    bytes += document.text.len();
-                    block.push(document);
-                }
-                Some(Err(error)) => return Some(Err(error.into())),
-                None => break,
-            }
+    let dimensions = options.dimensions;
+    let run = Run { loaded, options, progress, rows: 0, truncated: 0 };
+    match args.output_kind {
+        OutputKind::Dense => {
+            let dimensions =
+                run.loaded.model().check_dimensions(dimensions).map_err(Error::from)?;
+            let sink = open_sink(format, destination, dimensions).map_err(Error::from)?;
+            run.dense(Blocks::new(documents, BLOCK_BYTES), sink)?;
         }
-        (!block.is_empty()).then_some(Ok(block))
+        OutputKind::Tokens => {
+            let blocks = Blocks::new(documents, TOKENS_BLOCK_BYTES);
+            run.tokens(blocks, RecordWriter::new(destination))?;
+        }
+        OutputKind::Sparse => {
+            let blocks = Blocks::new(documents, BLOCK_BYTES);
+            run.sparse(blocks, RecordWriter::new(destination))?;
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn texts(block: &[Document]) -> Vec<&str> {
@@ -143,79 +114,67 @@ fn ids(block: &[Document]) -> Vec<Option<String>> {
     block.iter().map(|document| document.id.clone()).collect()
 }
 
-/// Where vectors go.
-enum Output {
-    Dense(Box<dyn Sink>),
-    Tokens(RecordWriter),
-    Sparse(RecordWriter),
-}
-
 /// A run over an input, block by block.
 struct Run {
-    model: Arc<Model>,
+    loaded: Arc<LoadedModel>,
     options: EmbedOptions,
-    sink: Output,
     progress: Progress,
     rows: u64,
     truncated: usize,
 }
 
 impl Run {
-    /// Reads and tokenises the next block while the device runs the one before. After an error
-    /// nobody waits for the reader: its input may have no end.
-    fn embed_ahead(&mut self, blocks: Blocks) -> anyhow::Result<()> {
-        let (model, options) = (Arc::clone(&self.model), self.options.clone());
-        let (sender, planned) = mpsc::sync_channel(1);
-        thread::Builder::new().name("chunkflow-reader".to_owned()).spawn(move || {
-            for block in blocks {
-                let plan = block.and_then(|block| {
-                    let plan = model.plan(&texts(&block), &options).map_err(Error::from)?;
-                    Ok((block, plan))
-                });
-                if sender.send(plan).is_err() {
-                    break;
-                }
-            }
+    fn dense(mut self, blocks: Blocks, mut sink: Box<dyn Sink>) -> anyhow::Result<()> {
+        self.each(blocks, Model::embed, |run, block, embeddings: Embeddings| {
+            let ids = ids(block);
+            sink.write(Rows { first_index: run.rows, ids: &ids, embeddings: &embeddings })?;
+            run.count(block, &embeddings.tokens, &embeddings.truncated);
+            Ok(())
         })?;
-        for plan in planned {
-            let (block, (job, mut embeddings)) = plan?;
-            embeddings.data = self.model.forward(job).map_err(Error::from)?;
-            self.write(&block, &embeddings)?;
-        }
+        sink.finish().map_err(Error::from)?;
+        self.finish();
         Ok(())
     }
 
-    /// Writes a block's vectors.
-    fn write(&mut self, block: &[Document], embeddings: &Embeddings) -> Result<(), Error> {
-        let ids = ids(block);
-        let rows = Rows { first_index: self.rows, ids: &ids, embeddings };
-        match &mut self.sink {
-            Output::Dense(sink) => sink.write(rows)?,
-            Output::Tokens(writer) => writer.write_tokens(rows)?,
-            Output::Sparse(_) => {}
-        }
-        self.count(block, &embeddings.tokens, &embeddings.truncated);
+    fn tokens(mut self, blocks: Blocks, mut writer: RecordWriter) -> anyhow::Result<()> {
+        self.each(blocks, Model::embed_tokens, |run, block, embeddings: Embeddings| {
+            let ids = ids(block);
+            let rows = Rows { first_index: run.rows, ids: &ids, embeddings: &embeddings };
+            writer.write_tokens(rows)?;
+            run.count(block, &embeddings.tokens, &embeddings.truncated);
+            Ok(())
+        })?;
+        writer.finish().map_err(Error::from)?;
+        self.finish();
         Ok(())
     }
 
-    fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
-        let texts = texts(block);
-        match &mut self.sink {
-            Output::Dense(_) => {
-                let embeddings = self.model.embed(&texts, &self.options)?;
-                self.write(block, &embeddings)
-            }
-            Output::Tokens(_) => {
-                let embeddings = self.model.embed_tokens(&texts, &self.options)?;
-                self.write(block, &embeddings)
-            }
-            Output::Sparse(writer) => {
-                let embeddings = self.model.embed_sparse(&texts, &self.options)?;
-                writer.write_sparse(self.rows, &ids(block), &embeddings)?;
-                self.count(block, &embeddings.tokens, &embeddings.truncated);
-                Ok(())
-            }
-        }
+    fn sparse(mut self, blocks: Blocks, mut writer: RecordWriter) -> anyhow::Result<()> {
+        self.each(blocks, Model::embed_sparse, |run, block, embeddings| {
+            writer.write_sparse(run.rows, &ids(block), &embeddings)?;
+            run.count(block, &embeddings.tokens, &embeddings.truncated);
+            Ok(())
+        })?;
+        writer.finish().map_err(Error::from)?;
+        self.finish();
+        Ok(())
+    }
+
+    /// Plans every block, runs it, and writes what comes of it.
+    fn each<R: ReadRows>(
+        &mut self,
+        blocks: Blocks,
+        plan: fn(&Model, &[&str], &EmbedOptions) -> Result<Planned<R>, embeddings::Error>,
+        mut write: impl FnMut(&mut Self, &[Document], R::Answer) -> Result<(), Error>,
+    ) -> anyhow::Result<()> {
+        let (loaded, options) = (Arc::clone(&self.loaded), self.options.clone());
+        let plan = move |block: &[Document]| {
+            Ok(plan(loaded.model(), &texts(block), &options).map_err(Error::from)?)
+        };
+        blocks.run_ahead(plan, |block, planned| {
+            let answer = planned.run(&*self.loaded).map_err(Error::from)?;
+            Ok(write(self, &block, answer)?)
+        })
     }
 
     fn count(&mut self, block: &[Document], tokens: &[usize], truncated: &[Option<usize>]) {
@@ -225,13 +184,8 @@ impl Run {
         self.progress.add(bytes, block.len(), tokens.iter().sum());
     }
 
-    fn finish(self) -> Result<(), Error> {
-        match self.sink {
-            Output::Dense(sink) => sink.finish()?,
-            Output::Tokens(writer) | Output::Sparse(writer) => writer.finish()?,
-        }
+    fn finish(self) {
         self.progress.finish();
-        warn_of_cuts(self.truncated, self.rows as usize, &self.model);
-        Ok(())
+        warn_of_cuts(self.truncated, self.rows as usize, self.loaded.model());
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments as typed, one file a subcommand. Data goes to standard output, all
 //! else to standard error.
 
+mod ahead;
 mod arguments;
 mod bench;
 mod chunk;

@@ -1,18 +1,17 @@
 //! `chunkflow rerank`: documents in, sorted by how well they answer a query.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
+use super::ahead::{BLOCK_BYTES, Blocks};
 use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_cuts};
 use super::input::{Document, InputArgs, Plain};
 use super::progress::Progress;
 use crate::Error;
-use crate::embeddings::{self, Model};
+use crate::embeddings::{self, LoadedModel, Planned, ScoreReader, Scores};
 use crate::results::{Ranked, RecordWriter};
-
-/// Documents scored at a time.
-const BLOCK_TEXTS: usize = 256;
 
 /// Score documents against a query with a cross-encoder, the best first.
 #[derive(Debug, Args)]
@@ -44,22 +43,20 @@ pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<Exit
     let config = set_up(global, args.model.flags()?, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
     let mut writer = RecordWriter::new(args.output.open()?);
-    let model = load_model(global, &config)?;
-    check_labels(&model).map_err(Error::from)?;
+    let loaded = Arc::new(load_model(global, &config)?);
+    check_labels(&loaded).map_err(Error::from)?;
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
-    let mut run = Run { model: &model, args, progress, ranked: Vec::new() };
-    let mut block = Vec::new();
-    for document in documents {
-        block.push(document?);
-        if block.len() == BLOCK_TEXTS {
-            run.score(&mut block)?;
-        }
-    }
-    run.score(&mut block)?;
+    let mut run = Run { args, progress, ranked: Vec::new() };
+    let (planner, query) = (Arc::clone(&loaded), args.query.clone());
+    let plan = move |block: &[Document]| Ok(plan(&planner, &query, block).map_err(Error::from)?);
+    Blocks::new(documents, BLOCK_BYTES).run_ahead(plan, |block, planned| {
+        run.rank(block, &planned.run(&*loaded).map_err(Error::from)?);
+        Ok(())
+    })?;
     let Run { progress, mut ranked, .. } = run;
     progress.finish();
     let cut = ranked.iter().filter(|document| document.truncated).count();
-    warn_of_cuts(cut, ranked.len(), &model);
+    warn_of_cuts(cut, ranked.len(), loaded.model());
     // Equal scores keep the order of the input.
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
     for document in ranked.iter().take(args.top_n.unwrap_or(usize::MAX)) {
@@ -70,29 +67,34 @@ pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<Exit
 }
 
 /// Several labels have no one order.
-fn check_labels(model: &Model) -> Result<(), embeddings::Error> {
-    match model.score(&[])?.labels {
+fn check_labels(loaded: &LoadedModel) -> Result<(), embeddings::Error> {
+    match loaded.model().score(&[])?.run(loaded)?.labels {
         1 => Ok(()),
         labels => Err(embeddings::Error::Labels { labels }),
     }
 }
 
+fn plan(
+    loaded: &LoadedModel,
+    query: &str,
+    block: &[Document],
+) -> Result<Planned<ScoreReader>, embeddings::Error> {
+    let pairs: Vec<_> = block.iter().map(|document| (query, document.text.as_str())).collect();
+    loaded.model().score(&pairs)
+}
+
 /// The documents scored so far.
 struct Run<'a> {
-    model: &'a Model,
     args: &'a RerankArgs,
     progress: Progress,
     ranked: Vec<Ranked>,
 }
 
 impl Run<'_> {
-    fn score(&mut self, block: &mut Vec<Document>) -> Result<(), Error> {
-        let query = self.args.query.as_str();
-        let pairs: Vec<_> = block.iter().map(|document| (query, document.text.as_str())).collect();
-        let scores = self.model.score(&pairs)?;
+    fn rank(&mut self, block: Vec<Document>, scores: &Scores) {
         let bytes = block.iter().map(|document| document.bytes).sum();
         self.progress.add(bytes, block.len(), scores.tokens.iter().sum());
-        for (place, document) in block.drain(..).enumerate() {
+        for (place, document) in block.into_iter().enumerate() {
             self.ranked.push(Ranked {
                 index: self.ranked.len() as u64,
                 id: document.id,
@@ -102,6 +104,5 @@ impl Run<'_> {
                 text: self.args.return_documents.then_some(document.text),
             });
         }
-        Ok(())
     }
 }

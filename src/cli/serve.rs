@@ -29,9 +29,9 @@ pub(super) fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitC
     flags.extend(flag("server.host", "--host", args.host.as_ref())?);
     flags.extend(flag("server.port", "--port", args.port)?);
     let config = set_up(global, flags, "info")?;
-    let mut model = load_model(global, &config)?;
-    model.warm_up().map_err(Error::from)?;
-    api::serve(&config, model, |address| {
+    let loaded = load_model(global, &config)?;
+    loaded.warm_up().map_err(Error::from)?;
+    api::serve(&config, loaded, |address| {
         tracing::info!(%address, "listening on http://{address}");
     })?;
     Ok(ExitCode::SUCCESS)

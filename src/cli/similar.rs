@@ -13,6 +13,7 @@ use super::input::{self, InputArgs, Plain};
 use super::vectors::{Columns, Vectors};
 use crate::Error;
 use crate::config::Config;
+use crate::embeddings::Devices;
 use crate::results::{
     Cluster, Destination, Match, MatrixWriter, Member, RecordFormat, open_match_sink,
     write_clusters,
@@ -132,7 +133,8 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
     if args.return_documents {
         corpus.check_texts()?;
     }
-    let device = Device::cpu(config.model_options().isa);
+    let devices = Devices::open(&config.model_options()).map_err(Error::from)?;
+    let device = devices.similarity().map_err(Error::from)?;
     let search = Search { global, args, config, corpus, device };
     let destination = args.output.open()?;
     if let Some(least) = args.duplicates {
@@ -179,12 +181,14 @@ impl Search<'_> {
             Some(path) => read_texts(path, self.args.columns())?,
             None => (vec![None; self.args.query.len()], self.args.query.clone()),
         };
-        let model = load_model(self.global, &self.config)?;
-        let options = self.args.embedding.query_options(&model, self.config.embed.truncate)?;
+        let loaded = load_model(self.global, &self.config)?;
+        let model = loaded.model();
+        let options = self.args.embedding.query_options(model, self.config.embed.truncate)?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let embeddings = model.embed(&texts, &options).map_err(Error::from)?;
+        let embeddings = model.embed(&texts, &options).and_then(|planned| planned.run(&loaded));
+        let embeddings = embeddings.map_err(Error::from)?;
         let cut = embeddings.truncated.iter().flatten().count();
-        warn_of_cuts(cut, texts.len(), &model);
+        warn_of_cuts(cut, texts.len(), model);
         let rows = UnitRows::from_f32(embeddings.data, embeddings.dim).map_err(Error::from)?;
         Ok((model.name().to_owned(), names, rows))
     }

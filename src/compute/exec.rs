@@ -145,16 +145,12 @@ pub trait Exec: Send + Sync + 'static {
     /// How work is to be cut.
     fn batching(&self) -> Batching;
 
-    /// Further executors on the same device, whose work may overlap with this one's and which run
-    /// on weights that this one has loaded. None where one executor serves any number of threads.
+    /// Gives memory that no buffer holds back to the device. Nothing on a host.
     ///
     /// # Errors
     /// Those of the device.
-    fn lanes(&self) -> Result<Vec<Self>, Error>
-    where
-        Self: Sized,
-    {
-        Ok(Vec::new())
+    fn trim(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Packs dense layers that share their input into one; outputs stand side by side in order.

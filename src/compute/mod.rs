@@ -21,7 +21,7 @@ mod segmentation;
 mod unit_rows;
 
 pub use candle::CandleExec;
-pub use cpu::{CpuExec, Isa};
+pub use cpu::{CpuDevice, CpuExec, Isa};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};

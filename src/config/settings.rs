@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkOptions;
 use crate::compute::{Isa, Numerics};
-use crate::embeddings::{DeviceChoice, DtypeChoice, Engine, Kind, ModelOptions, Truncate};
+use crate::embeddings::{Backend, DeviceChoice, DtypeChoice, Kind, ModelOptions, Truncate};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -88,7 +88,7 @@ pub struct ComputeSettings {
     pub isa: String,
     /// Which form of the operations.
     #[garde(skip)]
-    pub engine: Engine,
+    pub engine: Backend,
     /// Whether a vector's bits may depend on its batch, on CUDA.
     #[garde(skip)]
     pub numerics: Numerics,
@@ -145,9 +145,13 @@ pub struct ServerSettings {
     /// Longest time that requests in flight have after a signal to stop.
     #[garde(range(max = 86_400))]
     pub shutdown_grace_s: u64,
-    /// Tokens that may wait.
+    /// Tokens that may wait; a request that alone has more is refused.
     #[garde(range(min = 1))]
     pub max_queued_tokens: usize,
+    /// How long a batch of the device may take, unless one that keeps its kernels at speed takes
+    /// longer.
+    #[garde(range(min = 1, max = 60_000))]
+    pub max_batch_ms: u64,
 }
 
 /// Section `log`.
@@ -182,7 +186,7 @@ impl Config {
             registry: self.model.registry.clone(),
             revision: self.model.revision.clone(),
             device: self.compute.device,
-            engine: self.compute.engine,
+            backend: self.compute.engine,
             dtype: self.compute.dtype,
             isa: Isa::by_name(&self.compute.isa).unwrap_or_default(),
             numerics: self.compute.numerics,

@@ -37,6 +37,15 @@ impl Packed {
         self.cu_seqlens.windows(2).map(|ends| (ends[1] - ends[0]) as usize)
     }
 
+    /// Tokens of sequence `index`.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    #[must_use]
+    pub fn length(&self, index: usize) -> usize {
+        (self.cu_seqlens[index + 1] - self.cu_seqlens[index]) as usize
+    }
+
     /// The token ids of sequence `index`.
     ///
     /// # Panics

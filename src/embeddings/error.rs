@@ -148,6 +148,14 @@ pub enum Error {
     /// A vector came out NaN or infinite.
     #[error("the model produced a value that is not finite")]
     OutputNotFinite,
+    /// Work that is more than may ever wait.
+    #[error("{tokens} tokens are too many at once, limit {limit}")]
+    TooMuch {
+        /// Tokens of the work.
+        tokens: usize,
+        /// The configured limit.
+        limit: usize,
+    },
     /// The queue is full.
     #[error("queue is full: {queued} tokens waiting, limit {limit}")]
     Overloaded {
@@ -158,12 +166,15 @@ pub enum Error {
         /// When the queue should be empty, by the rate measured so far.
         retry_after_s: u64,
     },
-    /// The worker has stopped.
-    #[error("the worker has stopped")]
+    /// The scheduler has stopped.
+    #[error("the scheduler has stopped")]
     Stopped,
     /// The job's caller is gone.
     #[error("cancelled")]
     Cancelled,
+    /// The job has not ended by its deadline.
+    #[error("the deadline has passed")]
+    Expired,
     /// A forward pass panicked; only its batch is lost.
     #[error("the forward pass panicked: {0}")]
     Panicked(String),

@@ -1,20 +1,20 @@
-//! Jobs: sequences to encode and what is read from them, and how several share batches.
+//! Jobs: sequences to encode and what is read from them.
 
 use super::Error;
 use super::batch::Packed;
-use super::model::Model;
 use crate::compute::{self, Span};
 
 /// What a job wants of each of its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// The span pooled as the model does, through its heads, cut to `dimensions` and normalised.
+    /// The span pooled as the model does, through its heads, its leading `dimensions` normalised
+    /// as the model does.
     Embeddings {
         /// Leading dimensions to keep.
         dimensions: usize,
     },
     /// The span's mean hidden state, `[H]`.
-    States,
+    MeanStates,
     /// The span through the model's classifier: `[labels]` logits.
     Scores,
     /// Of every vocabulary entry the largest logit over the span: `[vocabulary]`.
@@ -32,68 +32,72 @@ pub struct Job {
     pub output: Output,
 }
 
-/// Runs jobs of one model: directly ([`Model`]) or through a queue (`worker::Queued`).
-pub trait Forward {
-    /// The model that jobs run on.
-    fn model(&self) -> &Model;
+/// A job, and which of its rows are read from each sequence.
+#[derive(Debug)]
+pub(super) struct IndexedJob {
+    pub(super) job: Job,
+    /// `[sequences + 1]` place in `rows` at which those of each sequence start.
+    first: Vec<usize>,
+    /// `[spans]` rows, by sequence.
+    rows: Vec<usize>,
+}
 
-    /// Runs `job` and waits: one row a span.
-    ///
+impl IndexedJob {
     /// # Errors
-    /// Those of the device and the queue.
-    fn forward(&self, job: Job) -> Result<Vec<f32>, Error>;
-}
-
-/// Where one row of a result comes from.
-pub(super) struct Read {
-    pub(super) job: usize,
-    pub(super) row: usize,
-    /// Within the batch.
-    pub(super) span: Span,
-}
-
-/// The sequences of several jobs, one after the other.
-pub(super) struct Work {
-    /// Job and index in it of each sequence.
-    origins: Vec<(usize, usize)>,
-    pub(super) lengths: Vec<usize>,
-    /// Rows of its job that are read from each sequence.
-    rows: Vec<Vec<usize>>,
-}
-
-impl Work {
-    /// # Errors
-    /// When a span names a sequence that its job does not have.
-    pub(super) fn new(jobs: &[&Job]) -> Result<Self, Error> {
-        let mut work = Self { origins: Vec::new(), lengths: Vec::new(), rows: Vec::new() };
-        for (index, job) in jobs.iter().enumerate() {
-            let first = work.origins.len();
-            work.origins.extend((0..job.packed.sequences()).map(|seq| (index, seq)));
-            work.lengths.extend(job.packed.lengths());
-            work.rows.resize(work.origins.len(), Vec::new());
-            for (row, span) in job.spans.iter().enumerate() {
-                let (index, limit) = (span.seq as usize, job.packed.sequences());
-                if index >= limit {
-                    return Err(compute::Error::Index { what: "sequence", index, limit }.into());
-                }
-                work.rows[first + index].push(row);
+    /// When a span names a sequence that the job does not have.
+    pub(super) fn new(job: Job) -> Result<Self, Error> {
+        let limit = job.packed.sequences();
+        let mut first = vec![0; limit + 1];
+        for span in &job.spans {
+            let index = span.seq as usize;
+            if index >= limit {
+                return Err(compute::Error::Index { what: "sequence", index, limit }.into());
             }
+            first[index + 1] += 1;
         }
-        Ok(work)
+        for index in 0..limit {
+            first[index + 1] += first[index];
+        }
+        let mut next = first.clone();
+        let mut rows = vec![0; job.spans.len()];
+        for (row, span) in job.spans.iter().enumerate() {
+            let place = &mut next[span.seq as usize];
+            rows[*place] = row;
+            *place += 1;
+        }
+        Ok(Self { job, first, rows })
     }
 
-    /// Packs the sequences of a batch, with all that is read from them.
-    pub(super) fn gather(&self, jobs: &[&Job], batch: &[usize]) -> (Packed, Vec<Read>) {
+    /// The rows that are read from a sequence, in order.
+    pub(super) fn rows(&self, sequence: usize) -> &[usize] {
+        &self.rows[self.first[sequence]..self.first[sequence + 1]]
+    }
+
+    /// Tokens of a sequence.
+    pub(super) fn length(&self, sequence: usize) -> usize {
+        self.job.packed.length(sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IndexedJob, Job, Output};
+    use crate::compute::Span;
+    use crate::embeddings::Packed;
+
+    #[test]
+    fn rows_are_found_by_their_sequence_in_any_order() {
         let mut packed = Packed::default();
-        let mut reads = Vec::new();
-        for (seq, &index) in batch.iter().enumerate() {
-            let (job, origin) = self.origins[index];
-            packed.push_from(&jobs[job].packed, origin);
-            reads.extend(self.rows[index].iter().map(|&row| {
-                let span = Span { seq: seq as u32, ..jobs[job].spans[row] };
-                Read { job, row, span }
-            }));
+        for length in [3_u32, 0, 2] {
+            packed.push(0..length);
         }
-        (packed, reads)
+        let span = |seq| Span { seq, start: 0, end: 1 };
+        let spans = [2, 0, 2, 0].map(span).to_vec();
+        let job = IndexedJob::new(Job { packed, spans, output: Output::MeanStates }).unwrap();
+        let rows: Vec<&[usize]> = (0..3).map(|sequence| job.rows(sequence)).collect();
+        assert_eq!(rows, [&[1, 3][..], &[], &[0, 2]]);
+        assert_eq!((0..3).map(|sequence| job.length(sequence)).collect::<Vec<_>>(), [3, 0, 2]);
+        let wrong = Job { spans: vec![span(3)], ..job.job };
+        assert!(IndexedJob::new(wrong).is_err());
     }
 }

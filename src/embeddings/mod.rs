@@ -1,42 +1,54 @@
-//! From text to vectors: model files, tokens, packed batches, the encoder, pooling and the worker.
+//! From text to vectors: model files, tokens, packed batches, the encoder, pooling and the scheduler.
 //!
 //! Invariant: a text's vector depends on the model and the text, never on what else is in a batch.
 
+mod answer;
 mod batch;
 mod config_file;
 mod device;
-mod embed;
+mod devices;
 mod encoder;
+mod engine;
 mod error;
 mod folder;
-mod form;
-mod forward;
 mod hub;
 mod job;
+mod loaded;
 mod model;
 mod modules;
 mod network;
+mod options;
+mod pace;
+mod planned;
 mod prompts;
 mod registry;
+mod scheduler;
+mod together;
 mod tokenize;
 mod warm_up;
 mod weights;
-mod worker;
 
+pub use answer::{
+    EmbedOptions, Embeddings, ScoreReader, Scores, SparseEmbeddings, SparseEntry, SparseReader,
+};
 pub use batch::{Packed, plan_batches};
 pub use device::DeviceChoice;
-pub use embed::{EmbedOptions, Embeddings, Scores, SparseEmbeddings, SparseEntry};
+pub use devices::Devices;
 pub use encoder::{
     AttentionSpec, DistanceBias, EmbeddingSpec, Encoder, EncoderSpec, FeedForwardSpec, Gate,
     LayerSpec, NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
 };
+pub use engine::{Cancel, Engine, RowSink, RowWork, Submission, Work};
 pub use error::Error;
 pub use hub::{
     Entry, Hub, HubError, HubOptions, Located, Place, Pulled, Repository, Store, Token, Verdict,
 };
-pub use job::{Forward, Job, Output};
-pub use model::{DtypeChoice, Engine, Model, ModelOptions};
+pub use job::{Job, Output};
+pub use loaded::LoadedModel;
+pub use model::Model;
 pub use modules::Kind;
+pub use options::{Backend, DtypeChoice, ModelOptions};
+pub use planned::{Planned, ReadRows};
 pub use registry::{ModelSpec, Registry};
+pub use scheduler::{Queued, Scheduler, SchedulerHandle, SchedulerOptions};
 pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};
-pub use worker::{Worker, WorkerHandle};

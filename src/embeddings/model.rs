@@ -1,158 +1,43 @@
-//! A loaded model: its tokenizer, its network on a device, and jobs run on them in batches.
-
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
+//! A model's facts: its tokenizer, prompts, geometry and outputs. It plans jobs and has no device.
 
 use super::Error;
 use super::config_file::ConfigFile;
-use super::device::DeviceChoice;
-use super::encoder::{EncoderSpec, read_family};
-use super::form::{Files, Form};
-use super::hub::Store;
+use super::encoder::{EncoderSpec, Family, read_family};
+use super::folder::Folder;
+use super::hub::Located;
 use super::job::Output;
 use super::modules::{HeadKind, Kind, Modules, read_modules};
 use super::prompts::Prompts;
 use super::tokenize::{Limits, Prompt, Tokenizer};
-use crate::compute::{self, Dtype, Finish, Isa, Numerics};
 
-/// Which form of the operations runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// The fast form of the device.
-    #[default]
-    Native,
-    /// Plain candle tensors: the oracle.
-    Candle,
-}
-
-/// Which dtype dense layers run in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum DtypeChoice {
-    /// bf16 where the device has fast products of it, else f32, or f16 on CUDA.
-    Auto,
-    /// 32-bit floating point: exact.
-    F32,
-    /// IEEE half precision, on CUDA alone.
-    F16,
-    /// bf16 weights.
-    Bf16,
-    /// 8-bit weights and activations.
-    Int8,
-}
-
-impl DtypeChoice {
-    /// What is chosen on a processor with the instructions of `isa`.
-    ///
-    /// # Errors
-    /// When processors have no such dtype.
-    pub fn resolve(self, isa: Isa) -> Result<Dtype, compute::Error> {
-        match self.given() {
-            None if isa.has_bf16_products() => Ok(Dtype::Bf16),
-            None => Ok(Dtype::F32),
-            Some(dtype @ Dtype::F16) => {
-                let (device, supported) = ("the processor".to_owned(), "f32, bf16, int8");
-                Err(compute::Error::Dtype { dtype, device, supported })
-            }
-            Some(dtype) => Ok(dtype),
-        }
-    }
-
-    /// The dtype that is named; `None` leaves it to the device.
-    pub(super) fn given(self) -> Option<Dtype> {
-        match self {
-            Self::Auto => None,
-            Self::F32 => Some(Dtype::F32),
-            Self::F16 => Some(Dtype::F16),
-            Self::Bf16 => Some(Dtype::Bf16),
-            Self::Int8 => Some(Dtype::Int8),
-        }
-    }
-}
-
-/// How a model is loaded.
-#[derive(Debug, Clone)]
-pub struct ModelOptions {
-    /// Known models stand below this folder as `owner/name`.
-    pub models_dir: PathBuf,
-    /// The cache of Hugging Face's libraries, read where `models_dir` has no such model.
-    pub cache_dir: Option<PathBuf>,
-    /// A file of the user's with more models.
-    pub registry: Option<PathBuf>,
-    /// Branch, tag or commit, in place of the registry's or of `main`.
-    pub revision: Option<String>,
-    /// Where the model runs.
-    pub device: DeviceChoice,
-    /// Which form of the operations runs.
-    pub engine: Engine,
-    /// What dense layers run in; the registry's, or else f32, where `None`. Candle's form is f32.
-    pub dtype: Option<DtypeChoice>,
-    /// Instruction set of the fast form.
-    pub isa: Isa,
-    /// Whether a vector's bits may depend on its batch, on CUDA.
-    pub numerics: Numerics,
-    /// Tokens that run together, on a processor in forward passes of at most 512; a longer sequence
-    /// runs alone. As many as suit the device where `None`.
-    pub max_batch_tokens: Option<usize>,
-    /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
-    /// head is an embedding model unless it is asked to be sparse.
-    pub kind: Option<Kind>,
-}
-
-impl Default for ModelOptions {
-    /// Models below `models`, in the fast form of the processor.
-    fn default() -> Self {
-        Self {
-            models_dir: PathBuf::from("models"),
-            cache_dir: None,
-            registry: None,
-            revision: None,
-            device: DeviceChoice::Cpu,
-            engine: Engine::Native,
-            dtype: None,
-            isa: Isa::detect(),
-            numerics: Numerics::default(),
-            max_batch_tokens: None,
-            kind: None,
-        }
-    }
-}
-
-/// A model that is ready to embed.
+/// What a model is, without its weights.
 pub struct Model {
     name: String,
     tokenizer: Tokenizer,
-    pub(super) network: Form,
-    pub(super) modules: Modules,
+    spec: EncoderSpec,
+    modules: Modules,
     dimensions: usize,
     prompts: Prompts,
-    max_batch_tokens: usize,
-    dtype: Dtype,
-    load_time: Duration,
 }
 
-impl Model {
-    /// Loads a known model by name, any model of the hub that is on this machine by `owner/name`,
-    /// or one by its folder. Never touches the network.
-    ///
-    /// # Errors
-    /// When the model is unknown or not on this machine, a file is missing, malformed, corrupted,
-    /// pickled or asks for something that is not supported, or a weight is not finite.
-    pub fn load(model: &str, options: &ModelOptions) -> Result<Self, Error> {
-        let start = Instant::now();
-        let located = Store::open(options)?.find(model, options.revision.as_deref())?;
-        if located.stands_in {
-            let (model, path) = (&located.name, located.path().display());
-            tracing::warn!(model, %path, "not the registry's revision, what is here serves");
-        }
+/// What the files beside the weights say of a model, before the weights have vouched for them.
+pub(super) struct Outline {
+    pub(super) folder: Folder,
+    pub(super) family: Family,
+    pub(super) modules: Modules,
+    limits: Limits,
+    prompts: Prompts,
+    dimensions: usize,
+}
+
+impl Outline {
+    /// Reads all files but the weights and the tokenizer.
+    pub(super) fn read(located: &Located, kind: Option<Kind>) -> Result<Self, Error> {
         let folder = located.folder()?;
         let known = located.spec.as_ref();
         let config = ConfigFile::read(&folder, "config.json")?;
         let mut family = read_family(&config)?;
-        let kind = options.kind.or(known.map(|spec| spec.kind));
+        let kind = kind.or(known.map(|spec| spec.kind));
         let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
         family.heads.check(&config, modules.head)?;
         modules.fill(&folder, known)?;
@@ -169,38 +54,18 @@ impl Model {
             let problem = format!("gives vectors of {dimensions}, the registry says {said}");
             return Err(Error::Malformed { path: folder.path("modules.json"), problem });
         }
-        let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
-        let files = Files { folder: &folder, family: &family, modules: &modules };
-        let (network, dtype) = Form::load(options, dtype, files)?;
-        // After the weights, which vouch for the size of the vocabulary.
-        let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
-        // Every file has been read and found to be what it was.
-        located.remember(folder.seen());
-        let budget = network.batch_budget();
-        let max_batch_tokens = options.max_batch_tokens.unwrap_or(budget);
-        let load_time = start.elapsed();
-        let model = Self {
-            name: located.name,
-            tokenizer,
-            network,
-            modules,
-            dimensions,
-            prompts,
-            max_batch_tokens,
-            dtype,
-            load_time,
-        };
-        tracing::info!(
-            model = model.name,
-            device = model.device(),
-            dimensions,
-            max_tokens = model.tokenizer.max_tokens(),
-            load_ms = load_time.as_millis() as u64,
-            "model loaded"
-        );
-        Ok(model)
+        Ok(Self { folder, family, modules, limits, prompts, dimensions })
     }
 
+    /// Reads the tokenizer: after the weights, which vouch for the size of the vocabulary.
+    pub(super) fn model(self, name: String) -> Result<Model, Error> {
+        let Self { folder, family, modules, limits, prompts, dimensions } = self;
+        let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
+        Ok(Model { name, tokenizer, spec: family.spec, modules, dimensions, prompts })
+    }
+}
+
+impl Model {
     /// The name it is served under.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -219,57 +84,22 @@ impl Model {
         self.dimensions
     }
 
-    /// Batches that its devices run at a time, each on a lane of its own; a processor spreads one
-    /// over its threads.
-    #[must_use]
-    pub fn lanes(&self) -> usize {
-        self.network.lanes()
-    }
-
-    /// Whether it runs in the CUDA form.
-    #[must_use]
-    pub fn runs_on_cuda(&self) -> bool {
-        matches!(self.network, Form::Cuda(_))
-    }
-
-    pub(super) fn set_max_batch_tokens(&mut self, tokens: usize) {
-        self.max_batch_tokens = tokens;
-    }
-
-    /// Tokens that run together.
-    #[must_use]
-    pub fn max_batch_tokens(&self) -> usize {
-        self.max_batch_tokens
-    }
-
-    /// What its dense layers run in.
-    #[must_use]
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// How long loading took.
-    #[must_use]
-    pub fn load_time(&self) -> Duration {
-        self.load_time
-    }
-
     /// Geometry of its transformer.
     #[must_use]
     pub fn spec(&self) -> &EncoderSpec {
-        self.network.spec()
-    }
-
-    /// Device and kernels in words.
-    #[must_use]
-    pub fn device(&self) -> String {
-        self.network.describe()
+        &self.spec
     }
 
     /// What it gives for a text.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.modules.kind()
+    }
+
+    /// Whether its vectors have length one.
+    #[must_use]
+    pub fn normalizes(&self) -> bool {
+        self.modules.normalize
     }
 
     /// The prompt of this name; the model's default where `None`, which may be empty.
@@ -288,28 +118,6 @@ impl Model {
         self.tokenizer.prompt(text, self.modules.include_prompt)
     }
 
-    /// How the model's head makes its output.
-    pub(super) fn head(&self) -> HeadKind {
-        self.modules.head
-    }
-
-    /// Refuses an output that the model does not have.
-    pub(super) fn check_output(&self, output: Output) -> Result<(), Error> {
-        let (asked, needed) = match output {
-            Output::States => return Ok(()),
-            Output::Embeddings { .. } => ("vectors", Kind::Embedding),
-            Output::Scores => ("scores of pairs", Kind::Reranker),
-            Output::MaxLogits => ("sparse vectors", Kind::Sparse),
-        };
-        let (kind, given) = match self.kind() {
-            kind if kind == needed => return Ok(()),
-            Kind::Embedding => ("an embedding model", "vectors"),
-            Kind::Reranker => ("a reranker", "scores of pairs"),
-            Kind::Sparse => ("a sparse model", "sparse vectors"),
-        };
-        Err(Error::WrongKind { kind, given, asked })
-    }
-
     /// The dimensions asked for, all where `None`.
     ///
     /// # Errors
@@ -324,37 +132,48 @@ impl Model {
         }
     }
 
-    /// Mean hidden states `[n, H]` as finished vectors `[n, dimensions]`.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn project(&self, states: &[f32], dimensions: usize) -> Result<Vec<f32>, Error> {
-        self.project_with(states, self.finish(dimensions))
+    /// How the model's head makes its output.
+    pub(super) fn head(&self) -> HeadKind {
+        self.modules.head
     }
 
-    /// Mean hidden states `[n, H]` as vectors `[n, dimensions]` of length one, whether or not the
-    /// model normalises.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn unit_vectors(&self, states: &[f32]) -> Result<Vec<f32>, Error> {
-        self.project_with(states, Finish { dims: self.dimensions, normalize: true })
+    /// Refuses an output that the model does not have.
+    pub(super) fn check_output(&self, output: Output) -> Result<(), Error> {
+        let is_there = match output {
+            Output::MeanStates => true,
+            Output::Embeddings { .. } => self.kind() == Kind::Embedding,
+            Output::Scores => self.kind() == Kind::Reranker,
+            Output::MaxLogits => self.kind() == Kind::Sparse,
+        };
+        if is_there { Ok(()) } else { Err(self.wrong_kind(output)) }
     }
 
-    fn project_with(&self, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
-        self.network.project(states, finish)
+    /// What is said where the model does not have `output`.
+    pub(super) fn wrong_kind(&self, output: Output) -> Error {
+        let asked = match output {
+            Output::MeanStates => "mean hidden states",
+            Output::Embeddings { .. } => "vectors",
+            Output::Scores => "scores of pairs",
+            Output::MaxLogits => "sparse vectors",
+        };
+        let (kind, given) = match self.kind() {
+            Kind::Embedding => ("an embedding model", "vectors"),
+            Kind::Reranker => ("a reranker", "scores of pairs"),
+            Kind::Sparse => ("a sparse model", "sparse vectors"),
+        };
+        Error::WrongKind { kind, given, asked }
     }
 
-    /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`Exec::gram`](crate::compute::Exec::gram).
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
-        self.network.gram(rows, cols, width)
-    }
-
-    /// How pooled rows become vectors of `dims`.
-    pub(super) fn finish(&self, dims: usize) -> Finish {
-        Finish { dims, normalize: self.modules.normalize }
+    /// Columns of a row of `output`, which the model has.
+    #[must_use]
+    pub fn columns(&self, output: Output) -> usize {
+        match (output, self.modules.head) {
+            (Output::Embeddings { dimensions }, _) => dimensions,
+            (Output::MeanStates, _) => self.spec.hidden,
+            (Output::Scores, HeadKind::Classifier { labels, .. }) => labels,
+            // A model without the head refuses the output.
+            (Output::Scores, HeadKind::Dense | HeadKind::MaskedLm { .. }) => 0,
+            (Output::MaxLogits, _) => self.spec.vocabulary,
+        }
     }
 }

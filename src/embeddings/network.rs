@@ -2,75 +2,151 @@
 
 use super::Error;
 use super::batch::Packed;
-use super::encoder::{Encoder, EncoderSpec, Family, Head, MaskedLm};
+use super::encoder::{Encoder, Family, Head, MaskedLm};
 use super::folder::Folder;
+use super::job::Output;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
-use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
+use crate::compute::{Batching, DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
+
+/// A model's weights on its devices, whatever form of the operations runs them.
+pub(super) trait Network: Send + Sync {
+    /// Lanes of all devices: batches that run at a time.
+    fn lanes(&self) -> usize;
+
+    /// Whether lanes are threads of the ambient rayon pool, which share out what each splits.
+    fn is_on_host(&self) -> bool;
+
+    /// Devices and kernels in words.
+    fn describe(&self) -> String;
+
+    /// How work is to be cut.
+    fn batching(&self) -> Batching;
+
+    /// Encodes a batch on a lane and reads what is wanted of it: for each of `reads` a matrix with
+    /// a row a span.
+    fn encode(
+        &self,
+        lane: usize,
+        packed: &Packed,
+        reads: &[(Output, Vec<Span>)],
+    ) -> Result<Vec<Vec<f32>>, Error>;
+
+    /// Mean hidden states `[n, H]` from the host as finished vectors.
+    fn project(&self, lane: usize, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error>;
+
+    /// See [`Exec::gram`].
+    fn band(
+        &self,
+        lane: usize,
+        rows: &[f32],
+        columns: usize,
+        width: usize,
+    ) -> Result<Vec<f32>, Error>;
+
+    /// Gives memory that no batch holds back to the devices.
+    fn trim(&self) -> Result<(), Error>;
+}
 
 /// A model's weights on a device, ready to run.
-pub(super) struct Network<E: Exec> {
+pub(super) struct OnDevice<E: Exec> {
     /// Executors of the device, whose work may overlap; the first has loaded the weights.
-    lanes: Vec<E>,
+    execs: Vec<E>,
     encoder: Encoder<E>,
     pooling: Pooling,
+    /// Whether vectors are brought to length one.
+    normalize: bool,
+    /// Columns of hidden states, of scores and of logits over the vocabulary.
+    hidden: usize,
+    labels: usize,
+    vocabulary: usize,
     /// From pooled states to vectors or scores.
     head: Head<E>,
     masked_lm: Option<MaskedLm<E>>,
 }
 
-impl<E: Exec> Network<E> {
+impl<E: Exec> OnDevice<E> {
+    /// Loads the weights by the first of `execs`.
     pub(super) fn load(
-        exec: E,
+        execs: Vec<E>,
         folder: &Folder,
         family: &Family,
         modules: &Modules,
     ) -> Result<Self, Error> {
+        let exec = &execs[0];
         let prefix = family.names.prefix;
         let (encoder, classifier, masked_lm) = with_checkpoint(folder, "", prefix, |checkpoint| {
             let (mut classifier, mut masked_lm) = (None, None);
             match modules.head {
                 HeadKind::Dense => {}
                 HeadKind::Classifier { labels, .. } => {
-                    classifier = Some(Head::classifier(&exec, family, checkpoint, labels)?);
+                    classifier = Some(Head::classifier(exec, family, checkpoint, labels)?);
                 }
                 HeadKind::MaskedLm { .. } => {
-                    masked_lm = Some(MaskedLm::load(&exec, family, checkpoint)?);
+                    masked_lm = Some(MaskedLm::load(exec, family, checkpoint)?);
                 }
             }
-            Ok((Encoder::load(&exec, family, checkpoint)?, classifier, masked_lm))
+            Ok((Encoder::load(exec, family, checkpoint)?, classifier, masked_lm))
         })?;
-        let dense = modules.dense.iter().map(|dense| load_dense(&exec, folder, dense));
+        let dense = modules.dense.iter().map(|dense| load_dense(exec, folder, dense));
         let dense = dense.collect::<Result<_, _>>()?;
         let head = classifier.unwrap_or_else(|| Head::from_dense(dense));
-        let mut lanes = exec.lanes()?;
-        lanes.insert(0, exec);
-        Ok(Self { encoder, pooling: modules.pooling, head, masked_lm, lanes })
+        let (pooling, normalize) = (modules.pooling, modules.normalize);
+        let (hidden, vocabulary) = (family.spec.hidden, family.spec.vocabulary);
+        let labels = match modules.head {
+            HeadKind::Classifier { labels, .. } => labels,
+            HeadKind::Dense | HeadKind::MaskedLm { .. } => 0,
+        };
+        Ok(Self { execs, encoder, pooling, normalize, hidden, labels, vocabulary, head, masked_lm })
     }
 
-    pub(super) fn describe(&self) -> String {
-        self.lane(0).describe()
+    /// Encodes a batch and reads it, see [`Network::encode`].
+    fn encode(
+        &self,
+        exec: &E,
+        packed: &Packed,
+        reads: &[(Output, Vec<Span>)],
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let hidden = self.encoder.forward(exec, packed)?;
+        let read = |(output, spans): &(Output, Vec<Span>)| {
+            self.read(exec, &hidden, &packed.cu_seqlens, *output, spans)
+        };
+        reads.iter().map(read).collect()
     }
 
-    pub(super) fn lanes(&self) -> &[E] {
-        &self.lanes
-    }
-
-    pub(super) fn lane(&self, index: usize) -> &E {
-        &self.lanes[index]
-    }
-
-    pub(super) fn spec(&self) -> &EncoderSpec {
-        self.encoder.spec()
-    }
-
-    /// The last hidden states of a batch, `[T, H]`, on the device.
-    pub(super) fn hidden(&self, exec: &E, packed: &Packed) -> Result<E::Buffer, Error> {
-        self.encoder.forward(exec, packed)
+    /// What `output` is of each span of hidden states, a row each.
+    fn read(
+        &self,
+        exec: &E,
+        hidden: &E::Buffer,
+        cu_seqlens: &[u32],
+        output: Output,
+        spans: &[Span],
+    ) -> Result<Vec<f32>, Error> {
+        match output {
+            Output::Embeddings { dimensions } => {
+                let finish = Finish { dims: dimensions, normalize: self.normalize };
+                self.pooled(exec, hidden, cu_seqlens, spans, finish)
+            }
+            Output::Scores => {
+                let finish = Finish { dims: self.labels, normalize: false };
+                self.pooled(exec, hidden, cu_seqlens, spans, finish)
+            }
+            Output::MeanStates => {
+                let finish = Finish { dims: self.hidden, normalize: false };
+                Ok(exec.pool_finish(hidden, cu_seqlens, spans, Pooling::Mean, finish)?)
+            }
+            Output::MaxLogits => {
+                let masked_lm = self.masked_lm.as_ref().expect("asked of models with such a head");
+                let rows = masked_lm.max_logits(exec, hidden, cu_seqlens, spans)?;
+                let finish = Finish { dims: self.vocabulary, normalize: false };
+                Ok(exec.finish(rows, finish)?)
+            }
+        }
     }
 
     /// Spans of hidden states, pooled as the model does, through its head.
-    pub(super) fn pooled(
+    fn pooled(
         &self,
         exec: &E,
         hidden: &E::Buffer,
@@ -81,50 +157,93 @@ impl<E: Exec> Network<E> {
         if self.head.is_empty() {
             return Ok(exec.pool_finish(hidden, cu_seqlens, spans, self.pooling, finish)?);
         }
-        self.finish(exec, exec.pool(hidden, cu_seqlens, spans, self.pooling)?, finish)
-    }
-
-    /// Mean hidden state of each span, `[spans, H]`, as it is.
-    pub(super) fn states(
-        &self,
-        exec: &E,
-        hidden: &E::Buffer,
-        cu_seqlens: &[u32],
-        spans: &[Span],
-    ) -> Result<Vec<f32>, Error> {
-        let finish = Finish { dims: self.spec().hidden, normalize: false };
-        Ok(exec.pool_finish(hidden, cu_seqlens, spans, Pooling::Mean, finish)?)
-    }
-
-    /// The largest logit of every vocabulary entry over each span, `[spans, vocabulary]`; none
-    /// where the model has no masked-LM head.
-    pub(super) fn max_logits(
-        &self,
-        exec: &E,
-        hidden: &E::Buffer,
-        cu_seqlens: &[u32],
-        spans: &[Span],
-    ) -> Result<Vec<f32>, Error> {
-        let Some(masked_lm) = &self.masked_lm else { return Ok(Vec::new()) };
-        let rows = masked_lm.max_logits(exec, hidden, cu_seqlens, spans)?;
-        let finish = Finish { dims: self.spec().vocabulary, normalize: false };
-        Ok(exec.finish(rows, finish)?)
-    }
-
-    /// Pooled rows `[n, H]` from the host as finished vectors.
-    pub(super) fn project(&self, rows: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
-        let exec = self.lane(0);
-        self.finish(exec, exec.upload(rows, self.spec().hidden)?, finish)
-    }
-
-    /// See [`Exec::gram`].
-    pub(super) fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
-        let exec = self.lane(0);
-        Ok(exec.gram(&exec.upload(rows, cols)?, width)?)
-    }
-
-    fn finish(&self, exec: &E, rows: E::Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        let rows = exec.pool(hidden, cu_seqlens, spans, self.pooling)?;
         Ok(exec.finish(self.head.apply(exec, rows)?, finish)?)
+    }
+}
+
+/// One network a device, all with the same weights.
+pub(super) struct OnDevices<E: Exec> {
+    devices: Vec<OnDevice<E>>,
+    /// Device and executor of each lane: the first of every device, then the second, so that few
+    /// batches reach all.
+    lanes: Vec<(usize, usize)>,
+}
+
+impl<E: Exec> OnDevices<E> {
+    /// The lanes of `devices`, of which there is at least one.
+    pub(super) fn new(devices: Vec<OnDevice<E>>) -> Self {
+        let most = devices.iter().map(|device| device.execs.len()).max().unwrap_or(0);
+        let nth = |at: usize| {
+            let with_nth = devices.iter().enumerate().filter(move |(_, one)| at < one.execs.len());
+            with_nth.map(move |(device, _)| (device, at))
+        };
+        let lanes = (0..most).flat_map(nth).collect();
+        Self { devices, lanes }
+    }
+
+    fn lane(&self, lane: usize) -> (&OnDevice<E>, &E) {
+        let (device, exec) = self.lanes[lane % self.lanes.len()];
+        (&self.devices[device], &self.devices[device].execs[exec])
+    }
+
+    fn first(&self) -> &E {
+        &self.devices[0].execs[0]
+    }
+}
+
+impl<E: Exec> Network for OnDevices<E> {
+    fn lanes(&self) -> usize {
+        self.lanes.len() * self.batching().parallel
+    }
+
+    fn is_on_host(&self) -> bool {
+        self.batching().parallel > 1
+    }
+
+    fn describe(&self) -> String {
+        let devices: Vec<String> = self.devices.iter().map(|one| one.execs[0].describe()).collect();
+        devices.join("; ")
+    }
+
+    fn batching(&self) -> Batching {
+        self.first().batching()
+    }
+
+    fn encode(
+        &self,
+        lane: usize,
+        packed: &Packed,
+        reads: &[(Output, Vec<Span>)],
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let (device, exec) = self.lane(lane);
+        if !self.is_on_host() {
+            return device.encode(exec, packed, reads);
+        }
+        // Within the pool, so that what the batch splits further is not handed over again.
+        rayon::scope(|_| device.encode(exec, packed, reads))
+    }
+
+    fn project(&self, lane: usize, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
+        let (device, exec) = self.lane(lane);
+        let rows = exec.upload(states, device.hidden)?;
+        Ok(exec.finish(device.head.apply(exec, rows)?, finish)?)
+    }
+
+    fn band(
+        &self,
+        lane: usize,
+        rows: &[f32],
+        columns: usize,
+        width: usize,
+    ) -> Result<Vec<f32>, Error> {
+        let (_, exec) = self.lane(lane);
+        Ok(exec.gram(&exec.upload(rows, columns)?, width)?)
+    }
+
+    fn trim(&self) -> Result<(), Error> {
+        let mut execs = self.devices.iter().flat_map(|device| &device.execs);
+        execs.try_for_each(|exec| Ok(exec.trim()?))
     }
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::hub::{MAIN, is_hexadecimal};
-use super::model::DtypeChoice;
 use super::modules::{Kind, POOLINGS, parse_pooling};
+use super::options::DtypeChoice;
 
 const EMBEDDED: &str = include_str!("../../models.toml");
 /// Above this a name that nobody knows is taken for another one misspelt.

@@ -4,7 +4,7 @@ use super::metrics::intrinsic::{VectorScores, size_compliance, stability};
 use super::run::{CHUNK_TOKENS, Run};
 use crate::Error;
 use crate::chunking::{ChunkSpec, Preset, Unit};
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::{Document, chunk};
 
 /// Reads sentences, each encoded by itself.
@@ -24,21 +24,21 @@ const PARAGRAPH: &str = "This paragraph stands in front of the text. It is about
 /// # Errors
 /// When the device or queue fails.
 pub fn evaluate_intrinsic(
-    forward: &dyn Forward,
+    engine: &dyn Engine,
     item: &str,
     text: &str,
     spec: &ChunkSpec,
     options: &EmbedOptions,
     run: &mut Run,
 ) -> Result<usize, Error> {
-    let chunked = chunk(forward, text, spec, options)?;
+    let chunked = chunk(engine, text, spec, options)?;
     let ends: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.bytes.end).collect();
     if ends.is_empty() {
         return Ok(0);
     }
-    let sentences = Document::read(forward, text, &SENTENCES.spec(), options)?;
+    let sentences = Document::read(engine, text, &SENTENCES.spec(), options)?;
     let lengths = lengths_within(&ends, sentences.units());
-    let scores = VectorScores::of(sentences.vectors(), forward.model().dimensions(), &lengths);
+    let scores = VectorScores::of(sentences.vectors(), engine.model().dimensions(), &lengths);
     let optional = [
         ("cohesion", scores.cohesion),
         ("separation", scores.separation),
@@ -47,7 +47,7 @@ pub fn evaluate_intrinsic(
     run.add(item, optional.into_iter().filter_map(|(metric, value)| Some((metric, value?))));
 
     let moved = format!("{PARAGRAPH}{text}");
-    let moved = chunk(forward, &moved, spec, options)?;
+    let moved = chunk(engine, &moved, spec, options)?;
     let moved_ends: Vec<usize> = moved.chunks.iter().map(|chunk| chunk.bytes.end).collect();
     let tokens: Vec<usize> = chunked.chunks.iter().map(|chunk| chunk.tokens).collect();
     let allowed = spec.target_tokens / 2..=spec.max_tokens;

@@ -8,12 +8,10 @@ use super::metrics::retrieval::{Excerpt, ExcerptScores, hit, ndcg, recall, recip
 use super::run::{CHUNK_TOKENS, Run};
 use crate::Error;
 use crate::chunking::{ChunkSpec, Encoding, UnitKind};
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Embeddings, Engine};
 use crate::pipeline::Document;
 use crate::similarity::{Device, Rows, UnitRows, pairwise};
 
-/// Texts embedded at a time.
-const BLOCK_TEXTS: usize = 1_024;
 /// Queries compared with all chunks at a time.
 const BLOCK_QUERIES: usize = 64;
 /// Documents of a ranked list that are read: for nDCG and MRR, and for recall, as BEIR does.
@@ -67,7 +65,7 @@ pub fn retrieval_metrics(dataset: &RetrievalDataset, k: usize) -> Vec<String> {
 /// # Errors
 /// When the dimensions are not the model's, or the device or queue fails.
 pub fn evaluate_retrieval(
-    forward: &dyn Forward,
+    engine: &dyn Engine,
     name: &str,
     dataset: &RetrievalDataset,
     splitters: &[(String, Splitter)],
@@ -78,7 +76,7 @@ pub fn evaluate_retrieval(
         RetrievalDataset::Judged(corpus) => &corpus.documents,
         RetrievalDataset::Excerpts(corpus) => &corpus.documents,
     };
-    let pools = pools(forward, documents, splitters, &options.documents, done)?;
+    let pools = pools(engine, documents, splitters, &options.documents, done)?;
     let questions: Vec<&str> = match dataset {
         RetrievalDataset::Judged(corpus) => {
             corpus.queries.iter().map(|q| q.text.as_str()).collect()
@@ -87,7 +85,7 @@ pub fn evaluate_retrieval(
             corpus.questions.iter().map(|q| q.text.as_str()).collect()
         }
     };
-    let queries = embed(forward, &questions, &options.queries)?;
+    let queries = embed(engine, &questions, &options.queries)?;
     let metrics = retrieval_metrics(dataset, options.k);
     let mut runs = Vec::new();
     for ((splitter, _), pool) in splitters.iter().zip(pools) {
@@ -123,7 +121,7 @@ struct Pool {
 
 /// The pool of each splitter.
 fn pools(
-    forward: &dyn Forward,
+    engine: &dyn Engine,
     documents: &[CorpusDocument],
     splitters: &[(String, Splitter)],
     options: &EmbedOptions,
@@ -133,26 +131,26 @@ fn pools(
     let whole = splitters.iter().position(|(_, splitter)| *splitter == Splitter::Whole);
     if let Some(whole) = whole {
         let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-        let embedded = embed(forward, &texts, options)?;
+        let embedded = embed(engine, &texts, options)?;
         for (document, text) in texts.iter().enumerate() {
             pools[whole].chunks.push(Excerpt { document, chars: 0..text.chars().count() });
             done(text.len(), embedded.tokens[document]);
         }
         (pools[whole].tokens, pools[whole].vectors) = (embedded.tokens, embedded.data);
     }
-    let readings = readings(splitters, forward.model().tokenizer().special_tokens());
+    let readings = readings(splitters, engine.model().tokenizer().special_tokens());
     if readings.is_empty() {
         return Ok(pools);
     }
     for (index, document) in documents.iter().enumerate() {
         let mut tokens = 0;
         for reading in &readings {
-            let read = Document::read(forward, &document.text, &reading.spec, options)?;
+            let read = Document::read(engine, &document.text, &reading.spec, options)?;
             tokens += read.encoder_tokens();
             for &(splitter, spec) in &reading.members {
-                let cuts = read.cut(forward.model(), &spec)?;
+                let cuts = read.cut(engine, &spec)?;
                 let pool = &mut pools[splitter];
-                for chunk in read.chunks(forward, &cuts, &spec, options)? {
+                for chunk in read.chunks(engine, &cuts, &spec, options)? {
                     pool.chunks.push(Excerpt { document: index, chars: chunk.chars });
                     pool.tokens.push(chunk.tokens);
                     pool.vectors.extend(chunk.vector);
@@ -193,26 +191,12 @@ fn readings(splitters: &[(String, Splitter)], special_tokens: usize) -> Vec<Read
     readings
 }
 
-/// Vectors `[texts, dim]`, and the tokens of each text.
-struct Embedded {
-    data: Vec<f32>,
-    dim: usize,
-    tokens: Vec<usize>,
-}
-
-fn embed(forward: &dyn Forward, texts: &[&str], options: &EmbedOptions) -> Result<Embedded, Error> {
-    let dim = forward.model().dimensions();
-    let mut embedded = Embedded { data: Vec::new(), dim, tokens: Vec::new() };
-    let mut truncated = 0;
-    for texts in texts.chunks(BLOCK_TEXTS) {
-        let (job, planned) = forward.model().plan(texts, options)?;
-        embedded.data.extend(forward.forward(job)?);
-        embedded.dim = planned.dim;
-        embedded.tokens.extend(planned.tokens);
-        truncated += planned.truncated.iter().flatten().count();
-    }
+/// The vectors of texts; says how many were cut.
+fn embed(engine: &dyn Engine, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, Error> {
+    let embedded = engine.model().embed(texts, options)?.run(engine)?;
+    let truncated = embedded.truncated.iter().flatten().count();
     if truncated > 0 {
-        let max_tokens = forward.model().tokenizer().max_tokens();
+        let max_tokens = engine.model().tokenizer().max_tokens();
         tracing::warn!(truncated, texts = texts.len(), max_tokens, "long texts were cut");
     }
     Ok(embedded)
@@ -223,7 +207,7 @@ fn embed(forward: &dyn Forward, texts: &[&str], options: &EmbedOptions) -> Resul
 fn rankings(
     vectors: Vec<f32>,
     groups: &[usize],
-    queries: &Embedded,
+    queries: &Embeddings,
     k: usize,
 ) -> Result<Vec<Vec<usize>>, Error> {
     let rows = groups.len();
@@ -260,7 +244,7 @@ fn score_judged(
     corpus: &JudgedCorpus,
     chunks: &[Excerpt],
     vectors: Vec<f32>,
-    queries: &Embedded,
+    queries: &Embeddings,
     metrics: &[String],
     run: &mut Run,
 ) -> Result<(), Error> {
@@ -288,7 +272,7 @@ fn score_excerpts(
     corpus: &ExcerptCorpus,
     chunks: &[Excerpt],
     vectors: Vec<f32>,
-    queries: &Embedded,
+    queries: &Embeddings,
     (k, metrics): (usize, &[String]),
     run: &mut Run,
 ) -> Result<(), Error> {
@@ -318,7 +302,7 @@ fn score_excerpts(
 
 #[cfg(test)]
 mod tests {
-    use super::{Embedded, Splitter, rankings, readings};
+    use super::{Embeddings, Splitter, rankings, readings};
     use crate::chunking::{ChunkOptions, Encoding, Method};
 
     fn spec(options: &ChunkOptions) -> (String, Splitter) {
@@ -326,8 +310,9 @@ mod tests {
     }
 
     /// Two, along the axes.
-    fn queries() -> Embedded {
-        Embedded { data: vec![3.0, 0.0, 0.0, 1.0], dim: 2, tokens: vec![3; 2] }
+    fn queries() -> Embeddings {
+        let data = vec![3.0, 0.0, 0.0, 1.0];
+        Embeddings { data, dim: 2, tokens: vec![3; 2], ..Embeddings::default() }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::metrics::segmentation::SegmentationScores;
 use super::run::Run;
 use crate::Error;
 use crate::chunking::{ChunkSpec, Encoding, Segments};
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::Document;
 
 /// Units that two boundaries may be apart and still match in F1.
@@ -106,13 +106,13 @@ impl Segmenter {
 
 /// Scores each of `segmenters` on all of `gold`: [`SEGMENTATION_METRICS`] of each document, F1 with
 /// [`TOLERANCE`]. Each document is encoded once for
-/// each encoding that is asked for. `forward` may be missing where no segmenter reads vectors;
+/// each encoding that is asked for. `engine` may be missing where no segmenter reads vectors;
 /// `done` is told the bytes and the encoder's tokens of each document.
 ///
 /// # Errors
 /// When a segmenter reads vectors and there is no model, or the device or queue fails.
 pub fn evaluate_segmentation(
-    forward: Option<&dyn Forward>,
+    engine: Option<&dyn Engine>,
     dataset: &str,
     gold: &[GoldDocument],
     segmenters: &[(String, Segmenter)],
@@ -121,7 +121,7 @@ pub fn evaluate_segmentation(
 ) -> Result<Vec<Run>, Error> {
     let mut runs: Vec<Run> = segmenters.iter().map(|(name, _)| Run::new(name, dataset)).collect();
     for (index, document) in gold.iter().enumerate() {
-        let mut readings = Readings { forward, options, document, read: Vec::new() };
+        let mut readings = Readings { engine, options, document, read: Vec::new() };
         for ((_, segmenter), run) in segmenters.iter().zip(&mut runs) {
             let found = readings.segment(segmenter, index)?;
             let scores = SegmentationScores::of(&document.segments, &found, TOLERANCE);
@@ -137,7 +137,7 @@ pub fn evaluate_segmentation(
 
 /// A document, read once for each encoding.
 struct Readings<'a> {
-    forward: Option<&'a dyn Forward>,
+    engine: Option<&'a dyn Engine>,
     options: &'a EmbedOptions,
     document: &'a GoldDocument,
     read: Vec<(Encoding, Document<'a>)>,
@@ -158,31 +158,31 @@ impl<'a> Readings<'a> {
             Segmenter::Baseline(Baseline::Texttiling) => Ok(texttiling(&gold.unit_texts())),
             Segmenter::Baseline(Baseline::C99) => Ok(c99_words(&gold.unit_texts())),
             Segmenter::Baseline(Baseline::Langchain(rule)) => {
-                let (forward, document) = self.read(Encoding::Isolated)?;
-                Ok(langchain(document.vectors(), forward.model().dimensions(), *rule))
+                let (engine, document) = self.read(Encoding::Isolated)?;
+                Ok(langchain(document.vectors(), engine.model().dimensions(), *rule))
             }
             Segmenter::Predictions(segments) => Ok(segments[index].clone()),
         }
     }
 
     fn cut(&mut self, spec: &ChunkSpec) -> Result<Vec<usize>, Error> {
-        let (forward, document) = self.read(spec.encoding)?;
-        let cuts = document.cut(forward.model(), spec)?;
+        let (engine, document) = self.read(spec.encoding)?;
+        let cuts = document.cut(engine, spec)?;
         let mut start = 0;
         Ok(cuts.ends.iter().map(|&end| end - std::mem::replace(&mut start, end)).collect())
     }
 
-    fn read(&mut self, encoding: Encoding) -> Result<(&'a dyn Forward, &Document<'a>), Error> {
-        let forward = self.forward.ok_or(EvaluationError::NoModel)?;
+    fn read(&mut self, encoding: Encoding) -> Result<(&'a dyn Engine, &Document<'a>), Error> {
+        let engine = self.engine.ok_or(EvaluationError::NoModel)?;
         let at = if let Some(at) = self.read.iter().position(|(read, _)| *read == encoding) {
             at
         } else {
             let GoldDocument { text, units, .. } = self.document;
-            let read = Document::with_units(forward, text, units, encoding, self.options)?;
+            let read = Document::with_units(engine, text, units, encoding, self.options)?;
             self.read.push((encoding, read));
             self.read.len() - 1
         };
-        Ok((forward, &self.read[at].1))
+        Ok((engine, &self.read[at].1))
     }
 }
 

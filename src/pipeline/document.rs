@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use super::alone::encode_alone;
 use super::fit::{bytes_of, fitting_segments, fitting_units};
+use super::isolated::encode_isolated;
 use super::states::States;
-use crate::Error;
 use crate::chunking::{Chunk, ChunkSpec, Cuts, Encoding, Gap, Unit, cut};
-use crate::embeddings::{EmbedOptions, Encoded, Forward, Model};
+use crate::embeddings::{EmbedOptions, Encoded, Engine, Error};
 use crate::similarity::Band;
 
 /// A document's units with their vectors.
@@ -29,19 +28,19 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When the text cannot be tokenised, or the device or queue fails.
     pub fn read(
-        forward: &dyn Forward,
+        engine: &dyn Engine,
         text: &'a str,
         spec: &ChunkSpec,
         options: &EmbedOptions,
     ) -> Result<Self, Error> {
-        let tokenizer = forward.model().tokenizer();
+        let tokenizer = engine.model().tokenizer();
         let encoded = tokenizer.encode(text)?;
         let units = match text {
             "" => Vec::new(),
             _ => fitting_units(tokenizer, text, &encoded, spec)?,
         };
         let semantic = spec.method.is_semantic();
-        Self::encode(forward, text, &encoded, units, spec.encoding, semantic, options)
+        Self::encode(engine, text, &encoded, units, spec.encoding, semantic, options)
     }
 
     /// As [`read`](Self::read), with units that are given as byte ranges that partition the text.
@@ -52,13 +51,13 @@ impl<'a> Document<'a> {
     /// # Panics
     /// When a range is not within the text or between characters.
     pub fn with_units(
-        forward: &dyn Forward,
+        engine: &dyn Engine,
         text: &'a str,
         units: &[Range<usize>],
         encoding: Encoding,
         options: &EmbedOptions,
     ) -> Result<Self, Error> {
-        let encoded = forward.model().tokenizer().encode(text)?;
+        let encoded = engine.model().tokenizer().encode(text)?;
         let mut token = 0;
         let units = units.iter().map(|bytes| {
             let first = token;
@@ -71,11 +70,11 @@ impl<'a> Document<'a> {
             // A token of the space at the end may have no byte at all.
             last.tokens.end = encoded.ids.len();
         }
-        Self::encode(forward, text, &encoded, units, encoding, true, options)
+        Self::encode(engine, text, &encoded, units, encoding, true, options)
     }
 
     fn encode(
-        forward: &dyn Forward,
+        engine: &dyn Engine,
         text: &'a str,
         encoded: &Encoded,
         units: Vec<Unit>,
@@ -83,7 +82,7 @@ impl<'a> Document<'a> {
         semantic: bool,
         options: &EmbedOptions,
     ) -> Result<Self, Error> {
-        let model = forward.model();
+        let model = engine.model();
         let tokens = encoded.ids.len() + model.tokenizer().special_tokens();
         let mut document =
             Document { text, units, states: None, vectors: Vec::new(), tokens, encoder_tokens: 0 };
@@ -92,9 +91,9 @@ impl<'a> Document<'a> {
         }
         match encoding {
             Encoding::Late => {
-                let states = States::read(forward, encoded, &document.units, &options.prompt)?;
+                let states = States::read(engine, encoded, &document.units, &options.prompt)?;
                 let means = states.means((0..document.units.len()).map(|unit| unit..unit + 1));
-                document.vectors = model.unit_vectors(&means)?;
+                document.vectors = engine.unit_vectors(means)?;
                 document.encoder_tokens = states.encoder_tokens;
                 document.states = Some(states);
             }
@@ -102,7 +101,7 @@ impl<'a> Document<'a> {
                 let texts: Vec<&str> =
                     document.units.iter().map(|unit| &text[unit.bytes.clone()]).collect();
                 let options = EmbedOptions { dimensions: None, ..options.clone() };
-                let vectors = encode_alone(forward, &texts, &options)?;
+                let vectors = encode_isolated(engine, &texts, &options)?;
                 document.vectors = vectors.data;
                 normalize(&mut document.vectors, model.dimensions());
                 document.encoder_tokens = vectors.encoder_tokens;
@@ -147,16 +146,17 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn cut(&self, model: &Model, spec: &ChunkSpec) -> Result<Cuts, Error> {
+    pub fn cut(&self, engine: &dyn Engine, spec: &ChunkSpec) -> Result<Cuts, Error> {
+        let model = engine.model();
         let dim = model.dimensions();
         let width = spec.max_units.max(2 * spec.window).min(self.units.len().max(1));
-        let band = |rows: &[f32]| Ok(Band::new(model.gram(rows, dim, width)?, width));
+        let band = |rows: Vec<f32>| Ok(Band::new(engine.band(rows, dim, width)?, width));
         let shuffled = |order: &[usize]| {
             let rows = order.iter().flat_map(|&unit| &self.vectors[unit * dim..(unit + 1) * dim]);
-            band(&rows.copied().collect::<Vec<f32>>())
+            band(rows.copied().collect())
         };
         let special = model.tokenizer().special_tokens();
-        cut(spec, &self.units, special, band(&self.vectors)?, shuffled)
+        cut(spec, &self.units, special, band(self.vectors.clone())?, shuffled)
     }
 
     /// The chunks between cuts, with their vectors, of which `options.dimensions` are kept.
@@ -165,21 +165,21 @@ impl<'a> Document<'a> {
     /// When the model does not have as many dimensions, or the device or queue fails.
     pub fn chunks(
         &self,
-        forward: &dyn Forward,
+        engine: &dyn Engine,
         cuts: &Cuts,
         spec: &ChunkSpec,
         options: &EmbedOptions,
     ) -> Result<Vec<Chunk>, Error> {
-        let model = forward.model();
+        let model = engine.model();
         let dimensions = model.check_dimensions(options.dimensions)?;
         let tokenizer = model.tokenizer();
         let segments = fitting_segments(tokenizer, self.text, &self.units, &cuts.ends, spec)?;
         let vectors = if let Some(states) = &self.states {
             let means = states.means(segments.iter().map(|segment| segment.units.clone()));
-            model.project(&means, dimensions)?
+            engine.project(means, dimensions)?
         } else {
             let texts = segments.iter().map(|s| &self.text[bytes_of(&self.units, &s.units)]);
-            encode_alone(forward, &texts.collect::<Vec<&str>>(), options)?.data
+            encode_isolated(engine, &texts.collect::<Vec<&str>>(), options)?.data
         };
         let mut place = Place::default();
         let chunks = segments.iter().zip(vectors.chunks_exact(dimensions)).map(|(segment, row)| {

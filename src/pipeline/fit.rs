@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::Error;
 use crate::chunking::{ChunkSpec, Unit, bisect, units};
-use crate::embeddings::{Encoded, Tokenizer};
+use crate::embeddings::{Encoded, Error, Tokenizer};
 
 /// Units of `text` that are each within the limits when tokenised alone. A cut inside a word can
 /// change how both halves tokenise, so every unit that might be over is counted, and bisected.

@@ -1,16 +1,15 @@
 //! The story: text, units, one forward pass, the band of similarities, cuts, chunks with vectors.
 
-mod alone;
 mod document;
 mod fit;
+mod isolated;
 mod states;
 mod windows;
 
 pub use document::Document;
 
-use crate::Error;
 use crate::chunking::{Chunk, ChunkSpec, Cuts};
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Engine, Error};
 
 /// A document in chunks, and what they were made from.
 pub struct Chunked<'a> {
@@ -30,15 +29,14 @@ pub struct Chunked<'a> {
 /// # Errors
 /// When the dimensions are out of range, or the device or queue fails.
 pub fn chunk<'a>(
-    forward: &dyn Forward,
+    engine: &dyn Engine,
     text: &'a str,
     spec: &ChunkSpec,
     options: &EmbedOptions,
 ) -> Result<Chunked<'a>, Error> {
-    let model = forward.model();
-    model.check_dimensions(options.dimensions)?;
-    let document = Document::read(forward, text, spec, options)?;
-    let cuts = document.cut(model, spec)?;
-    let chunks = document.chunks(forward, &cuts, spec, options)?;
+    engine.model().check_dimensions(options.dimensions)?;
+    let document = Document::read(engine, text, spec, options)?;
+    let cuts = document.cut(engine, spec)?;
+    let chunks = document.chunks(engine, &cuts, spec, options)?;
     Ok(Chunked { chunks, cuts, document })
 }

@@ -3,13 +3,9 @@
 use std::ops::Range;
 
 use super::windows::{Window, parts, plan_windows};
-use crate::Error;
 use crate::chunking::Unit;
 use crate::compute::Span;
-use crate::embeddings::{Encoded, Forward, Job, Output, Packed, Prompt, Tokenizer};
-
-/// Tokens encoded at a time: the states of a long document are pooled as they come.
-const TOKENS_A_JOB: usize = 16_384;
+use crate::embeddings::{Encoded, Engine, Error, Job, Output, Packed, Prompt, Tokenizer};
 
 /// Token states of a document, summed by unit.
 ///
@@ -31,40 +27,32 @@ impl States {
     /// Encodes the document in windows of the model's length, each behind `prompt`, and sums the
     /// token states of each unit.
     pub(super) fn read(
-        forward: &dyn Forward,
+        engine: &dyn Engine,
         encoded: &Encoded,
         units: &[Unit],
         prompt: &Prompt,
     ) -> Result<Self, Error> {
-        let tokenizer = forward.model().tokenizer();
-        let hidden = forward.model().spec().hidden;
+        let tokenizer = engine.model().tokenizer();
+        let hidden = engine.model().spec().hidden;
         let skip = prompt.skip as u32;
         let prompt = tokenizer.encode(&prompt.text)?.ids;
         let capacity = tokenizer.max_tokens() - tokenizer.special_tokens() - prompt.len();
-        let mut states = Self {
-            sums: vec![0.0; units.len() * hidden],
-            counts: vec![0; units.len()],
-            whole: None,
-            hidden,
-            encoder_tokens: 0,
-        };
         let windows = plan_windows(encoded.ids.len(), capacity);
+        let (mut job, rows) = plan(tokenizer, encoded, units, &windows, &prompt);
+        let encoder_tokens = job.packed.tokens();
         let is_whole = windows.len() == 1;
-        for windows in windows.chunks((TOKENS_A_JOB / tokenizer.max_tokens()).max(1)) {
-            let (mut job, rows) = plan(tokenizer, encoded, units, windows, &prompt);
-            let tokens = job.packed.tokens();
-            states.encoder_tokens += tokens;
-            if is_whole {
-                job.spans.push(Span { seq: 0, start: skip, end: tokens as u32 });
-            }
-            let mut means = forward.forward(job)?;
-            states.whole = is_whole.then(|| means.split_off(rows.len() * hidden));
-            for (&(unit, count), mean) in rows.iter().zip(means.chunks_exact(hidden)) {
-                add(&mut states.sums[unit * hidden..(unit + 1) * hidden], mean, count as f32);
-                states.counts[unit] += count;
-            }
+        if is_whole {
+            job.spans.push(Span { seq: 0, start: skip, end: encoder_tokens as u32 });
         }
-        Ok(states)
+        let mut means = engine.encode(job)?;
+        let whole = is_whole.then(|| means.split_off(rows.len() * hidden));
+        let mut sums = vec![0.0; units.len() * hidden];
+        let mut counts = vec![0; units.len()];
+        for (&(unit, count), mean) in rows.iter().zip(means.chunks_exact(hidden)) {
+            add(&mut sums[unit * hidden..(unit + 1) * hidden], mean, count as f32);
+            counts[unit] += count;
+        }
+        Ok(Self { sums, counts, whole, hidden, encoder_tokens })
     }
 
     /// The mean state of the tokens of each run of units, `[runs, H]`; of a document in one window
@@ -101,7 +89,7 @@ fn plan(
     windows: &[Window],
     prompt: &[u32],
 ) -> (Job, Vec<(usize, usize)>) {
-    let mut job = Job { packed: Packed::default(), spans: Vec::new(), output: Output::States };
+    let mut job = Job { packed: Packed::default(), spans: Vec::new(), output: Output::MeanStates };
     let mut rows = Vec::new();
     let lead = tokenizer.leading_tokens() + prompt.len();
     for (seq, window) in windows.iter().enumerate() {

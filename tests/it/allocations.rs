@@ -5,11 +5,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Forward, Job, Model, ModelOptions};
+use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Engine, Job, LoadedModel, ModelOptions};
 use rayon::ThreadPoolBuilder;
 
 use crate::support;
 use crate::support::random_model::{Sizes, write_random_model};
+use crate::support::run_now::RunNow;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -53,21 +54,21 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-fn load(layers: usize, dtype: DtypeChoice) -> Model {
+fn load(layers: usize, dtype: DtypeChoice) -> LoadedModel {
     let folder = tempfile::tempdir().unwrap();
     let tokenizer = support::golden("tiny").join("tokenizer.json");
     let sizes = Sizes { hidden: 48, layers, heads: 3, intermediate: 96, max_positions: 64 };
     write_random_model(folder.path(), &tokenizer, &sizes, 1).unwrap();
     let options = ModelOptions { dtype: Some(dtype), ..ModelOptions::default() };
-    Model::load(folder.path().to_str().unwrap(), &options).unwrap()
+    LoadedModel::load(folder.path().to_str().unwrap(), &options).unwrap()
 }
 
 /// Allocations of a forward pass once its memory is warm.
-fn steady(model: &Model, job: &Job) -> usize {
+fn steady(model: &LoadedModel, job: &Job) -> usize {
     let pass = || {
         let job = job.clone();
         let before = COUNT.get();
-        drop(model.forward(job).unwrap());
+        drop(model.encode(job).unwrap());
         COUNT.get() - before
     };
     for _ in 0..5 {

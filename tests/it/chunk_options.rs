@@ -2,7 +2,7 @@
 //! it is named.
 
 use chunkflow::chunking::{ChunkOptions, ChunkSpec, Encoding, Method, Preset, Segments, UnitKind};
-use chunkflow::embeddings::{EmbedOptions, Engine};
+use chunkflow::embeddings::{Backend, EmbedOptions};
 use chunkflow::pipeline;
 use clap::{Parser, ValueEnum};
 use proptest::prelude::*;
@@ -320,7 +320,7 @@ const BOOK: &str = "The cat sat on the mat. It was a good day, naïve 😀 or no
 #[test]
 fn flags_files_variables_and_requests_are_the_same_specification() {
     let book = BOOK.repeat(4);
-    let model = support::load(tiny().as_ref(), Engine::Native, ONE_BATCH);
+    let model = support::load(tiny().as_ref(), Backend::Native, ONE_BATCH);
     for choices in [
         json!({"max_tokens": 48, "target_tokens": 40, "segments": 6, "size_weight": 0.25}),
         json!({"preset": "topics", "max_tokens": 60, "segments": "elbow", "method": "cvs"}),

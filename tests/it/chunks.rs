@@ -9,17 +9,18 @@ use chunkflow::chunking::{
     UnitKind,
 };
 use chunkflow::compute::Span;
-use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output};
+use chunkflow::embeddings::{Backend, EmbedOptions, Engine, Job, LoadedModel, Output};
 use chunkflow::pipeline::{self, Document};
 use rayon::prelude::*;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 use crate::documents::{chunk, keep, long_text, random_text, sized, small, small_folder, spec};
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ENGINES, bits, max_difference};
 
 /// Whatever must hold of the chunks of any text.
-fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
+fn check_chunks(model: &LoadedModel, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
     let mut last = 0..0;
     let mut end_char = 0;
     for (index, chunk) in chunks.iter().enumerate() {
@@ -36,7 +37,7 @@ fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
         assert_eq!(chunk.chars, end_char - own.chars().count()..end_char);
         last = start..end;
 
-        let tokens = model.tokenizer().count(own).unwrap();
+        let tokens = model.model().tokenizer().count(own).unwrap();
         assert_eq!(chunk.tokens, tokens, "{own:?}");
         let single = own.graphemes(true).count() == 1;
         assert!(tokens <= spec.max_tokens || single, "{tokens} tokens: {own:?}");
@@ -45,7 +46,7 @@ fn check_chunks(model: &Model, text: &str, spec: &ChunkSpec, chunks: &[Chunk]) {
         assert_eq!(chunk.strength.is_some(), measured && index > 0);
         let strength = chunk.strength.unwrap_or(0.0);
         assert!((0.0..=2.0).contains(&strength), "{index} {strength}");
-        assert_eq!(chunk.vector.len(), model.dimensions());
+        assert_eq!(chunk.vector.len(), model.model().dimensions());
         let norm = support::widen(&chunk.vector).iter().map(|x| x * x).sum::<f64>().sqrt();
         // A NaN is not below the limit either.
         assert!((norm - 1.0).abs() < 1e-5, "length {norm} of {own:?}");
@@ -179,15 +180,15 @@ fn chunks_of_ten_thousand_random_texts_keep_every_promise() {
 }
 
 /// The content tokens of `text`, which is one window long: each one's first byte and hidden state.
-fn token_states(model: &Model, text: &str) -> Vec<(usize, Vec<f32>)> {
+fn token_states(model: &LoadedModel, text: &str) -> Vec<(usize, Vec<f32>)> {
     let (job, plan) = model.plan(&[text], &EmbedOptions::default()).unwrap();
     assert_eq!(plan.truncated, [None]);
     let content = 1..plan.tokens[0] as u32 - 1;
     let spans = content.map(|start| Span { seq: 0, start, end: start + 1 }).collect();
-    let states = model.forward(Job { spans, output: Output::States, ..job }).unwrap();
-    let starts = model.tokenizer().encode(text).unwrap().offsets;
-    assert_eq!(states.len(), starts.len() * model.spec().hidden);
-    let rows = states.chunks_exact(model.spec().hidden).map(<[f32]>::to_vec);
+    let states = model.encode(Job { spans, output: Output::MeanStates, ..job }).unwrap();
+    let starts = model.model().tokenizer().encode(text).unwrap().offsets;
+    assert_eq!(states.len(), starts.len() * model.model().spec().hidden);
+    let rows = states.chunks_exact(model.model().spec().hidden).map(<[f32]>::to_vec);
     starts.iter().map(|offset| offset.start).zip(rows).collect()
 }
 
@@ -200,7 +201,7 @@ fn unit_mean<'a>(states: impl Iterator<Item = &'a Vec<f32>>) -> Vec<f64> {
     support::naive::normalize(&sums)
 }
 
-fn check_means(model: &Model, text: &str, spec: &ChunkSpec, expected_chunks: usize) {
+fn check_means(model: &LoadedModel, text: &str, spec: &ChunkSpec, expected_chunks: usize) {
     let chunks = chunk(model, text, spec);
     assert_eq!(chunks.len(), expected_chunks, "{text:?}");
     let states = token_states(model, text);
@@ -218,7 +219,7 @@ fn a_chunk_is_the_mean_of_its_tokens_in_the_whole_texts_context() {
     // neighbour in 16, and any two neighbours have in 20.
     let text = "The river rose to the road in the night. The bridge was gone! \
         Nobody in the village by the bridge had slept. Who would tell us?";
-    for model in [small(), support::real(Engine::Native), support::real(Engine::Candle)] {
+    for model in [small(), support::real(Backend::Native), support::real(Backend::Candle)] {
         check_means(model, text, &spec(16, 16), 4);
         check_means(model, text, &spec(20, 20), 2);
     }
@@ -229,13 +230,13 @@ fn strength_is_how_far_three_sentences_turn_from_the_three_before() {
     let sentences =
         ["The river rose to the road in the night. ", "Nobody in the old village had slept. "];
     let text = sentences.concat().repeat(4) + "In the end the mayor came by boat.";
-    for model in [small(), support::real(Engine::Native)] {
+    for model in [small(), support::real(Backend::Native)] {
         // One sentence a chunk, so that chunks' vectors are those of the sentences.
         let chunks = chunk(model, &text, &spec(16, 16));
         assert_eq!(chunks.len(), 9);
         let sum = |range: Range<usize>| -> Vec<f64> {
             let column = |c: usize| chunks[range.clone()].iter().map(move |chunk| chunk.vector[c]);
-            (0..model.dimensions()).map(|c| column(c).map(f64::from).sum()).collect()
+            (0..model.model().dimensions()).map(|c| column(c).map(f64::from).sum()).collect()
         };
         for (gap, first) in chunks.iter().enumerate().skip(1) {
             let before = support::naive::normalize(&sum(gap.saturating_sub(3)..gap));
@@ -264,10 +265,10 @@ fn a_long_text_has_the_same_chunks_whatever_the_batches_and_threads() {
     let text = long_text();
     let spec = spec(48, 40);
     let expected = chunk(small(), &text, &spec);
-    assert!(small().tokenizer().count(&text).unwrap() > 17_000 && expected.len() > 300);
+    assert!(small().model().tokenizer().count(&text).unwrap() > 17_000 && expected.len() > 300);
     check_chunks(small(), &text, &spec, &expected);
     for (budget, threads) in [(1, 2), (100, 1), (1_000, 3)] {
-        let model = support::load(small_folder(), Engine::Native, budget);
+        let model = support::load(small_folder(), Backend::Native, budget);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let chunks = pool.install(|| chunk(&model, &text, &spec));
         check_same(&chunks, &expected, &format!("{budget} tokens a batch, {threads} threads"));
@@ -288,7 +289,7 @@ fn documents_have_the_same_chunks_in_any_order_batches_and_threads() {
     let mut texts: Vec<String> = (0..5).map(|_| random_text(&mut random)).collect();
     texts.push(long_text()[..6_000].to_owned());
     let others = [(1, 2), (100, 1), (3_000, 3)].map(|(budget, threads)| {
-        let model = support::load(small_folder(), Engine::Native, budget);
+        let model = support::load(small_folder(), Backend::Native, budget);
         (model, rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
     });
     for method in METHODS {
@@ -359,7 +360,7 @@ fn a_specification_out_of_range_is_named() {
             error.to_string(),
             format!("dimensions is {dimensions}, this model allows 1 to 32")
         );
-        assert_eq!(error.kind(), chunkflow::ErrorKind::Input);
+        assert_eq!(chunkflow::Error::from(error).kind(), chunkflow::ErrorKind::Input);
     }
 }
 
@@ -377,10 +378,10 @@ fn cuts(chunks: &[Chunk]) -> Vec<(usize, f32)> {
     chunks[1..].iter().map(|chunk| (chunk.bytes.start, chunk.strength.unwrap())).collect()
 }
 
-fn check_topics(engine: Engine, first: &str, second: &str) {
+fn check_topics(engine: Backend, first: &str, second: &str) {
     let model = support::real(engine);
     let text = format!("{first}{second}");
-    let all = model.tokenizer().count(&text).unwrap();
+    let all = model.model().tokenizer().count(&text).unwrap();
     // All but one token fit, so that one cut is forced and its place is free.
     let one = cuts(&chunk(model, &text, &spec(all - 1, all - 1)));
     assert_eq!(one.len(), 1, "{one:?}");

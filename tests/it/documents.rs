@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use chunkflow::chunking::{Chunk, ChunkOptions, ChunkSpec};
-use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel};
 use chunkflow::pipeline;
 use tempfile::TempDir;
 
@@ -26,9 +26,9 @@ pub(crate) fn small_folder() -> &'static Path {
     folder.path()
 }
 
-pub(crate) fn small() -> &'static Model {
-    static SMALL: OnceLock<Model> = OnceLock::new();
-    SMALL.get_or_init(|| support::load(small_folder(), Engine::Native, ONE_BATCH))
+pub(crate) fn small() -> &'static LoadedModel {
+    static SMALL: OnceLock<LoadedModel> = OnceLock::new();
+    SMALL.get_or_init(|| support::load(small_folder(), Backend::Native, ONE_BATCH))
 }
 
 /// Limits of size alone, beside cohesion.
@@ -46,7 +46,7 @@ pub(crate) fn spec(max_tokens: usize, target_tokens: usize) -> ChunkSpec {
     sized(max_tokens, target_tokens).resolve().unwrap()
 }
 
-pub(crate) fn chunk(model: &Model, text: &str, spec: &ChunkSpec) -> Vec<Chunk> {
+pub(crate) fn chunk(model: &LoadedModel, text: &str, spec: &ChunkSpec) -> Vec<Chunk> {
     pipeline::chunk(model, text, spec, &EmbedOptions::default()).unwrap().chunks
 }
 

@@ -4,20 +4,21 @@
 use std::fs;
 
 use chunkflow::compute::{Dtype, Isa};
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Model, ModelOptions};
+use chunkflow::embeddings::{DtypeChoice, EmbedOptions, LoadedModel, ModelOptions};
 use serde_json::Value;
 
 use crate::process::{Place, check_fails, tiny};
+use crate::support::run_now::RunNow;
 use crate::support::{self, bits, widen};
 
-fn real(dtype: DtypeChoice, isa: Isa) -> Model {
+fn real(dtype: DtypeChoice, isa: Isa) -> LoadedModel {
     let options = ModelOptions {
         models_dir: support::models_dir(),
         dtype: Some(dtype),
         isa,
         ..ModelOptions::default()
     };
-    Model::load("all-MiniLM-L6-v2", &options).unwrap()
+    LoadedModel::load("all-MiniLM-L6-v2", &options).unwrap()
 }
 
 /// Mean and least cosine of unit vectors.

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use chunkflow::chunking::{ChunkOptions, ChunkSpec, Encoding, Method};
 use chunkflow::compute::Span;
-use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output, Packed};
+use chunkflow::embeddings::{Backend, EmbedOptions, Engine, Job, LoadedModel, Output, Packed};
 use chunkflow::pipeline::{self, Chunked, Document};
 
 use crate::documents::{WORDS, sized, small};
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH, bits, golden, max_difference, naive};
 
 const FAMILIES: [&str; 13] = [
@@ -28,8 +29,8 @@ const FAMILIES: [&str; 13] = [
     "../tiny",
 ];
 
-fn family(name: &str) -> Model {
-    support::load(&golden("families").join(name), Engine::Native, ONE_BATCH)
+fn family(name: &str) -> LoadedModel {
+    support::load(&golden("families").join(name), Backend::Native, ONE_BATCH)
 }
 
 #[expect(clippy::large_types_passed_by_value, reason = "each caller makes its own")]
@@ -38,7 +39,7 @@ fn resolve(encoding: Encoding, choices: ChunkOptions) -> ChunkSpec {
 }
 
 fn chunked<'a>(
-    model: &Model,
+    model: &LoadedModel,
     text: &'a str,
     spec: &ChunkSpec,
     options: &EmbedOptions,
@@ -46,8 +47,8 @@ fn chunked<'a>(
     pipeline::chunk(model, text, spec, options).unwrap()
 }
 
-fn prompted(model: &Model, prompt: &str) -> EmbedOptions {
-    EmbedOptions { prompt: model.prompt_text(prompt).unwrap(), ..EmbedOptions::default() }
+fn prompted(model: &LoadedModel, prompt: &str) -> EmbedOptions {
+    EmbedOptions { prompt: model.model().prompt_text(prompt).unwrap(), ..EmbedOptions::default() }
 }
 
 /// `count` sentences of three to thirty words.
@@ -84,7 +85,7 @@ fn isolated_vectors_are_those_of_the_texts_alone() {
             let units = document.units().iter().map(|unit| &text[unit.bytes.clone()]);
             let whole = EmbedOptions { dimensions: None, ..options };
             let expected = model.embed(&units.collect::<Vec<&str>>(), &whole).unwrap();
-            let rows = document.vectors().chunks_exact(model.dimensions());
+            let rows = document.vectors().chunks_exact(model.model().dimensions());
             assert_eq!(rows.len(), expected.rows().len());
             for (row, expected) in rows.zip(expected.rows()) {
                 // Of length one even where the model's are not.
@@ -124,8 +125,8 @@ struct States {
 impl States {
     /// Equally long windows behind `prompt`, as few and as short as can cover the text where
     /// neighbours share a twelfth of the model's length.
-    fn new(model: &Model, text: &str, prompt: &str) -> Self {
-        let tokenizer = model.tokenizer();
+    fn new(model: &LoadedModel, text: &str, prompt: &str) -> Self {
+        let tokenizer = model.model().tokenizer();
         let encoded = tokenizer.encode(text).unwrap();
         let prompt = tokenizer.encode(prompt).unwrap().ids;
         let count = encoded.ids.len();
@@ -170,7 +171,7 @@ impl States {
 }
 
 /// The states of `ids` behind `prompt`, as one sequence.
-fn window_states(model: &Model, prompt: &[u32], ids: &[u32]) -> Vec<Vec<f64>> {
+fn window_states(model: &LoadedModel, prompt: &[u32], ids: &[u32]) -> Vec<Vec<f64>> {
     let around = model.plan(&["a"], &EmbedOptions::default()).unwrap().0.packed.ids;
     let (first, last) = (around[0], *around.last().unwrap());
     let mut packed = Packed::default();
@@ -178,13 +179,13 @@ fn window_states(model: &Model, prompt: &[u32], ids: &[u32]) -> Vec<Vec<f64>> {
     let start = 1 + prompt.len() as u32;
     let spans =
         (start..start + ids.len() as u32).map(|start| Span { seq: 0, start, end: start + 1 });
-    let job = Job { packed, spans: spans.collect(), output: Output::States };
-    let states = model.forward(job).unwrap();
-    states.chunks_exact(model.spec().hidden).map(support::widen).collect()
+    let job = Job { packed, spans: spans.collect(), output: Output::MeanStates };
+    let states = model.encode(job).unwrap();
+    states.chunks_exact(model.model().spec().hidden).map(support::widen).collect()
 }
 
 #[expect(clippy::large_types_passed_by_value, reason = "each caller makes its own")]
-fn check_late(model: &Model, text: &str, prompt: &str, choices: ChunkOptions) {
+fn check_late(model: &LoadedModel, text: &str, prompt: &str, choices: ChunkOptions) {
     let spec = resolve(Encoding::Late, choices);
     let Chunked { chunks, document, .. } = chunked(model, text, &spec, &prompted(model, prompt));
     let states = States::new(model, text, prompt);
@@ -198,7 +199,7 @@ fn check_late(model: &Model, text: &str, prompt: &str, choices: ChunkOptions) {
     for chunk in &chunks {
         check(&chunk.vector, &chunk.bytes);
     }
-    let rows = document.vectors().chunks_exact(model.dimensions());
+    let rows = document.vectors().chunks_exact(model.model().dimensions());
     for (unit, row) in document.units().iter().zip(rows) {
         check(row, &unit.bytes);
     }
@@ -213,7 +214,7 @@ fn late_vectors_are_means_over_states_far_from_the_edges_of_windows() {
         let overlapping = ChunkOptions { overlap_tokens: Some(max_tokens / 3), ..choices };
         check_late(small(), &sentences(seed, 60), "", overlapping);
     }
-    check_late(support::real(Engine::Native), &sentences(6, 130), "", sized(128, 100));
+    check_late(support::real(Backend::Native), &sentences(6, 130), "", sized(128, 100));
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn a_chunk_beyond_the_models_length_is_the_mean_over_its_windows() {
 #[test]
 fn a_document_in_one_chunk_has_the_vector_that_embed_gives() {
     let tiny = family("../tiny");
-    for model in [small(), &tiny, support::real(Engine::Native), support::real(Engine::Candle)] {
+    for model in [small(), &tiny, support::real(Backend::Native), support::real(Backend::Candle)] {
         for prompt in ["", "a query: "] {
             for text in ["star", "The cat sat. A dog ran.", " \n", "…"] {
                 let options = prompted(model, prompt);
@@ -271,10 +272,10 @@ fn a_document_in_one_chunk_has_the_vector_that_embed_gives() {
 #[test]
 fn a_long_document_passes_through_the_encoder_once() {
     let text = sentences(8, 400);
-    let model = support::real(Engine::Native);
+    let model = support::real(Backend::Native);
     let spec = ChunkOptions::default().resolve().unwrap();
     let document = Document::read(&**model, &text, &spec, &EmbedOptions::default()).unwrap();
-    let tokens = model.tokenizer().count(&text).unwrap();
+    let tokens = model.model().tokenizer().count(&text).unwrap();
     assert_eq!(document.tokens(), tokens);
     let ratio = document.encoder_tokens() as f64 / tokens as f64;
     assert!(tokens > 5_000 && (1.0..1.12).contains(&ratio), "{ratio}");
@@ -283,7 +284,7 @@ fn a_long_document_passes_through_the_encoder_once() {
 // Units that are given.
 
 fn with_units<'a>(
-    model: &Model,
+    model: &LoadedModel,
     text: &'a str,
     units: &[Range<usize>],
     encoding: Encoding,
@@ -321,7 +322,7 @@ fn given_units_may_be_without_tokens() {
             text.char_indices().map(|(at, c)| at..at + c.len_utf8()).collect();
         for encoding in [Encoding::Late, Encoding::Isolated] {
             let document = with_units(small(), text, &ranges, encoding);
-            let rows = document.vectors().chunks_exact(small().dimensions());
+            let rows = document.vectors().chunks_exact(small().model().dimensions());
             assert_eq!(rows.len(), ranges.len());
             for row in rows {
                 let norm = support::widen(row).iter().map(|x| x * x).sum::<f64>().sqrt();

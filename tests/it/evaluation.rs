@@ -1,7 +1,7 @@
 //! `chunkflow evaluate` as a user meets it, on data sets small enough to know the answers.
 
 use chunkflow::chunking::{ChunkSpec, Encoding, Preset, Segments};
-use chunkflow::embeddings::{EmbedOptions, Engine};
+use chunkflow::embeddings::{Backend, EmbedOptions};
 use chunkflow::evaluation::datasets::read_gold;
 use chunkflow::evaluation::metrics::segmentation::pk;
 use chunkflow::evaluation::{
@@ -124,7 +124,7 @@ fn the_command_gives_what_the_library_gives() {
     assert_eq!(name, "preset=topics known-segments");
     assert!(is(mean(metrics, "segments"), 2.5), "{metrics}");
 
-    let model = support::load(&support::golden("tiny"), Engine::Native, support::ONE_BATCH);
+    let model = support::load(&support::golden("tiny"), Backend::Native, support::ONE_BATCH);
     let gold = read_gold(&place.path("gold.jsonl")).unwrap();
     let options = EmbedOptions::default();
     let spec = Preset::Topics.spec();

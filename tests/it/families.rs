@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Model, Truncate};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, Truncate};
 use safetensors::SafeTensors;
 
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH, bits, golden, max_difference, max_value};
 
 /// The largest difference of a component of a unit vector from the f64 reference.
@@ -19,16 +20,16 @@ const COSINE: f64 = 0.999_999;
 macro_rules! families {
     ($($name:ident: $folder:literal),+ $(,)?) => {
         $(mod $name {
-            use chunkflow::embeddings::Engine;
+            use chunkflow::embeddings::Backend;
 
             #[test]
             fn native_is_the_reference() {
-                super::check($folder, Engine::Native);
+                super::check($folder, Backend::Native);
             }
 
             #[test]
             fn candle_is_the_reference() {
-                super::check($folder, Engine::Candle);
+                super::check($folder, Backend::Candle);
             }
 
             #[test]
@@ -92,7 +93,7 @@ fn integers(tensors: &SafeTensors<'_>, name: &str) -> Vec<u32> {
     support::numbers(tensors, name).into_iter().map(|x| x as u32).collect()
 }
 
-fn model(family: &str, engine: Engine) -> Model {
+fn model(family: &str, engine: Backend) -> LoadedModel {
     support::load(&golden("families").join(family), engine, ONE_BATCH)
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn cosine(a: &[f32], b: &[f64]) -> f64 {
     dot(&a, b) / (dot(&a, &a) * dot(b, b)).sqrt()
 }
 
-fn check(family: &str, engine: Engine) {
+fn check(family: &str, engine: Backend) {
     let golden = Golden::read(family);
     let model = model(family, engine);
     let options = EmbedOptions::default();
@@ -135,7 +136,7 @@ fn check_company(family: &str) {
     let golden = Golden::read(family);
     let folder = support::golden("families").join(family);
     let embed = |budget: usize, texts: &[&str]| -> Vec<Vec<u32>> {
-        let model = support::load(&folder, Engine::Native, budget);
+        let model = support::load(&folder, Backend::Native, budget);
         model.embed(texts, &EmbedOptions::default()).unwrap().rows().map(bits).collect()
     };
     let mut texts = golden.texts();
@@ -150,13 +151,13 @@ fn check_company(family: &str) {
 
 #[test]
 fn left_truncation_keeps_the_ends_of_long_texts() {
-    let model = model("modernbert", Engine::Native);
+    let model = model("modernbert", Backend::Native);
     let long = format!("{}the very end", "word ".repeat(300));
     let options = EmbedOptions { truncate: Truncate::Left, ..EmbedOptions::default() };
     let (job, plan) = model.plan(&[&long], &options).unwrap();
-    assert_eq!(job.packed.tokens(), model.tokenizer().max_tokens());
+    assert_eq!(job.packed.tokens(), model.model().tokenizer().max_tokens());
     assert!(plan.truncated[0].unwrap() > 300);
-    let end = model.tokenizer().encode(" the very end").unwrap().ids;
+    let end = model.model().tokenizer().encode(" the very end").unwrap().ids;
     let kept = job.packed.sequence(0);
     assert_eq!(&kept[kept.len() - 1 - end.len()..kept.len() - 1], end);
 }

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Error, Model, ModelOptions};
+use chunkflow::embeddings::{Backend, EmbedOptions, Error, LoadedModel, ModelOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH, bits};
 
 const TEXT: &str = "the dog and the cat";
@@ -25,16 +26,16 @@ fn changed(family: &str, fields: &Value) -> TempDir {
     folder
 }
 
-fn load(folder: &Path) -> Result<Model, Error> {
+fn load(folder: &Path) -> Result<LoadedModel, Error> {
     let options = ModelOptions {
-        engine: Engine::Native,
+        backend: Backend::Native,
         max_batch_tokens: Some(ONE_BATCH),
         ..ModelOptions::default()
     };
-    Model::load(folder.to_str().unwrap(), &options)
+    LoadedModel::load(folder.to_str().unwrap(), &options)
 }
 
-fn vector(model: &Model) -> Vec<u32> {
+fn vector(model: &LoadedModel) -> Vec<u32> {
     bits(&model.embed(&[TEXT], &EmbedOptions::default()).unwrap().data)
 }
 

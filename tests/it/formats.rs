@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatc
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use chunkflow::chunking::ChunkOptions;
-use chunkflow::embeddings::{EmbedOptions, Engine, Model, Truncate};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, Truncate};
 use chunkflow::pipeline;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::documents::keep;
 use crate::process::{Place, Ran, check_fails, tiny};
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
 /// Dimensions of the tiny model's vectors, and its longest text in tokens.
@@ -25,9 +26,9 @@ const MAX_TOKENS: usize = 48;
 
 const FORMATS: [&str; 4] = ["jsonl", "npy", "text", "parquet"];
 
-fn model() -> &'static Model {
-    static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| support::load(Path::new(&tiny()), Engine::Native, ONE_BATCH))
+fn model() -> &'static LoadedModel {
+    static MODEL: OnceLock<LoadedModel> = OnceLock::new();
+    MODEL.get_or_init(|| support::load(Path::new(&tiny()), Backend::Native, ONE_BATCH))
 }
 
 /// Rows of the library.
@@ -404,7 +405,7 @@ fn chunks_are_the_documented_records_and_rejoin_to_the_file() {
         joined.push_str(text);
         chars += text.chars().count();
         assert_eq!((index(&line["end"]), index(&line["end_char"])), (joined.len(), chars));
-        assert_eq!(index(&line["tokens"]), model().tokenizer().count(text).unwrap());
+        assert_eq!(index(&line["tokens"]), model().model().tokenizer().count(text).unwrap());
         assert!(index(&line["tokens"]) <= 40);
         assert_eq!(line["strength"].is_null(), number == 0);
     }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Error, Kind, Model, ModelOptions};
-use chunkflow::{ErrorKind, embeddings};
+use chunkflow::ErrorKind;
+use chunkflow::embeddings::{Backend, EmbedOptions, Error, Kind, LoadedModel, ModelOptions};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::process::{Place, Ran};
+use crate::support::run_now::RunNow;
 use crate::support::{self, ENGINES, ONE_BATCH, golden, max_difference};
 
 /// As for vectors; scores are logits or probabilities and may exceed 1.
@@ -33,11 +34,12 @@ fn folder(name: &str) -> PathBuf {
     golden("heads").join(name)
 }
 
-fn load(name: &str, engine: Engine, max_batch_tokens: usize) -> Model {
+fn load(name: &str, engine: Backend, max_batch_tokens: usize) -> LoadedModel {
     let kind = name.starts_with("sparse").then_some(Kind::Sparse);
     let max_batch_tokens = Some(max_batch_tokens);
-    let options = ModelOptions { engine, max_batch_tokens, kind, ..ModelOptions::default() };
-    Model::load(folder(name).to_str().unwrap(), &options).unwrap()
+    let options =
+        ModelOptions { backend: engine, max_batch_tokens, kind, ..ModelOptions::default() };
+    LoadedModel::load(folder(name).to_str().unwrap(), &options).unwrap()
 }
 
 /// A tensor of the model's results.
@@ -82,7 +84,7 @@ fn a_pair_scores_the_same_bits_in_any_company() {
         let pairs = pairs(name);
         let mut pairs = borrow(&pairs);
         let scores = |budget: usize, pairs: &[(&str, &str)]| {
-            support::bits(&load(name, Engine::Native, budget).score(pairs).unwrap().data)
+            support::bits(&load(name, Backend::Native, budget).score(pairs).unwrap().data)
         };
         let alone = scores(1, &pairs);
         assert_eq!(scores(100, &pairs), alone, "{name} in batches of 100 tokens");
@@ -131,7 +133,7 @@ fn a_sparse_vector_has_the_same_bits_in_any_company() {
         let texts: Vec<String> = support::json(&folder(name).join("texts.json"));
         let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let rows = |budget: usize, texts: &[&str]| {
-            let model = load(name, Engine::Native, budget);
+            let model = load(name, Backend::Native, budget);
             model.embed_sparse(texts, &EmbedOptions::default()).unwrap().rows
         };
         let alone = rows(1, &texts);
@@ -152,8 +154,8 @@ fn the_largest_entries_are_kept_where_the_model_limits_them() {
     });
     let text = ["The cat sat on the mat."];
     let options = EmbedOptions::default();
-    let all = load(name, Engine::Native, ONE_BATCH).embed_sparse(&text, &options).unwrap();
-    let limited = support::load(copy.path(), Engine::Native, ONE_BATCH);
+    let all = load(name, Backend::Native, ONE_BATCH).embed_sparse(&text, &options).unwrap();
+    let limited = support::load(copy.path(), Backend::Native, ONE_BATCH);
     let limited = limited.embed_sparse(&text, &options).unwrap();
     let mut largest = all.rows[0].clone();
     largest.sort_by(|a, b| b.value.total_cmp(&a.value));
@@ -179,7 +181,7 @@ fn a_decoder_of_its_own_goes_before_the_word_table() {
     });
     let options = EmbedOptions::default();
     let sparse = |path: &std::path::Path| {
-        let model = support::load(path, Engine::Native, ONE_BATCH);
+        let model = support::load(path, Backend::Native, ONE_BATCH);
         model.embed_sparse(&["The cat sat on the mat."], &options).unwrap()
     };
     let own = sparse(copy.path());
@@ -206,13 +208,13 @@ fn a_model_of_another_kind_says_what_it_gives() {
         assert_eq!(chunkflow::Error::from(error).kind(), ErrorKind::Input);
     };
     let options = EmbedOptions::default();
-    let reranker = load("rerank-bert", Engine::Native, ONE_BATCH);
+    let reranker = load("rerank-bert", Backend::Native, ONE_BATCH);
     check(reranker.embed(&["a"], &options).unwrap_err(), &["reranker", "scores"]);
     check(reranker.embed_sparse(&["a"], &options).unwrap_err(), &["reranker", "scores"]);
-    let sparse = load("sparse-bert", Engine::Native, ONE_BATCH);
+    let sparse = load("sparse-bert", Backend::Native, ONE_BATCH);
     check(sparse.embed(&["a"], &options).unwrap_err(), &["sparse"]);
     check(sparse.score(&[("a", "b")]).unwrap_err(), &["sparse"]);
-    let dense: embeddings::Model = support::load(&golden("tiny"), Engine::Native, ONE_BATCH);
+    let dense = support::load(&golden("tiny"), Backend::Native, ONE_BATCH);
     check(dense.score(&[("a", "b")]).unwrap_err(), &["embedding"]);
     check(dense.embed_sparse(&["a"], &options).unwrap_err(), &["embedding"]);
 }
@@ -220,11 +222,11 @@ fn a_model_of_another_kind_says_what_it_gives() {
 #[test]
 fn nothing_in_gives_nothing_out() {
     let options = EmbedOptions::default();
-    let reranker = load("rerank-bert", Engine::Native, ONE_BATCH);
+    let reranker = load("rerank-bert", Backend::Native, ONE_BATCH);
     assert!(reranker.score(&[]).unwrap().data.is_empty());
-    let sparse = load("sparse-bert", Engine::Native, ONE_BATCH);
+    let sparse = load("sparse-bert", Backend::Native, ONE_BATCH);
     assert!(sparse.embed_sparse(&[], &options).unwrap().rows.is_empty());
-    let dense = support::load(&golden("tiny"), Engine::Native, ONE_BATCH);
+    let dense = support::load(&golden("tiny"), Backend::Native, ONE_BATCH);
     assert_eq!(dense.embed_tokens(&[], &options).unwrap().cu_rows, [0]);
 }
 
@@ -246,7 +248,7 @@ const TEXTS: [&str; 2] = ["The cat sat.", ""];
 fn embed_writes_the_vectors_of_tokens() {
     let place = Place::with("in.jsonl", INPUT);
     let ran = place.tiny(&["embed", "in.jsonl", "--output-kind", "tokens"]);
-    let model = support::load(&golden("tiny"), Engine::Native, ONE_BATCH);
+    let model = support::load(&golden("tiny"), Backend::Native, ONE_BATCH);
     let expected = model.embed_tokens(&TEXTS, &EmbedOptions::default()).unwrap();
     let lines = lines(&ran);
     assert_eq!(lines.len(), 2);
@@ -268,7 +270,7 @@ fn embed_writes_sparse_vectors() {
         let model = folder(name);
         let args = ["embed", "in.jsonl", "--output-kind", "sparse", "--model"];
         let ran = place.run(&[args.as_slice(), &[model.to_str().unwrap()]].concat());
-        let model = load(name, Engine::Native, ONE_BATCH);
+        let model = load(name, Backend::Native, ONE_BATCH);
         let expected = model.embed_sparse(&TEXTS, &EmbedOptions::default()).unwrap();
         for (line, row) in lines(&ran).iter().zip(&expected.rows) {
             let indices: Vec<u32> = serde_json::from_value(line["indices"].clone()).unwrap();
@@ -308,7 +310,7 @@ fn rerank_sorts_documents_by_their_score() {
         place.run(&[args.as_slice(), &model, more].concat())
     };
     let pairs: Vec<(&str, &str)> = documents.iter().map(|text| (query, *text)).collect();
-    let scores = load(name, Engine::Native, ONE_BATCH).score(&pairs).unwrap().data;
+    let scores = load(name, Backend::Native, ONE_BATCH).score(&pairs).unwrap().data;
     let mut order: Vec<usize> = (0..documents.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let ranked = lines(&rerank(&["--return-documents"]));

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
 use chunkflow::embeddings::{
-    EmbedOptions, Error, Hub as Client, HubError, HubOptions, Model, ModelOptions, Pulled, Store,
-    Token, Verdict,
+    EmbedOptions, Error, Hub as Client, HubError, HubOptions, LoadedModel, ModelOptions, Pulled,
+    Store, Token, Verdict,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::hub_server::{COMMIT, Fault, Hub, ID, sha256};
 use crate::process::Place;
 use crate::support;
+use crate::support::run_now::RunNow;
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 const TEXTS: [&str; 2] = ["A text.", "Another one, a little longer."];
@@ -76,8 +77,8 @@ impl World {
         self.client(false).pull(&self.store(), ID, revision, update, &mut |_, _, _| {})
     }
 
-    fn load(&self) -> Result<Model, Error> {
-        Model::load(ID, &self.options())
+    fn load(&self) -> Result<LoadedModel, Error> {
+        LoadedModel::load(ID, &self.options())
     }
 
     /// The request for the body of the weights.
@@ -112,13 +113,13 @@ impl World {
     }
 }
 
-fn vectors(model: &Model) -> Vec<u32> {
+fn vectors(model: &LoadedModel) -> Vec<u32> {
     support::bits(&model.embed(&TEXTS, &EmbedOptions::default()).unwrap().data)
 }
 
 fn reference() -> Vec<u32> {
     let folder = support::golden("tiny");
-    vectors(&Model::load(folder.to_str().unwrap(), &ModelOptions::default()).unwrap())
+    vectors(&LoadedModel::load(folder.to_str().unwrap(), &ModelOptions::default()).unwrap())
 }
 
 fn files_below(folder: &Path) -> Vec<String> {
@@ -526,9 +527,9 @@ fn what_another_library_pulled_serves_for_a_pinned_model() {
     fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
     let options = ModelOptions { registry: Some(path), ..world.options() };
     assert!(Store::open(&options).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
-    assert_eq!(vectors(&Model::load("x", &options).unwrap()), reference());
+    assert_eq!(vectors(&LoadedModel::load("x", &options).unwrap()), reference());
     let strict = ModelOptions { revision: Some(OTHER.to_owned()), ..options };
-    assert!(matches!(Model::load("x", &strict), Err(Error::MissingModel { .. })));
+    assert!(matches!(LoadedModel::load("x", &strict), Err(Error::MissingModel { .. })));
 }
 
 #[test]
@@ -560,7 +561,7 @@ fn a_snapshot_of_another_library_without_its_modules_is_not_whole() {
     let absent = world.repository().join(".no_exist").join(COMMIT).join("modules.json");
     fs::create_dir_all(absent.parent().unwrap()).unwrap();
     fs::write(absent, "").unwrap();
-    assert_eq!(world.load().unwrap().dimensions(), 32, "a plain transformer");
+    assert_eq!(world.load().unwrap().model().dimensions(), 32, "a plain transformer");
 }
 
 #[test]
@@ -570,9 +571,9 @@ fn a_lock_that_cannot_be_read_is_no_licence() {
     let folder = models.path().join(ID);
     support::copy_folder(&support::golden("tiny"), &folder);
     let options = ModelOptions { models_dir: models.path().to_owned(), ..world.options() };
-    assert_eq!(vectors(&Model::load(ID, &options).unwrap()), reference());
+    assert_eq!(vectors(&LoadedModel::load(ID, &options).unwrap()), reference());
     fs::write(folder.join("chunkflow.lock"), "{").unwrap();
-    let error = Model::load(ID, &options).err().unwrap().to_string();
+    let error = LoadedModel::load(ID, &options).err().unwrap().to_string();
     assert!(error.contains("chunkflow.lock"), "{error}");
 }
 

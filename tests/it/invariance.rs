@@ -5,21 +5,23 @@
 use std::sync::{Arc, OnceLock};
 
 use chunkflow::compute::Span;
-use chunkflow::embeddings::{EmbedOptions, Engine, Forward, Job, Model, Output};
+use chunkflow::embeddings::{Backend, EmbedOptions, Engine, Job, LoadedModel, Output};
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::scheduler;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ENGINES, ONE_BATCH, bits};
 
 /// Token budgets: every sequence alone, a few together, and many.
 const BUDGETS: [usize; 3] = [1, 100, ONE_BATCH];
 
-fn models() -> &'static [Arc<Model>] {
-    static MODELS: OnceLock<Vec<Arc<Model>>> = OnceLock::new();
+fn models() -> &'static [Arc<LoadedModel>] {
+    static MODELS: OnceLock<Vec<Arc<LoadedModel>>> = OnceLock::new();
     MODELS.get_or_init(|| {
         let load = |&budget: &usize| match budget {
-            ONE_BATCH => Arc::clone(support::real(Engine::Native)),
-            _ => Arc::new(support::load(&support::real_folder(), Engine::Native, budget)),
+            ONE_BATCH => Arc::clone(support::real(Backend::Native)),
+            _ => Arc::new(support::load(&support::real_folder(), Backend::Native, budget)),
         };
         BUDGETS.iter().map(load).collect()
     })
@@ -33,7 +35,7 @@ fn pools() -> &'static [ThreadPool] {
     })
 }
 
-fn embed(model: &Model, texts: &[&str]) -> Vec<Vec<u32>> {
+fn embed(model: &LoadedModel, texts: &[&str]) -> Vec<Vec<u32>> {
     let embeddings = model.embed(texts, &EmbedOptions::default()).unwrap();
     embeddings.rows().map(bits).collect()
 }
@@ -42,7 +44,7 @@ fn embed(model: &Model, texts: &[&str]) -> Vec<Vec<u32>> {
 fn alone() -> &'static [Vec<u32>] {
     static ALONE: OnceLock<Vec<Vec<u32>>> = OnceLock::new();
     ALONE.get_or_init(|| {
-        let model = support::real(Engine::Native);
+        let model = support::real(Backend::Native);
         let texts = &support::minilm().texts;
         texts.iter().flat_map(|text| embed(model, &[text.as_str()])).collect()
     })
@@ -54,7 +56,7 @@ fn by_length(short: bool) -> Vec<usize> {
     (0..ids.len()).filter(|&index| (ids[index].len() <= 40) == short).collect()
 }
 
-fn check_together(indices: &[usize], model: &Model, pool: &ThreadPool) {
+fn check_together(indices: &[usize], model: &LoadedModel, pool: &ThreadPool) {
     let texts: Vec<&str> =
         indices.iter().map(|&index| support::minilm().texts[index].as_str()).collect();
     let together = pool.install(|| embed(model, &texts));
@@ -89,7 +91,7 @@ proptest! {
 }
 
 /// Jobs of different callers: all dimensions, some, and token states.
-fn jobs(model: &Model) -> Vec<Job> {
+fn jobs(model: &LoadedModel) -> Vec<Job> {
     let texts = ["One caller's text.", "A second one, a good deal longer than that.", "Third"];
     let plan = |texts: &[&str], dimensions| {
         let options = EmbedOptions { dimensions, ..EmbedOptions::default() };
@@ -99,23 +101,23 @@ fn jobs(model: &Model) -> Vec<Job> {
         (plan(&texts, None), plan(&texts[1..], Some(100)), plan(&texts[..1], None));
     let token = |seq, start| Span { seq, start, end: start + 1 };
     let spans = vec![token(2, 1), token(0, 0), token(1, 3), token(0, 2), token(0, 0)];
-    let states = Job { spans, output: Output::States, ..whole.clone() };
+    let states = Job { spans, output: Output::MeanStates, ..whole.clone() };
     let unread = Job { spans: Vec::new(), ..other.clone() };
     vec![whole, states, unread, cut, other]
 }
 
 #[test]
 fn jobs_run_together_are_each_alone() {
-    let model = support::real(Engine::Native);
+    let model = support::real(Backend::Native);
     let jobs = jobs(model);
     let alone: Vec<Vec<u32>> =
-        jobs.iter().map(|job| bits(&model.forward(job.clone()).unwrap())).collect();
+        jobs.iter().map(|job| bits(&model.encode(job.clone()).unwrap())).collect();
     let lengths: Vec<usize> = alone.iter().map(Vec::len).collect();
     assert_eq!(lengths, [3 * 384, 5 * 384, 0, 2 * 100, 384]);
     for order in [[0, 1, 2, 3, 4], [4, 2, 0, 3, 1], [3, 4, 1, 0, 2]] {
-        let together: Vec<&Job> = order.iter().map(|&index| &jobs[index]).collect();
-        for (result, index) in model.run(&together).unwrap().iter().zip(order) {
-            assert_eq!(bits(result.as_ref().unwrap()), alone[index], "job {index} of {order:?}");
+        let together = order.iter().map(|&index| jobs[index].clone()).collect();
+        for (rows, index) in scheduler::together(model, together).iter().zip(order) {
+            assert_eq!(bits(rows), alone[index], "job {index} of {order:?}");
         }
     }
 }
@@ -123,7 +125,7 @@ fn jobs_run_together_are_each_alone() {
 /// A Dense head sees one row a text, where encoders see one a token.
 #[test]
 fn vectors_through_a_dense_head_are_each_alone() {
-    let model = support::load(&support::golden("tiny"), Engine::Native, ONE_BATCH);
+    let model = support::load(&support::golden("tiny"), Backend::Native, ONE_BATCH);
     let texts: Vec<&str> = support::minilm().texts.iter().map(String::as_str).take(150).collect();
     let together = embed(&model, &texts);
     for (row, text) in together.iter().zip(texts) {

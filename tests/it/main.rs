@@ -63,6 +63,8 @@ mod no_network;
 mod parity;
 /// The binary under test, and what a run of it left.
 mod process;
+/// The queue answers every job once, and refuses what it cannot hold.
+mod scheduler;
 /// Segmentations are the exact optimum.
 mod segmentation;
 /// The service keeps the contract that clients and operators rely on.
@@ -82,5 +84,3 @@ mod tidy;
 /// A build for CUDA needs no CUDA.
 #[cfg(feature = "cuda")]
 mod without_driver;
-/// The queue answers every job once, and refuses what it cannot hold.
-mod worker;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::process::{Place, Ran, binary, tiny, wait_at_most};
 use crate::support;
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 
 const MB: usize = 1_000_000;
 /// How much more the larger run may hold, in KiB.

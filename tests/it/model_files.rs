@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
-use chunkflow::embeddings::{EmbedOptions, Engine, Error, Model, ModelOptions};
+use chunkflow::embeddings::{Backend, EmbedOptions, Error, LoadedModel, ModelOptions};
 use safetensors::Dtype;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ENGINES, ONE_BATCH, Stored};
 
 /// The pieces of the real model's names, as users type them.
@@ -22,13 +23,13 @@ const WORDS: &str = "embeddings.word_embeddings.weight";
 /// No file, however hostile, may hold loading up for longer.
 const REFUSAL: Duration = Duration::from_secs(2);
 
-fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> {
+fn load(model: &str, models_dir: &Path, engine: Backend) -> Result<LoadedModel, Error> {
     let models_dir = models_dir.to_owned();
-    Model::load(
+    LoadedModel::load(
         model,
         &ModelOptions {
             models_dir,
-            engine,
+            backend: engine,
             max_batch_tokens: Some(ONE_BATCH),
             ..ModelOptions::default()
         },
@@ -101,14 +102,14 @@ fn an_unchanged_copy_loads() {
     let folder = tiny();
     for engine in ENGINES {
         let model = load(folder.path().to_str().unwrap(), folder.path(), engine).unwrap();
-        assert_eq!((model.dimensions(), model.tokenizer().max_tokens()), (24, 48));
+        assert_eq!((model.model().dimensions(), model.model().tokenizer().max_tokens()), (24, 48));
     }
 }
 
 #[test]
 fn an_unknown_name_is_answered_with_where_names_are_found() {
     let unknown = |name: &str| {
-        let error = load(name, &support::models_dir(), Engine::Native).err().unwrap();
+        let error = load(name, &support::models_dir(), Backend::Native).err().unwrap();
         let message = error.to_string();
         assert_eq!(chunkflow::Error::from(error).kind(), ErrorKind::NotFound);
         message
@@ -124,7 +125,7 @@ fn an_unknown_name_is_answered_with_where_names_are_found() {
 fn a_known_model_that_is_not_here_says_how_to_get_it() {
     let empty = tempfile::tempdir().unwrap();
     for name in NAMES {
-        let error = load(name, empty.path(), Engine::Native).err().unwrap();
+        let error = load(name, empty.path(), Backend::Native).err().unwrap();
         let message = error.to_string();
         let path = empty.path().join(REPOSITORY);
         for part in [name, "chunkflow models pull", path.to_str().unwrap()] {
@@ -159,7 +160,7 @@ fn one_flipped_bit_in_a_known_models_file_is_corruption() {
             };
             bytes[at] ^= 1;
         });
-        let error = load(NAMES[1], copy.path(), Engine::Native).err().unwrap();
+        let error = load(NAMES[1], copy.path(), Backend::Native).err().unwrap();
         let message = error.to_string();
         for part in [file, "corrupted", expected] {
             assert!(message.contains(part), "no {part:?} in {message:?}");
@@ -169,9 +170,9 @@ fn one_flipped_bit_in_a_known_models_file_is_corruption() {
 
 #[test]
 fn the_published_files_load_by_name() {
-    let model = load(NAMES[1], &support::models_dir(), Engine::Native).unwrap();
-    assert_eq!((model.name(), model.dimensions()), (NAMES[0], 384));
-    assert_eq!(model.tokenizer().max_tokens(), 256);
+    let model = load(NAMES[1], &support::models_dir(), Backend::Native).unwrap();
+    assert_eq!((model.model().name(), model.model().dimensions()), (NAMES[0], 384));
+    assert_eq!(model.model().tokenizer().max_tokens(), 256);
 }
 
 #[test]
@@ -477,8 +478,8 @@ fn the_longest_sequence_is_never_above_the_position_table() {
     let folder = tiny();
     let file = folder.path().join("sentence_bert_config.json");
     support::edit_json(&file, |json| json["max_seq_length"] = json!(1_000));
-    let model = support::load(folder.path(), Engine::Native, ONE_BATCH);
-    assert_eq!(model.tokenizer().max_tokens(), 64);
+    let model = support::load(folder.path(), Backend::Native, ONE_BATCH);
+    assert_eq!(model.model().tokenizer().max_tokens(), 64);
     let text = "the cat ".repeat(100);
     assert_eq!(model.embed(&[&text], &EmbedOptions::default()).unwrap().tokens, [64]);
 }
@@ -491,12 +492,18 @@ fn check_input<T>(result: Result<T, Error>, expected: &str) {
 
 #[test]
 fn prompts_and_dimensions_that_a_model_lacks_are_named_with_what_it_has() {
-    let tiny = support::load(&support::golden("tiny"), Engine::Native, ONE_BATCH);
-    check_input(tiny.prompt(Some("qury")), "unknown prompt `qury`, this model has: passage, query");
+    let tiny = support::load(&support::golden("tiny"), Backend::Native, ONE_BATCH);
+    check_input(
+        tiny.model().prompt(Some("qury")),
+        "unknown prompt `qury`, this model has: passage, query",
+    );
     let long = "the cat ".repeat(30);
-    check_input(tiny.prompt_text(&long), "prompt has 60 tokens, the model takes 48 with the text");
-    let real = support::real(Engine::Native);
-    check_input(real.prompt(Some("query")), "unknown prompt `query`, this model has: none");
+    check_input(
+        tiny.model().prompt_text(&long),
+        "prompt has 60 tokens, the model takes 48 with the text",
+    );
+    let real = support::real(Backend::Native);
+    check_input(real.model().prompt(Some("query")), "unknown prompt `query`, this model has: none");
     for dimensions in [0, 385, usize::MAX] {
         let options = EmbedOptions { dimensions: Some(dimensions), ..EmbedOptions::default() };
         let message = format!("dimensions is {dimensions}, this model allows 1 to 384");
@@ -523,7 +530,7 @@ fn check_mutations(file: &str, cases: u64, limit: usize) {
         bytes[at] = byte;
         fs::write(&path, bytes).unwrap();
         let outcome = catch_unwind(|| {
-            let model = load(folder.path().to_str().unwrap(), folder.path(), Engine::Native)?;
+            let model = load(folder.path().to_str().unwrap(), folder.path(), Backend::Native)?;
             let texts = ["The cat sat.", "", "search for: caf\u{e9} \u{1f600}"];
             model.embed(&texts, &EmbedOptions::default())
         });

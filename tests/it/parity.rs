@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Model, Truncate};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, Truncate};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::run_now::RunNow;
 use crate::support::{self, ENGINES, ONE_BATCH, Stored};
 
 /// The largest difference of a component from the f64 reference.
@@ -34,7 +35,7 @@ fn check_rows(what: &str, actual: &[f32], rows: &[Vec<f64>], tolerance: f64) {
     }
 }
 
-fn check_minilm_vectors(engine: Engine) {
+fn check_minilm_vectors(engine: Backend) {
     let golden = support::minilm();
     let vectors: Vec<Vec<f64>> = golden.vectors.iter().map(|row| support::widen(row)).collect();
     let model = support::real(engine);
@@ -45,18 +46,18 @@ fn check_minilm_vectors(engine: Engine) {
 
 #[test]
 fn native_vectors_of_the_real_model_are_the_references() {
-    check_minilm_vectors(Engine::Native);
+    check_minilm_vectors(Backend::Native);
 }
 
 #[test]
 fn candle_vectors_of_the_real_model_are_the_references() {
-    check_minilm_vectors(Engine::Candle);
+    check_minilm_vectors(Backend::Candle);
 }
 
 #[test]
 fn token_ids_of_the_real_model_are_the_references() {
     let golden = support::minilm();
-    let model = support::real(Engine::Native);
+    let model = support::real(Backend::Native);
     let (job, plan) = model.plan(&strs(&golden.texts), &EmbedOptions::default()).unwrap();
     assert_eq!(job.packed.sequences(), golden.texts.len());
     for (index, ids) in golden.ids.iter().enumerate() {
@@ -78,7 +79,7 @@ fn uncut_ids(texts: &[String]) -> Vec<Vec<u32>> {
 #[test]
 fn texts_above_256_tokens_are_reported_with_their_whole_length() {
     let golden = support::minilm();
-    let model = support::real(Engine::Native);
+    let model = support::real(Backend::Native);
     let (_, plan) = model.plan(&strs(&golden.texts), &EmbedOptions::default()).unwrap();
     let expected: Vec<Option<usize>> =
         uncut_ids(&golden.texts).iter().map(|ids| (ids.len() > 256).then_some(ids.len())).collect();
@@ -91,7 +92,7 @@ fn texts_above_256_tokens_are_reported_with_their_whole_length() {
 #[test]
 fn left_truncation_keeps_the_last_tokens_between_the_special_ones() {
     let golden = support::minilm();
-    let model = support::real(Engine::Native);
+    let model = support::real(Backend::Native);
     let options = EmbedOptions { truncate: Truncate::Left, ..EmbedOptions::default() };
     let (job, _) = model.plan(&strs(&golden.texts), &options).unwrap();
     for (index, whole) in uncut_ids(&golden.texts).iter().enumerate() {
@@ -139,13 +140,13 @@ fn tiny_folder(case: &Case) -> TempDir {
     folder
 }
 
-fn check_tiny_cases(engine: Engine) {
+fn check_tiny_cases(engine: Backend) {
     let cases = tiny_cases();
     assert!(cases.len() >= 25, "{} cases", cases.len());
     for case in &cases {
         let folder = tiny_folder(case);
         let model = support::load(folder.path(), engine, ONE_BATCH);
-        let prompt = model.prompt(case.prompt_name.as_deref()).unwrap();
+        let prompt = model.model().prompt(case.prompt_name.as_deref()).unwrap();
         let options =
             EmbedOptions { dimensions: case.truncate_dim, prompt, ..EmbedOptions::default() };
         let texts = strs(&case.texts);
@@ -161,12 +162,12 @@ fn check_tiny_cases(engine: Engine) {
 
 #[test]
 fn native_vectors_of_every_tiny_case_are_the_references() {
-    check_tiny_cases(Engine::Native);
+    check_tiny_cases(Backend::Native);
 }
 
 #[test]
 fn candle_vectors_of_every_tiny_case_are_the_references() {
-    check_tiny_cases(Engine::Candle);
+    check_tiny_cases(Backend::Candle);
 }
 
 /// A stored form of f32 values, and the values that remain.
@@ -210,7 +211,8 @@ fn check_half(half: &Half) {
     });
     let texts = strs(&case.texts);
     for engine in ENGINES {
-        let embed = |model: &Model| model.embed(&texts, &EmbedOptions::default()).unwrap().data;
+        let embed =
+            |model: &LoadedModel| model.embed(&texts, &EmbedOptions::default()).unwrap().data;
         let actual = embed(&support::load(stored.path(), engine, ONE_BATCH));
         let expected = embed(&support::load(rounded.path(), engine, ONE_BATCH));
         assert_eq!(support::bits(&actual), support::bits(&expected), "{engine:?}");

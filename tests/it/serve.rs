@@ -9,13 +9,14 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chunkflow::chunking::{ChunkOptions, ChunkSpec};
-use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel};
 use chunkflow::pipeline::{self, Chunked};
 use serde_json::{Value, json};
 
 use crate::documents::keep;
 use crate::process::{DEADLINE, Place, check_none, tiny, wait_for};
 use crate::server_support::{Answer, Connection, Request, Server};
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
 fn folder() -> PathBuf {
@@ -23,9 +24,9 @@ fn folder() -> PathBuf {
 }
 
 /// The model that is served.
-fn model() -> &'static Model {
-    static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| support::load(&folder(), Engine::Native, ONE_BATCH))
+fn model() -> &'static LoadedModel {
+    static MODEL: OnceLock<LoadedModel> = OnceLock::new();
+    MODEL.get_or_init(|| support::load(&folder(), Backend::Native, ONE_BATCH))
 }
 
 fn expected(texts: &[&str], options: &EmbedOptions) -> Vec<Vec<u32>> {
@@ -298,7 +299,7 @@ fn chunks_partition_the_text_and_are_the_librarys() {
             pipeline::chunk(model(), text, &spec, &keep(9)).unwrap();
         assert_eq!(chunks.len(), expected.len());
         // A document's tokens are paid for once, however many chunks it has.
-        assert_eq!(whole.tokens(), model().tokenizer().count(text).unwrap());
+        assert_eq!(whole.tokens(), model().model().tokenizer().count(text).unwrap());
         tokens += whole.tokens();
         let mut joined = String::new();
         for (number, (chunk, expected)) in chunks.iter().zip(&expected).enumerate() {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use chunkflow::compute::Isa;
-use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel};
 use chunkflow::similarity::{Device, UnitRows, pairwise};
 use serde_json::{Value, json};
 
 use crate::server_support::{Answer, Server};
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
 const PATH: &str = "/v1/similarity";
@@ -18,9 +19,9 @@ fn folder() -> PathBuf {
     support::golden("tiny")
 }
 
-fn model() -> &'static Model {
-    static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| support::load(&folder(), Engine::Native, ONE_BATCH))
+fn model() -> &'static LoadedModel {
+    static MODEL: OnceLock<LoadedModel> = OnceLock::new();
+    MODEL.get_or_init(|| support::load(&folder(), Backend::Native, ONE_BATCH))
 }
 
 fn embed(texts: &[&str], dimensions: Option<usize>) -> Vec<Vec<f64>> {
@@ -82,8 +83,11 @@ fn texts_and_vectors_are_compared_in_any_combination() {
     let (a, b) = (embed(&some, None), embed(&others, None));
     let texts = server.post(PATH, &json!({"a": some, "b": others, "model": "tiny"}));
     check_scores(&texts, &a, &b);
-    let tokens: usize =
-        some.iter().chain(&others).map(|text| model().tokenizer().count(text).unwrap()).sum();
+    let tokens: usize = some
+        .iter()
+        .chain(&others)
+        .map(|text| model().model().tokenizer().count(text).unwrap())
+        .sum();
     assert_eq!(texts.json()["usage"], json!({"prompt_tokens": tokens, "total_tokens": tokens}));
     check_scores(&server.post(PATH, &json!({"a": some})), &a, &a);
     check_scores(&server.post(PATH, &json!({"a": "the cat", "b": some})), &a[..1], &a);

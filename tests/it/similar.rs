@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type};
 use chunkflow::compute::Isa;
-use chunkflow::embeddings::{EmbedOptions, Engine, Model};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel};
 use chunkflow::similarity::{Device, UnitRows, pairwise};
 use half::f16;
 use parquet::arrow::ArrowWriter;
@@ -20,11 +20,12 @@ use serde_json::{Value, json};
 use crate::formats::{npy_rows, read_parquet};
 use crate::process::{Place, Ran, check_fails, check_none, problem, tiny};
 use crate::support::random_model::SplitMix64;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
-fn model() -> &'static Model {
-    static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| support::load(Path::new(&tiny()), Engine::Native, ONE_BATCH))
+fn model() -> &'static LoadedModel {
+    static MODEL: OnceLock<LoadedModel> = OnceLock::new();
+    MODEL.get_or_init(|| support::load(Path::new(&tiny()), Backend::Native, ONE_BATCH))
 }
 
 /// Rows of vectors.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chunkflow::embeddings::{EmbedOptions, Engine};
+use chunkflow::embeddings::{Backend, EmbedOptions};
 use serde_json::{Value, json};
 
 use crate::process::{Place, binary, tiny};
@@ -57,7 +57,7 @@ fn the_processor_serves_instead_and_says_so_once() {
         .iter()
         .map(|number| Value::as_f64(number).unwrap() as f32)
         .collect();
-    let model = support::load(&support::golden("tiny"), Engine::Native, ONE_BATCH);
+    let model = support::load(&support::golden("tiny"), Backend::Native, ONE_BATCH);
     let expected = model.embed(&["the cat"], &EmbedOptions::default()).unwrap();
     assert_eq!(support::bits(&vector), support::bits(&expected.data));
     server.terminate();

@@ -47,7 +47,7 @@ pub(super) fn run(global: &GlobalArgs, args: &IntrinsicArgs) -> anyhow::Result<E
     let documents = args.input.documents(Plain::Whole)?;
     let outputs = args.output.open()?;
     let model = load_model(global, &config)?;
-    let options = args.embedding.options(&model, config.embed.truncate)?;
+    let options = args.embedding.options(model.model(), config.embed.truncate)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     let mut run = Run::new(name_of(&config.chunk), "input");
     let mut seen = HashSet::new();

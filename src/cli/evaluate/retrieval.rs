@@ -117,7 +117,7 @@ pub(super) fn run(global: &GlobalArgs, args: &RetrievalArgs) -> anyhow::Result<E
     };
     let outputs = args.output.open()?;
     let model = load_model(global, &config)?;
-    let options = args.questions.options(&model, config.embed.truncate)?;
+    let options = args.questions.options(model.model(), config.embed.truncate)?;
     let mut progress = Progress::new(Some(bytes(&dataset)), global.quiet);
     let name = dataset_name(&args.corpus);
     let mut done = |bytes, tokens| progress.add(bytes as u64, 1, tokens);

@@ -13,7 +13,7 @@ use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load
 use crate::cli::progress::Progress;
 use crate::cli::refuse_arguments;
 use crate::config::Config;
-use crate::embeddings::{EmbedOptions, Forward};
+use crate::embeddings::{EmbedOptions, Engine};
 use crate::evaluation::datasets::{GoldDocument, read_gold, read_predictions};
 use crate::evaluation::{Baseline, Run, Segmenter, evaluate_segmentation, name_of};
 
@@ -110,13 +110,13 @@ impl Segmentation<'_> {
         let needs_model = segmenters.iter().any(|(_, segmenter)| segmenter.encoding().is_some());
         let model = needs_model.then(|| load_model(self.global, self.config)).transpose()?;
         let options = match &model {
-            Some(model) => self.embedding.options(model, self.config.embed.truncate)?,
+            Some(model) => self.embedding.options(model.model(), self.config.embed.truncate)?,
             None => EmbedOptions::default(),
         };
         let bytes = gold.iter().map(|document| document.text.len() as u64).sum();
         let mut progress = Progress::new(Some(bytes), self.global.quiet);
         let runs = evaluate_segmentation(
-            model.as_ref().map(|model| model as &dyn Forward),
+            model.as_ref().map(|model| model as &dyn Engine),
             &self.dataset,
             gold,
             segmenters,

@@ -171,7 +171,7 @@ impl Sweep<'_> {
         let splitters: Vec<(String, Splitter)> =
             specs.iter().map(|(name, spec)| (name.clone(), Splitter::Spec(*spec))).collect();
         let model = load_model(self.global, self.config)?;
-        let options = questions.options(&model, self.config.embed.truncate)?;
+        let options = questions.options(model.model(), self.config.embed.truncate)?;
         let mut progress = Progress::new(Some(bytes(&dataset)), self.global.quiet);
         let mut done = |bytes, tokens| progress.add(bytes as u64, 1, tokens);
         let name = dataset_name(path);

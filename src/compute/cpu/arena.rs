@@ -37,8 +37,8 @@ impl Lines {
 
 type Free = Arc<Mutex<Vec<Lines>>>;
 
-/// Recycles the memory of [`Block`]s.
-#[derive(Default)]
+/// Recycles the memory of [`Block`]s; its clones share it.
+#[derive(Clone, Default)]
 pub(super) struct Arena {
     free: Free,
 }

@@ -60,6 +60,34 @@ impl Context {
     }
 }
 
+/// A processor, whose executors share the memory of their activations.
+#[derive(Default)]
+pub struct CpuDevice {
+    isa: Isa,
+    arena: Arena,
+}
+
+impl CpuDevice {
+    /// A processor with the kernels of `isa`.
+    #[must_use]
+    pub fn new(isa: Isa) -> Self {
+        Self { isa, arena: Arena::default() }
+    }
+
+    /// The instruction set of its kernels.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// An executor in `dtype`.
+    #[must_use]
+    pub fn exec(&self, dtype: Dtype) -> CpuExec {
+        let (isa, arena) = (self.isa, self.arena.clone());
+        CpuExec { context: Context { isa, dtype, arena, weights: Pool::default() } }
+    }
+}
+
 impl CpuExec {
     /// In f32, with the fastest kernels that this processor has.
     #[must_use]
@@ -67,10 +95,10 @@ impl CpuExec {
         Self::default()
     }
 
-    /// In `dtype`, with the kernels of `isa`.
+    /// In `dtype`, with the kernels of `isa`, on memory of its own.
     #[must_use]
     pub fn with(isa: Isa, dtype: Dtype) -> Self {
-        Self { context: Context { isa, dtype, ..Context::default() } }
+        CpuDevice::new(isa).exec(dtype)
     }
 }
 

@@ -34,11 +34,17 @@ impl CudaDevice {
         match *self {}
     }
 
-    /// An executor.
+    /// Batches that it runs at a time.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        match *self {}
+    }
+
+    /// Executors.
     ///
     /// # Errors
     /// None: there is no such device.
-    pub fn exec(&self, _: Dtype, _: Numerics) -> Result<CudaExec, Error> {
+    pub fn execs(&self, _: Dtype, _: Numerics) -> Result<Vec<CudaExec>, Error> {
         match *self {}
     }
 
@@ -54,16 +60,6 @@ impl CudaDevice {
 /// The CUDA form, which this build does not have.
 #[derive(Debug, Clone, Copy)]
 pub enum CudaExec {}
-
-impl CudaExec {
-    /// Gives memory that no buffer holds back to the device.
-    ///
-    /// # Errors
-    /// None: there is no such device.
-    pub fn trim(&self) -> Result<(), Error> {
-        match *self {}
-    }
-}
 
 /// What compares rows on a CUDA device, which this build does not have.
 #[derive(Debug, Clone, Copy)]

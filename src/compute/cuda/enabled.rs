@@ -46,12 +46,13 @@ pub struct CudaExec {
     lane: Arc<Lane>,
     products: Products,
     dtype: Dtype,
-    numerics: Numerics,
 }
 
 /// A device with our kernels loaded, for as long as this or an executor of it lives.
 pub struct CudaDevice {
     device: Arc<Device>,
+    /// What its executors run on, whatever model they are of.
+    lanes: [Arc<Lane>; LANES],
 }
 
 impl CudaDevice {
@@ -68,7 +69,15 @@ impl CudaDevice {
     /// # Errors
     /// [`Error::NoDevice`] where there is no such device or it is too old.
     pub fn open(ordinal: usize) -> Result<Self, Error> {
-        Ok(Self { device: Device::open(ordinal)? })
+        let device = Device::open(ordinal)?;
+        let lanes = [Lane::new(&device)?, Lane::new(&device)?];
+        Ok(Self { device, lanes })
+    }
+
+    /// Batches that it runs at a time.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        LANES
     }
 
     /// Whether it computes in bf16.
@@ -77,17 +86,17 @@ impl CudaDevice {
         self.device.has_bf16()
     }
 
-    /// An executor in `dtype`.
+    /// Executors in `dtype`, one on each lane, which run on weights that any of them has loaded.
     ///
     /// # Errors
     /// [`Error::Dtype`] where the device has no such dtype, and those of the device.
-    pub fn exec(&self, dtype: Dtype, numerics: Numerics) -> Result<CudaExec, Error> {
+    pub fn execs(&self, dtype: Dtype, numerics: Numerics) -> Result<Vec<CudaExec>, Error> {
         if dtype == Dtype::Int8 || (dtype == Dtype::Bf16 && !self.has_bf16()) {
             let device = self.device.describe();
             let supported = if self.has_bf16() { "f32, f16, bf16" } else { "f32, f16" };
             return Err(Error::Dtype { dtype, device, supported });
         }
-        CudaExec::on(&self.device, dtype, numerics)
+        self.lanes.iter().map(|lane| CudaExec::on(lane, dtype, numerics)).collect()
     }
 
     /// What compares rows on the host on this device.
@@ -100,24 +109,15 @@ impl CudaDevice {
 }
 
 impl CudaExec {
-    fn on(device: &Arc<Device>, dtype: Dtype, numerics: Numerics) -> Result<Self, Error> {
-        let lane = Lane::new(device)?;
-        let products = Products::new(&lane, numerics)?;
-        Ok(Self { lane, products, dtype, numerics })
+    fn on(lane: &Arc<Lane>, dtype: Dtype, numerics: Numerics) -> Result<Self, Error> {
+        let products = Products::new(lane, numerics)?;
+        Ok(Self { lane: Arc::clone(lane), products, dtype })
     }
 
     /// What dense layers run in.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
-    }
-
-    /// Gives memory that no buffer holds back to the device.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn trim(&self) -> Result<(), Error> {
-        self.lane.pool.trim()
     }
 
     /// Waits until all that was asked of this executor is done.
@@ -217,8 +217,8 @@ impl Exec for CudaExec {
         Batching { parallel: 1, tokens, budget: BATCH_TOKENS }
     }
 
-    fn lanes(&self) -> Result<Vec<Self>, Error> {
-        (1..LANES).map(|_| Self::on(&self.lane.device, self.dtype, self.numerics)).collect()
+    fn trim(&self) -> Result<(), Error> {
+        self.lane.pool.trim()
     }
 
     fn load_linear(

@@ -4,21 +4,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use chunkflow::compute::{self, Numerics};
 use chunkflow::embeddings::{
-    DeviceChoice, DtypeChoice, EmbedOptions, Error, Forward, Model, ModelOptions, Worker,
+    DeviceChoice, DtypeChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions,
+    Scheduler, SchedulerOptions, Submission,
 };
 
 use super::emulation::Emulation;
 use super::{options, ordinal};
+use crate::support::run_now::RunNow;
 use crate::support::{ONE_BATCH, bits, golden, real_folder};
 
-fn family(name: &str, options: &ModelOptions) -> Model {
-    Model::load(golden("families").join(name).to_str().unwrap(), options).unwrap()
+fn family(name: &str, options: &ModelOptions) -> LoadedModel {
+    LoadedModel::load(golden("families").join(name).to_str().unwrap(), options).unwrap()
 }
 
-fn embed(model: &Model, texts: &[&str]) -> Vec<u32> {
+fn embed(model: &LoadedModel, texts: &[&str]) -> Vec<u32> {
     bits(&model.embed(texts, &EmbedOptions::default()).unwrap().data)
 }
 
@@ -27,7 +30,7 @@ fn a_batch_takes_nine_launches_a_layer_and_four_around_whatever_its_texts() {
     let Some(emulation) = Emulation::take() else { return };
     for name in ["bert", "mpnet", "nomic-bert", "gte", "modernbert", "qwen3", "embeddinggemma"] {
         let model = family(name, &options(DtypeChoice::F32));
-        let layers = model.spec().layers.len() as u64;
+        let layers = model.model().spec().layers.len() as u64;
         // A product for each Dense module behind the pooling.
         let modules = if name == "embeddinggemma" { 2 } else { 0 };
         let launches = |texts: &[&str]| {
@@ -97,28 +100,30 @@ fn a_batch_beyond_the_memory_runs_in_halves_and_a_text_beyond_it_is_an_error() {
     assert_eq!(embed(&model, &texts), expected);
 }
 
-/// A worker on both emulated devices.
-fn on_both() -> (Arc<Model>, Worker) {
+/// A scheduler on both emulated devices.
+fn on_both() -> (Arc<LoadedModel>, Scheduler) {
     let folder = golden("families").join("bert");
     let every = ModelOptions { device: DeviceChoice::Cuda(None), ..options(DtypeChoice::F32) };
-    let model = Arc::new(Model::load(folder.to_str().unwrap(), &every).unwrap());
-    assert_eq!(model.lanes(), 4, "two devices are emulated");
-    let worker = Worker::start(1_000_000, model.lanes()).unwrap();
-    (model, worker)
+    let model = Arc::new(LoadedModel::load(folder.to_str().unwrap(), &every).unwrap());
+    assert_eq!(model.devices().lanes(), 4, "two devices are emulated");
+    let max_batch = Duration::from_millis(25);
+    let options = SchedulerOptions { max_queued_tokens: 1_000_000, max_batch };
+    let scheduler = Scheduler::start(model.devices(), options).unwrap();
+    (model, scheduler)
 }
 
 /// Runs one text after the other through the queue until `done`.
 fn run_until(
-    (model, worker): (&Arc<Model>, &Worker),
+    (model, scheduler): (&Arc<LoadedModel>, &Scheduler),
     done: impl Fn(&Result<Vec<f32>, Error>) -> bool + Sync,
 ) {
-    let (handle, ended) = (worker.handle(), AtomicBool::new(false));
+    let (handle, ended) = (scheduler.handle(), AtomicBool::new(false));
     let one_after_the_other = || {
-        let queued = handle.with_model(Arc::clone(model), Arc::new(AtomicBool::new(false)));
+        let queued = handle.engine(Arc::clone(model), Submission::default());
         while !ended.load(Ordering::Relaxed) {
             let (job, _) =
                 model.plan(&["The cat sat on the mat."], &EmbedOptions::default()).unwrap();
-            if done(&queued.forward(job)) {
+            if done(&queued.encode(job)) {
                 ended.store(true, Ordering::Relaxed);
             }
         }
@@ -134,40 +139,41 @@ fn run_until(
 #[test]
 fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
     let Some(emulation) = Emulation::take() else { return };
-    let (model, worker) = on_both();
-    let handle = worker.handle();
+    let (model, scheduler) = on_both();
+    let handle = scheduler.handle();
     let expected = model.embed(&["The cat sat on the mat."], &EmbedOptions::default()).unwrap();
     assert!(handle.is_ready());
     emulation.lose(0);
     // Every job is answered as before; the loss shows once a lane of the device has had one.
-    run_until((&model, &worker), |row| {
+    run_until((&model, &scheduler), |row| {
         assert_eq!(bits(row.as_ref().unwrap()), bits(&expected.data));
         !handle.is_ready()
     });
     assert!(handle.is_alive());
-    let states = vec![1.0; model.spec().hidden];
-    assert!(model.project(&states, 1).is_ok(), "the other device could");
+    let states = vec![1.0; model.model().spec().hidden];
+    assert!(model.project(states, 1).is_ok(), "the other device could");
     emulation.lose(1);
-    run_until((&model, &worker), |_| !handle.is_alive());
+    run_until((&model, &scheduler), |_| !handle.is_alive());
     assert!(!handle.is_ready());
 }
 
 #[test]
-fn a_worker_that_stops_while_its_device_is_lost_answers_every_job() {
+fn a_scheduler_that_stops_while_its_device_is_lost_answers_every_job() {
     let Some(emulation) = Emulation::take() else { return };
     for _ in 0..20 {
-        let (model, worker) = on_both();
-        let handle = worker.handle();
-        let (job, _) = model.plan(&["The cat."], &EmbedOptions::default()).unwrap();
+        let (model, scheduler) = on_both();
+        let handle = scheduler.handle();
         let (sender, answers) = mpsc::channel();
         for _ in 0..16 {
-            let (sender, cancelled) = (sender.clone(), Arc::new(AtomicBool::new(false)));
-            let reply = move |answer: Result<Vec<f32>, Error>| sender.send(answer).unwrap();
-            handle.submit(Arc::clone(&model), job.clone(), cancelled, reply).unwrap();
+            let sender = sender.clone();
+            let done = move |answer: Result<Embeddings, Error>| sender.send(answer).unwrap();
+            let queued = handle.engine(Arc::clone(&model), Submission::default());
+            let planned = model.model().embed(&["The cat."], &EmbedOptions::default());
+            planned.unwrap().submit(&queued, done).unwrap();
         }
         emulation.lose(0);
         emulation.lose(1);
-        drop((worker, sender));
+        drop((scheduler, sender));
         assert_eq!(answers.iter().count(), 16);
         emulation.restore(0);
         emulation.restore(1);
@@ -177,7 +183,8 @@ fn a_worker_that_stops_while_its_device_is_lost_answers_every_job() {
 #[test]
 fn the_real_model_takes_the_launches_of_its_layers() {
     let Some(emulation) = Emulation::take() else { return };
-    let model = Model::load(real_folder().to_str().unwrap(), &options(DtypeChoice::F16)).unwrap();
+    let model =
+        LoadedModel::load(real_folder().to_str().unwrap(), &options(DtypeChoice::F16)).unwrap();
     emulation.reset();
     embed(&model, &["The cat sat on the mat."]);
     assert_eq!(emulation.count("products"), 4 * 6);
@@ -202,11 +209,11 @@ fn exact_numerics_keep_one_algorithm_whatever_the_batch_and_fast_ones_follow_it(
 #[test]
 fn warming_up_finds_the_largest_batch_that_both_lanes_have_memory_for() {
     let Some(emulation) = Emulation::take() else { return };
-    let mut model = family("bert", &options(DtypeChoice::F32));
+    let model = family("bert", &options(DtypeChoice::F32));
     emulation.set_memory(ordinal(), emulation.count("live_bytes") + (8 << 20));
     model.warm_up().unwrap();
     let tokens = model.max_batch_tokens();
-    assert!((model.tokenizer().max_tokens()..ONE_BATCH).contains(&tokens), "{tokens}");
+    assert!((model.model().tokenizer().max_tokens()..ONE_BATCH).contains(&tokens), "{tokens}");
     let words = "The cat sat on the mat. ".repeat(12);
     let texts = vec![words.as_str(); 256];
     let limited = embed(&model, &texts);

@@ -50,7 +50,7 @@ pub(crate) fn turn() -> RwLockReadGuard<'static, ()> {
 /// The device under test.
 pub(crate) fn exec(dtype: Dtype) -> CudaExec {
     let device = CudaDevice::open(ordinal()).expect("run these by `make test-cuda`");
-    device.exec(dtype, Numerics::Exact).unwrap()
+    device.execs(dtype, Numerics::Exact).unwrap().remove(0)
 }
 
 /// `values` as the device holds them.

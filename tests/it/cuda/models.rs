@@ -1,6 +1,6 @@
 //! Whole models on CUDA beside the processor's form, which is held to the references elsewhere.
 
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Engine, Kind, Model, ModelOptions};
+use chunkflow::embeddings::{Backend, DtypeChoice, EmbedOptions, Kind, LoadedModel, ModelOptions};
 
 use super::options;
 use crate::families::cosine;
@@ -16,8 +16,8 @@ const COSINE_TINY_BF16: f64 = 0.998;
 /// Texts of each family that are compared.
 const TEXTS: usize = 24;
 
-fn load(folder: &std::path::Path, options: &ModelOptions) -> Model {
-    Model::load(folder.to_str().unwrap(), options).unwrap()
+fn load(folder: &std::path::Path, options: &ModelOptions) -> LoadedModel {
+    LoadedModel::load(folder.to_str().unwrap(), options).unwrap()
 }
 
 /// Vectors of `texts` in every dtype beside those of the processor in f32; `bf16` is the least cosine
@@ -27,8 +27,8 @@ fn check(folder: &std::path::Path, texts: &[String], bf16: f64) {
     // The family's own, then the real model's.
     let texts = texts.iter().chain(&support::minilm().texts);
     let texts: Vec<&str> = texts.take(TEXTS).map(String::as_str).collect();
-    let embed = |model: &Model| model.embed(&texts, &EmbedOptions::default()).unwrap();
-    let expected = embed(&support::load(folder, Engine::Native, ONE_BATCH));
+    let embed = |model: &LoadedModel| model.embed(&texts, &EmbedOptions::default()).unwrap();
+    let expected = embed(&support::load(folder, Backend::Native, ONE_BATCH));
     for dtype in [DtypeChoice::F32, DtypeChoice::F16, DtypeChoice::Bf16] {
         let model = load(folder, &options(dtype));
         let actual = embed(&model);

@@ -1,6 +1,6 @@
 //! The program on CUDA: what it chooses and what it serves.
 
-use chunkflow::embeddings::{EmbedOptions, Engine};
+use chunkflow::embeddings::{Backend, EmbedOptions};
 use serde_json::json;
 
 use crate::process::{Place, Ran, tiny};
@@ -66,7 +66,7 @@ fn the_service_answers_from_the_device() {
     assert_eq!(server.wait_for_log("largest batch")["tokens"], json!(256));
     let texts = ["the cat", "One dog would not sleep!"];
     let answer = server.post("/v1/embeddings", &json!({ "input": texts, "model": "tiny" })).ok();
-    let model = support::load(&folder, Engine::Native, ONE_BATCH);
+    let model = support::load(&folder, Backend::Native, ONE_BATCH);
     let expected = model.embed(&texts, &EmbedOptions::default()).unwrap();
     for (index, expected) in expected.rows().enumerate() {
         let vector = answer["data"][index]["embedding"].as_array().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use chunkflow::embeddings::{Engine, Model, ModelOptions};
+use chunkflow::embeddings::{Backend, LoadedModel, ModelOptions};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -15,9 +15,10 @@ use self::random_model::SplitMix64;
 
 pub(crate) mod naive;
 pub(crate) mod random_model;
+pub(crate) mod run_now;
 
 /// The fast form and the oracle.
-pub(crate) const ENGINES: [Engine; 2] = [Engine::Native, Engine::Candle];
+pub(crate) const ENGINES: [Backend; 2] = [Backend::Native, Backend::Candle];
 
 /// A token budget that no test with few texts reaches.
 pub(crate) const ONE_BATCH: usize = 16_384;
@@ -40,22 +41,23 @@ pub(crate) fn real_folder() -> PathBuf {
 }
 
 /// The real model, loaded once for each engine.
-pub(crate) fn real(engine: Engine) -> &'static Arc<Model> {
-    static NATIVE: OnceLock<Arc<Model>> = OnceLock::new();
-    static CANDLE: OnceLock<Arc<Model>> = OnceLock::new();
+pub(crate) fn real(engine: Backend) -> &'static Arc<LoadedModel> {
+    static NATIVE: OnceLock<Arc<LoadedModel>> = OnceLock::new();
+    static CANDLE: OnceLock<Arc<LoadedModel>> = OnceLock::new();
     let cell = match engine {
-        Engine::Native => &NATIVE,
-        Engine::Candle => &CANDLE,
+        Backend::Native => &NATIVE,
+        Backend::Candle => &CANDLE,
     };
     cell.get_or_init(|| Arc::new(load(&real_folder(), engine, ONE_BATCH)))
 }
 
 /// Loads the model in `folder`.
-pub(crate) fn load(folder: &Path, engine: Engine, max_batch_tokens: usize) -> Model {
+pub(crate) fn load(folder: &Path, engine: Backend, max_batch_tokens: usize) -> LoadedModel {
     let models_dir = models_dir();
     let max_batch_tokens = Some(max_batch_tokens);
-    let options = ModelOptions { models_dir, engine, max_batch_tokens, ..ModelOptions::default() };
-    Model::load(folder.to_str().unwrap(), &options).unwrap()
+    let backend = engine;
+    let options = ModelOptions { models_dir, backend, max_batch_tokens, ..ModelOptions::default() };
+    LoadedModel::load(folder.to_str().unwrap(), &options).unwrap()
 }
 
 /// A file or folder of `tests/golden`.

@@ -1,16 +1,15 @@
-//! Texts to vectors, token vectors, sparse vectors and scores: jobs planned and read.
+//! Texts planned into jobs, and what their rows become: vectors, token vectors, sparse vectors and
+//! scores.
 
 use serde::Serialize;
 
 use super::Error;
-use super::job::{Forward, Job, Output};
+use super::job::{Job, Output};
 use super::model::Model;
 use super::modules::HeadKind;
+use super::planned::{Planned, ReadRows};
 use super::tokenize::{PackedTexts, Prompt, Truncate};
 use crate::compute::Span;
-
-/// Texts whose logits over the vocabulary are held at a time.
-const SPARSE_TEXTS: usize = 64;
 
 /// How texts are embedded.
 #[derive(Debug, Clone, Default)]
@@ -91,45 +90,98 @@ pub struct Scores {
     pub truncated: Vec<Option<usize>>,
 }
 
+impl ReadRows for Embeddings {
+    type Answer = Self;
+
+    fn row(&mut self, index: usize, values: &[f32]) {
+        self.data[index * self.dim..][..self.dim].copy_from_slice(values);
+    }
+
+    fn answer(self) -> Self {
+        self
+    }
+}
+
+/// Makes sparse vectors of the largest logits, whose rows are as wide as the vocabulary: they are
+/// never all in memory.
+#[derive(Debug)]
+pub struct SparseReader {
+    embeddings: SparseEmbeddings,
+    /// Whether `ln(1 + x)` is taken once more.
+    twice: bool,
+    /// How many entries of a vector are kept, the largest; all where `None`.
+    max_entries: Option<usize>,
+}
+
+impl ReadRows for SparseReader {
+    type Answer = SparseEmbeddings;
+
+    fn row(&mut self, index: usize, values: &[f32]) {
+        self.embeddings.rows[index] = sparse_row(values, self.twice, self.max_entries);
+    }
+
+    fn answer(self) -> SparseEmbeddings {
+        self.embeddings
+    }
+}
+
+/// Makes scores of a classifier's logits.
+#[derive(Debug)]
+pub struct ScoreReader {
+    scores: Scores,
+    /// Whether the logistic function is applied to them.
+    sigmoid: bool,
+}
+
+impl ReadRows for ScoreReader {
+    type Answer = Scores;
+
+    fn row(&mut self, index: usize, values: &[f32]) {
+        let row = &mut self.scores.data[index * self.scores.labels..][..self.scores.labels];
+        for (score, &logit) in row.iter_mut().zip(values) {
+            *score = if self.sigmoid { 1.0 / (1.0 + (-logit).exp()) } else { logit };
+        }
+    }
+
+    fn answer(self) -> Scores {
+        self.scores
+    }
+}
+
 impl Model {
-    /// Tokenises `texts` into a job; nothing runs yet. The vectors of the result are empty.
+    /// Plans vectors of `texts`, one row each, in their order.
     ///
     /// # Errors
     /// When the dimensions are not the model's or a text cannot be tokenised.
-    pub fn plan(&self, texts: &[&str], options: &EmbedOptions) -> Result<(Job, Embeddings), Error> {
+    pub fn embed(
+        &self,
+        texts: &[&str],
+        options: &EmbedOptions,
+    ) -> Result<Planned<Embeddings>, Error> {
         let dimensions = self.check_dimensions(options.dimensions)?;
-        let texts = self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
+        let PackedTexts { packed, spans, truncated } =
+            self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
         let embeddings = Embeddings {
             dim: dimensions,
-            cu_rows: (0..=texts.spans.len()).collect(),
-            data: Vec::new(),
-            tokens: texts.packed.lengths().collect(),
-            truncated: texts.truncated,
+            cu_rows: (0..=spans.len()).collect(),
+            data: vec![0.0; spans.len() * dimensions],
+            tokens: packed.lengths().collect(),
+            truncated,
         };
         let output = Output::Embeddings { dimensions };
-        Ok((Job { packed: texts.packed, spans: texts.spans, output }, embeddings))
+        Ok(Planned::new(Job { packed, spans, output }, embeddings))
     }
 
-    /// Embeds `texts`, one row each, in their order.
+    /// Plans the last hidden state of every token, special tokens included: `[tokens, H]` of each
+    /// text, as sentence-transformers' `token_embeddings`. `options.dimensions` does not apply.
     ///
     /// # Errors
-    /// As [`plan`](Self::plan), and those of the device.
-    pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, Error> {
-        let (job, mut embeddings) = self.plan(texts, options)?;
-        embeddings.data = self.forward(job)?;
-        Ok(embeddings)
-    }
-
-    /// The last hidden state of every token, special tokens included: `[tokens, H]` of each text,
-    /// as sentence-transformers' `token_embeddings`. `options.dimensions` does not apply.
-    ///
-    /// # Errors
-    /// When a text cannot be tokenised, and those of the device.
+    /// When a text cannot be tokenised.
     pub fn embed_tokens(
         &self,
         texts: &[&str],
         options: &EmbedOptions,
-    ) -> Result<Embeddings, Error> {
+    ) -> Result<Planned<Embeddings>, Error> {
         let PackedTexts { packed, truncated, .. } =
             self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
         let tokens: Vec<usize> = packed.lengths().collect();
@@ -138,60 +190,60 @@ impl Model {
         });
         let spans: Vec<Span> = spans.collect();
         let cu_rows = packed.cu_seqlens.iter().map(|&row| row as usize).collect();
-        let data = self.forward(Job { packed, spans, output: Output::States })?;
-        Ok(Embeddings { dim: self.spec().hidden, cu_rows, data, tokens, truncated })
+        let dim = self.spec().hidden;
+        let data = vec![0.0; spans.len() * dim];
+        let embeddings = Embeddings { dim, cu_rows, data, tokens, truncated };
+        Ok(Planned::new(Job { packed, spans, output: Output::MeanStates }, embeddings))
     }
 
-    /// Sparse vectors of `texts`: of every vocabulary entry `ln(1 + max(0, logit))`, its largest
-    /// logit over the text's tokens (SPLADE, arXiv 2109.10086), as sentence-transformers'
+    /// Plans sparse vectors of `texts`: of every vocabulary entry `ln(1 + max(0, logit))`, its
+    /// largest logit over the text's tokens (SPLADE, arXiv 2109.10086), as sentence-transformers'
     /// `SparseEncoder`. `options.dimensions` does not apply.
     ///
     /// # Errors
-    /// When the model has no masked-LM head, a text cannot be tokenised, and those of the device.
+    /// When the model has no masked-LM head or a text cannot be tokenised.
     pub fn embed_sparse(
         &self,
         texts: &[&str],
         options: &EmbedOptions,
-    ) -> Result<SparseEmbeddings, Error> {
-        self.check_output(Output::MaxLogits)?;
+    ) -> Result<Planned<SparseReader>, Error> {
         let HeadKind::MaskedLm { twice, max_entries } = self.head() else {
-            return Ok(SparseEmbeddings::default());
+            return Err(self.wrong_kind(Output::MaxLogits));
         };
-        let dim = self.spec().vocabulary;
-        let mut embeddings = SparseEmbeddings { dim, ..SparseEmbeddings::default() };
-        for texts in texts.chunks(SPARSE_TEXTS) {
-            let PackedTexts { packed, spans, truncated } =
-                self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
-            embeddings.tokens.extend(packed.lengths());
-            embeddings.truncated.extend(truncated);
-            let logits = self.forward(Job { packed, spans, output: Output::MaxLogits })?;
-            embeddings
-                .rows
-                .extend(logits.chunks_exact(dim).map(|row| sparse_row(row, twice, max_entries)));
-        }
-        Ok(embeddings)
+        let PackedTexts { packed, spans, truncated } =
+            self.tokenizer().pack(texts, &options.prompt, options.truncate)?;
+        let embeddings = SparseEmbeddings {
+            dim: self.spec().vocabulary,
+            rows: vec![Vec::new(); spans.len()],
+            tokens: packed.lengths().collect(),
+            truncated,
+        };
+        let reader = SparseReader { embeddings, twice, max_entries };
+        Ok(Planned::new(Job { packed, spans, output: Output::MaxLogits }, reader))
     }
 
-    /// Scores of `pairs`, such as a query and a document, through the model's own activation, as
-    /// sentence-transformers' `CrossEncoder.predict`. Where a pair is too long, the longer text
-    /// is cut first, at its end.
+    /// Plans scores of `pairs`, such as a query and a document, through the model's own
+    /// activation, as sentence-transformers' `CrossEncoder.predict`. Where a pair is too long, the
+    /// longer text is cut first, at its end.
     ///
     /// # Errors
-    /// When the model is no classifier, a text cannot be tokenised, and those of the device.
-    pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Scores, Error> {
+    /// When the model is no classifier or a text cannot be tokenised.
+    pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Planned<ScoreReader>, Error> {
         let HeadKind::Classifier { labels, sigmoid } = self.head() else {
-            return self.check_output(Output::Scores).map(|()| Scores::default());
+            return Err(self.wrong_kind(Output::Scores));
         };
         let types = self.spec().embedding.token_types;
         let PackedTexts { packed, spans, truncated } = self.tokenizer().pack_pairs(pairs, types)?;
-        let tokens = packed.lengths().collect();
-        let mut data = self.forward(Job { packed, spans, output: Output::Scores })?;
-        if sigmoid {
-            for x in &mut data {
-                *x = 1.0 / (1.0 + (-*x).exp());
-            }
-        }
-        Ok(Scores { labels, data, tokens, truncated })
+        let scores = Scores {
+            labels,
+            data: vec![0.0; spans.len() * labels],
+            tokens: packed.lengths().collect(),
+            truncated,
+        };
+        Ok(Planned::new(
+            Job { packed, spans, output: Output::Scores },
+            ScoreReader { scores, sigmoid },
+        ))
     }
 }
 

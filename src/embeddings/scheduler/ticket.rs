@@ -1,0 +1,121 @@
+//! A piece of accepted work, shared by the queue and the lanes that run parts of it.
+//!
+//! Invariant: its sink is told the end exactly once, and no row after it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::super::Error;
+use super::super::engine::{RowSink, RowWork, Submission, Work};
+use super::super::job::IndexedJob;
+use super::super::loaded::LoadedModel;
+
+/// What is done.
+pub(super) enum Task {
+    /// In parts: the sequences of a job.
+    Encode(IndexedJob),
+    /// In one part.
+    Rows(RowWork),
+}
+
+/// A piece of accepted work.
+pub(super) struct Ticket {
+    pub(super) loaded: Arc<LoadedModel>,
+    pub(super) task: Task,
+    pub(super) submission: Submission,
+    answer: Mutex<Answer>,
+}
+
+struct Answer {
+    /// Parts that have not been done.
+    left: usize,
+    /// None once the end was told.
+    sink: Option<Box<dyn RowSink>>,
+}
+
+impl Ticket {
+    /// # Errors
+    /// When the model does not give what the work wants, or the work is inconsistent.
+    pub(super) fn new(
+        loaded: Arc<LoadedModel>,
+        work: Work,
+        submission: Submission,
+        sink: Box<dyn RowSink>,
+    ) -> Result<Self, Error> {
+        let (task, left) = match work {
+            Work::Encode(job) => {
+                loaded.model().check_output(job.output)?;
+                let job = IndexedJob::new(job)?;
+                let left = job.job.packed.sequences();
+                (Task::Encode(job), left)
+            }
+            Work::Rows(work) => (Task::Rows(work), 1),
+        };
+        let answer = Mutex::new(Answer { left, sink: Some(sink) });
+        Ok(Self { loaded, task, submission, answer })
+    }
+
+    /// Its parts, the longest last.
+    pub(super) fn parts(&self) -> Vec<usize> {
+        match &self.task {
+            Task::Encode(job) => {
+                let mut parts: Vec<usize> = (0..job.job.packed.sequences()).collect();
+                parts.sort_by_key(|&sequence| job.length(sequence));
+                parts
+            }
+            Task::Rows(_) => vec![0],
+        }
+    }
+
+    /// How much of a device's time a part takes, in tokens.
+    pub(super) fn tokens(&self, part: usize) -> usize {
+        match &self.task {
+            Task::Encode(job) => job.length(part),
+            Task::Rows(work) => work.rows(self.loaded.model().spec().hidden),
+        }
+    }
+
+    /// Tells rows to the sink, unless the work has ended. A sink that panics is its caller's loss
+    /// alone, and so is a row that it refuses.
+    pub(super) fn tell(&self, rows: impl FnOnce(&mut dyn RowSink) -> Result<(), Error>) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sink) = &mut answer.sink else { return };
+        let told = catch_unwind(AssertUnwindSafe(|| rows(&mut **sink)));
+        drop(answer);
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.end(Err(error)),
+            Err(_) => {
+                tracing::error!("a sink panicked at a row");
+                self.end(Err(Error::Stopped));
+            }
+        }
+    }
+
+    /// Counts parts as done; the last is the end.
+    pub(super) fn done(&self, parts: usize) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.left -= parts;
+        let is_last = answer.left == 0;
+        drop(answer);
+        if is_last {
+            self.end(Ok(()));
+        }
+    }
+
+    /// Ends the work, unless it has ended.
+    pub(super) fn end(&self, result: Result<(), Error>) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sink) = answer.sink.take() else { return };
+        drop(answer);
+        // Not under the lock: who is told may submit again.
+        if catch_unwind(AssertUnwindSafe(|| sink.done(result))).is_err() {
+            tracing::error!("a sink panicked at the end");
+        }
+    }
+
+    /// Whether the end was told.
+    pub(super) fn has_ended(&self) -> bool {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).sink.is_none()
+    }
+}
