@@ -13,9 +13,12 @@ mod cpu;
 #[cfg_attr(not(feature = "cuda"), path = "cuda/disabled.rs")]
 #[cfg_attr(feature = "cuda", expect(unsafe_code, reason = "calls of the driver, device pointers"))]
 mod cuda;
+mod dtype;
+mod error;
 mod exec;
 mod forest;
 mod operands;
+mod row_format;
 mod rows;
 mod segmentation;
 mod unit_rows;
@@ -25,11 +28,14 @@ pub use cpu::{CpuExec, Isa};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
-pub use exec::{Batching, Error, Exec};
+pub use dtype::Dtype;
+pub use error::Error;
+pub use exec::{Batching, Exec};
 pub use operands::{
-    Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,
+    Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, Mask, NormKind,
     NormWeights, Numerics, Pairs, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
-pub use rows::{RowFormat, Rows};
+pub use row_format::RowFormat;
+pub use rows::Rows;
 pub use segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
 pub use unit_rows::UnitRows;

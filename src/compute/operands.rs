@@ -1,36 +1,11 @@
 //! What the operations of [`Exec`](super::Exec) take: weights as stored, tokens, masks, spans.
 
-use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::exec::{Error, check_len};
-
-/// What dense layers compute in. Norms, softmax, sums and pooling are f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Dtype {
-    /// 32-bit floating point: exact.
-    #[default]
-    F32,
-    /// IEEE half precision: on CUDA alone.
-    F16,
-    /// Weights of 16 bits, and products of 16 bits where the processor has fast ones; sums in f32.
-    Bf16,
-    /// Weights of 8 bits a channel, activations of 8 bits a token; sums in i32.
-    Int8,
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-        })
-    }
-}
+use super::dtype::Dtype;
+use super::error::{Error, check_len};
 
 /// Which pairs of row `i` of one matrix and row `j` of another are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

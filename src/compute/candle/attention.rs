@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use candle_core::{D, Tensor};
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::super::operands::{Attention, Mask};
-use super::CandleExec;
+use super::exec::CandleExec;
 
 /// Queries of one step, so that scores take memory linear in the sequence.
 const BLOCK_QUERIES: usize = 512;

@@ -4,40 +4,18 @@
 //! Nothing here is tuned.
 
 mod attention;
+mod exec;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use self::attention::Bias;
-use super::exec::{Batching, Error, Exec, MIN_NORM, check_indices, check_len};
+pub use self::exec::CandleExec;
+use super::error::{Error, check_len};
+use super::exec::{Batching, Exec, MIN_NORM};
 use super::operands::{
     Activation, Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormKind, NormWeights,
     Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
-
-/// The candle form, on any device that candle knows.
-pub struct CandleExec {
-    device: Device,
-}
-
-impl CandleExec {
-    /// Runs on `device`.
-    #[must_use]
-    pub fn new(device: Device) -> Self {
-        Self { device }
-    }
-
-    fn tensor(&self, data: &[f32], cols: usize) -> Result<Tensor, Error> {
-        check_len("values beyond whole rows", data.len() % cols.max(1), 0)?;
-        Ok(Tensor::from_slice(data, (data.len() / cols.max(1), cols), &self.device)?)
-    }
-
-    fn lookup(&self, table: &Tensor, what: &'static str, indices: &[u32]) -> Result<Tensor, Error> {
-        let limit = table.dim(0)?;
-        check_indices(what, indices, limit)?;
-        let indices = Tensor::from_slice(indices, indices.len(), &self.device)?;
-        Ok(table.index_select(&indices, 0)?)
-    }
-}
 
 fn activate(activation: Activation, x: &Tensor) -> Result<Tensor, candle_core::Error> {
     match activation {

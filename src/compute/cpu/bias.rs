@@ -1,6 +1,6 @@
 //! What is added to attention scores by the distance of the key.
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::super::operands::BiasWeights;
 use super::simd::{MAX_LANES, Simd};
 

@@ -1,6 +1,6 @@
 //! Activations: f32 rows, and the same rows in the narrower format that dense layers read.
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::super::operands::Span;
 use super::arena::{Arena, Block};
 use super::narrow::{Format, NarrowRows};

@@ -3,17 +3,18 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::super::exec::{Error, check_len};
+use super::super::error::{Error, check_len};
 use super::super::operands::{Activation, Epilogue, Span};
-use super::Context;
 use super::buffer::{Buffer, Operand, Rows, join};
+use super::exec::CpuExec;
 use super::math::{activate, activate_rows};
 use super::narrow::Format;
-use super::packed::{Affine, Packed, Panels, Words};
+use super::packed::{Affine, Packed, Panels};
 use super::simd::{Isa, MAX_LANES, Op, Simd};
 use super::tile::{
     Bf16Words, F32Words, I8Words, MAX_ROWS, Product, Terms, WideBf16Words, tiles, with_rows,
 };
+use super::words::Words;
 
 /// Bytes of rows that stay in the second-level cache, beside a group of panels of weights.
 const INPUT_BYTES: usize = 768 << 10;
@@ -27,7 +28,7 @@ const MIN_SPLIT_WORDS: usize = 1 << 18;
 /// See [`Exec::linear`](super::Exec::linear). The order in which an element's products are added
 /// depends on the inner size alone.
 pub(super) fn linear(
-    context: &Context,
+    exec: &CpuExec,
     input: &Buffer,
     packed: &Packed,
     epilogue: Epilogue,
@@ -36,25 +37,25 @@ pub(super) fn linear(
     let (rows, cols) = (input.rows(), epilogue.columns(packed.out_features)?);
     let mut room = None;
     let format = packed.format();
-    let operand = input.operand(context.isa, &context.arena, format, &mut room)?;
+    let operand = input.operand(exec.isa, &exec.arena, format, &mut room)?;
     let activation = match epilogue {
         Epilogue::None | Epilogue::Gate(_) => None,
         Epilogue::Activate(activation) => Some(activation),
     };
     let product = Multiply::new(packed.panels(), operand, rows, activation);
     if epilogue == Epilogue::None || (format == Format::F32 && activation.is_some()) {
-        let mut output = Buffer::take(&context.arena, rows, cols, Format::F32);
+        let mut output = Buffer::take(&exec.arena, rows, cols, Format::F32);
         if let Some(f32) = output.rows_mut().f32 {
-            product.run(context, f32);
+            product.run(exec, f32);
         }
         return Ok(output);
     }
-    let mut output = Buffer::take_only(&context.arena, rows, cols, format);
+    let mut output = Buffer::take_only(&exec.arena, rows, cols, format);
     let block = rows_of(OUTPUT_BYTES, packed.out_features);
     output.rows_mut().for_each_block(block, &|rows: Rows<'_>| {
-        let mut whole = context.arena.take(rows.len * packed.out_features);
-        product.rows(rows.first..rows.first + rows.len).run(context, &mut whole);
-        context.isa.run(Compress { whole: &mut whole, epilogue, rows });
+        let mut whole = exec.arena.take(rows.len * packed.out_features);
+        product.rows(rows.first..rows.first + rows.len).run(exec, &mut whole);
+        exec.isa.run(Compress { whole: &mut whole, epilogue, rows });
         Ok(())
     })?;
     Ok(output)
@@ -62,7 +63,7 @@ pub(super) fn linear(
 
 /// See [`Exec::linear_max`](super::Exec::linear_max). One span a task, a block of rows at a time.
 pub(super) fn linear_max(
-    context: &Context,
+    exec: &CpuExec,
     input: &Buffer,
     packed: &Packed,
     cu_seqlens: &[u32],
@@ -71,20 +72,20 @@ pub(super) fn linear_max(
     let (in_cols, cols) = (packed.in_features, packed.out_features);
     check_len("dense input", input.cols(), in_cols)?;
     let mut room = None;
-    let operand = input.operand(context.isa, &context.arena, packed.format(), &mut room)?;
+    let operand = input.operand(exec.isa, &exec.arena, packed.format(), &mut room)?;
     let product = Multiply::new(packed.panels(), operand, input.rows(), None);
-    let mut output = Buffer::take(&context.arena, spans.len(), cols, Format::F32);
+    let mut output = Buffer::take(&exec.arena, spans.len(), cols, Format::F32);
     let block = rows_of(OUTPUT_BYTES, cols);
     output.rows_mut().for_each_block(1, &|rows: Rows<'_>| {
         let tokens = spans[rows.first].rows(cu_seqlens)?;
         check_len("rows of the last span", input.rows().min(tokens.end), tokens.end)?;
-        let mut values = context.arena.take(block.min(tokens.len()) * cols);
+        let mut values = exec.arena.take(block.min(tokens.len()) * cols);
         let largest = rows.f32.unwrap_or_default();
         largest.fill(f32::NEG_INFINITY);
         for first in tokens.clone().step_by(block) {
             let rows = first..tokens.end.min(first + block);
             let values = &mut values[..rows.len() * cols];
-            product.rows(rows).run(context, values);
+            product.rows(rows).run(exec, values);
             for row in values.chunks_exact(cols) {
                 for (max, &x) in largest.iter_mut().zip(row) {
                     // Unlike `f32::max`, keeps NaN.
@@ -138,10 +139,10 @@ impl<'a> Multiply<'a> {
     }
 
     /// Writes `[rows, out_features]` to `output`.
-    fn run(self, context: &Context, output: &mut [f32]) {
-        self.check(context.isa, output);
+    fn run(self, exec: &CpuExec, output: &mut [f32]) {
+        self.check(exec.isa, output);
         let threads = rayon::current_num_threads();
-        self.split(context, Output(output.as_mut_ptr()), threads);
+        self.split(exec, Output(output.as_mut_ptr()), threads);
     }
 
     /// The same on this thread.
@@ -164,7 +165,7 @@ impl<'a> Multiply<'a> {
     }
 
     /// Divides the rows, or else the panels, among `ways` threads.
-    fn split(self, context: &Context, output: Output, ways: usize) {
+    fn split(self, exec: &CpuExec, output: Output, ways: usize) {
         let block = rows_of(INPUT_BYTES, self.input.stride);
         let width = self.panels.len() * self.packed.panel_words();
         if ways > 1 && self.rows.len() * width >= MIN_SPLIT_WORDS {
@@ -181,8 +182,8 @@ impl<'a> Multiply<'a> {
             // SAFETY: no further than the rows that `output` has.
             let rest = Output(unsafe { output.0.add(skipped * left.packed.out_features) });
             join(
-                || left.split(context, output, ways / 2),
-                || right.split(context, rest, ways - ways / 2),
+                || left.split(exec, output, ways / 2),
+                || right.split(exec, rest, ways - ways / 2),
             );
             return;
         }
@@ -191,7 +192,7 @@ impl<'a> Multiply<'a> {
             let skipped = (first - self.rows.start) * self.packed.out_features;
             // SAFETY: no further than the rows that `output` has.
             let output = Output(unsafe { output.0.add(skipped) });
-            context.isa.run(Block { multiply: self.rows(rows), output });
+            exec.isa.run(Block { multiply: self.rows(rows), output });
         }
     }
 }

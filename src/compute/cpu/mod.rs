@@ -9,6 +9,7 @@ mod arena;
 mod attention;
 mod bias;
 mod buffer;
+mod exec;
 mod linear;
 mod math;
 mod narrow;
@@ -20,59 +21,23 @@ mod simd;
 mod similarity;
 mod tile;
 mod weights;
+mod words;
 
-use self::arena::Arena;
 use self::bias::Bias;
 use self::buffer::Buffer;
+pub use self::exec::CpuExec;
 use self::narrow::Format;
 use self::norm::{Norm, Tables};
-use self::packed::{Packed, Words};
+use self::packed::Packed;
 use self::rotary::Rotary;
 pub use self::simd::Isa;
-use self::weights::Pool;
-use super::exec::{Batching, Error, Exec, check_len};
+use super::error::{Error, check_len};
+use super::exec::{Batching, Exec};
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Pooling, Precision,
+    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Pooling, Precision,
     RotaryWeights, Span, TableWeights, Tokens,
 };
 use super::rows::Rows;
-
-/// The CPU form. Runs on the ambient rayon pool; where that has one thread, on the caller's own.
-#[derive(Default)]
-pub struct CpuExec {
-    context: Context,
-}
-
-/// What every operation needs to know.
-#[derive(Default)]
-struct Context {
-    isa: Isa,
-    /// Of dense layers in working precision, and what they read.
-    dtype: Dtype,
-    arena: Arena,
-    weights: Pool,
-}
-
-impl Context {
-    /// How dense layers in working precision read rows.
-    fn format(&self) -> Format {
-        Words::of(self.isa, self.dtype).format()
-    }
-}
-
-impl CpuExec {
-    /// In f32, with the fastest kernels that this processor has.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// In `dtype`, with the kernels of `isa`.
-    #[must_use]
-    pub fn with(isa: Isa, dtype: Dtype) -> Self {
-        Self { context: Context { isa, dtype, ..Context::default() } }
-    }
-}
 
 impl Exec for CpuExec {
     type Buffer = Buffer;
@@ -83,7 +48,7 @@ impl Exec for CpuExec {
     type Tables = Tables;
 
     fn describe(&self) -> String {
-        let Context { isa, dtype, .. } = &self.context;
+        let Self { isa, dtype, .. } = self;
         format!("cpu, {dtype}, {} threads, {isa}", rayon::current_num_threads())
     }
 
@@ -96,7 +61,7 @@ impl Exec for CpuExec {
         parts: &[DenseWeights<'_>],
         precision: Precision,
     ) -> Result<Packed, Error> {
-        Packed::new(&self.context, precision.dtype(self.context.dtype), parts)
+        Packed::new(self, precision.dtype(self.dtype), parts)
     }
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
@@ -121,11 +86,11 @@ impl Exec for CpuExec {
         norm: Option<&Norm>,
         tokens: Tokens<'_>,
     ) -> Result<Buffer, Error> {
-        norm::embed_norm(&self.context, tables, norm, tokens)
+        norm::embed_norm(self, tables, norm, tokens)
     }
 
     fn linear(&self, input: &Buffer, linear: &Packed, epilogue: Epilogue) -> Result<Buffer, Error> {
-        linear::linear(&self.context, input, linear, epilogue)
+        linear::linear(self, input, linear, epilogue)
     }
 
     fn rotary(
@@ -136,7 +101,7 @@ impl Exec for CpuExec {
         norms: Option<&[Norm; 2]>,
         rotary: &Rotary,
     ) -> Result<Buffer, Error> {
-        rotary::rotary(&self.context, qkv, positions, attention, norms, rotary)
+        rotary::rotary(self, qkv, positions, attention, norms, rotary)
     }
 
     fn attention(
@@ -146,11 +111,11 @@ impl Exec for CpuExec {
         attention: &Attention,
         bias: Option<&Bias>,
     ) -> Result<Buffer, Error> {
-        attention::attention(&self.context, qkv, cu_seqlens, attention, bias)
+        attention::attention(self, qkv, cu_seqlens, attention, bias)
     }
 
     fn norm(&self, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        norm::norm(&self.context, x, norm)
+        norm::norm(self, x, norm)
     }
 
     fn add_norm(
@@ -161,14 +126,14 @@ impl Exec for CpuExec {
         norm: &Norm,
     ) -> Result<Buffer, Error> {
         let x = match inner {
-            Some(inner) => norm::norm(&self.context, &x, inner)?,
+            Some(inner) => norm::norm(self, &x, inner)?,
             None => x,
         };
-        norm::add_norm(&self.context, &x, residual, norm)
+        norm::add_norm(self, &x, residual, norm)
     }
 
     fn residual_norm(&self, x: Buffer, residual: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-        norm::residual_norm(&self.context, x, residual, norm)
+        norm::residual_norm(self, x, residual, norm)
     }
 
     fn pool(
@@ -178,7 +143,7 @@ impl Exec for CpuExec {
         spans: &[Span],
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
-        pool::pool(&self.context, hidden, cu_seqlens, spans, pooling)
+        pool::pool(self, hidden, cu_seqlens, spans, pooling)
     }
 
     fn linear_max(
@@ -188,17 +153,17 @@ impl Exec for CpuExec {
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Buffer, Error> {
-        linear::linear_max(&self.context, input, linear, cu_seqlens, spans)
+        linear::linear_max(self, input, linear, cu_seqlens, spans)
     }
 
     fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
-        pool::finish(&self.context, &rows, finish)
+        pool::finish(self, &rows, finish)
     }
 
     fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
         let rows = data.len().checked_div(cols).unwrap_or(0);
         check_len("rows from the host", data.len(), rows * cols)?;
-        let mut buffer = Buffer::take(&self.context.arena, rows, cols, Format::F32);
+        let mut buffer = Buffer::take(&self.arena, rows, cols, Format::F32);
         buffer.rows_mut().f32.unwrap_or_default().copy_from_slice(data);
         Ok(buffer)
     }

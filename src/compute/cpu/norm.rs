@@ -1,9 +1,9 @@
 //! Norms: alone, behind the embedding lookup, and fused with the residual sum.
 
-use super::super::exec::{Error, check_len};
+use super::super::error::{Error, check_len};
 use super::super::operands::{NormKind, NormWeights, TableWeights, Tokens};
-use super::Context;
 use super::buffer::{Buffer, Rows};
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::simd::{Op, Simd};
 
@@ -126,7 +126,7 @@ fn entry<'a>(
 
 /// See [`Exec::embed_norm`](super::Exec::embed_norm).
 pub(super) fn embed_norm(
-    context: &Context,
+    exec: &CpuExec,
     tables: &Tables,
     norm: Option<&Norm>,
     tokens: Tokens<'_>,
@@ -135,10 +135,10 @@ pub(super) fn embed_norm(
     norm.map_or(Ok(()), |norm| norm.check_columns(hidden))?;
     check_len("token types", tokens.type_ids.len(), tokens.ids.len())?;
     check_len("positions", tokens.positions.len(), tokens.ids.len())?;
-    let mut output = Buffer::take(&context.arena, tokens.ids.len(), hidden, context.format());
-    output.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Embed { tables, norm, tokens, rows })
-    })?;
+    let mut output = Buffer::take(&exec.arena, tokens.ids.len(), hidden, exec.format());
+    output
+        .rows_mut()
+        .for_each_block(BLOCK_ROWS, &|rows| exec.isa.run(Embed { tables, norm, tokens, rows }))?;
     Ok(output)
 }
 
@@ -182,43 +182,43 @@ enum Sum<'a> {
 
 /// See [`Exec::residual_norm`](super::Exec::residual_norm).
 pub(super) fn residual_norm(
-    context: &Context,
+    exec: &CpuExec,
     mut x: Buffer,
     residual: &Buffer,
     norm: &Norm,
 ) -> Result<Buffer, Error> {
     check_shapes(&x, residual, norm)?;
-    x.renew(&context.arena, context.format())?;
+    x.renew(&exec.arena, exec.format())?;
     let sum = Sum::Add(residual.f32()?);
-    x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
+    x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| exec.isa.run(Apply { sum, norm, rows }))?;
     Ok(x)
 }
 
 /// See [`Exec::add_norm`](super::Exec::add_norm).
 pub(super) fn add_norm(
-    context: &Context,
+    exec: &CpuExec,
     x: &Buffer,
     residual: &mut Buffer,
     norm: &Norm,
 ) -> Result<Buffer, Error> {
     check_shapes(x, residual, norm)?;
     let addend = x.f32()?;
-    residual.renew(&context.arena, Format::F32)?;
+    residual.renew(&exec.arena, Format::F32)?;
     residual.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Accumulate { addend, rows });
+        exec.isa.run(Accumulate { addend, rows });
         Ok(())
     })?;
-    self::norm(context, residual, norm)
+    self::norm(exec, residual, norm)
 }
 
 /// See [`Exec::norm`](super::Exec::norm).
-pub(super) fn norm(context: &Context, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
+pub(super) fn norm(exec: &CpuExec, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
     norm.check_columns(x.cols())?;
-    let mut output = Buffer::take(&context.arena, x.rows(), x.cols(), context.format());
+    let mut output = Buffer::take(&exec.arena, x.rows(), x.cols(), exec.format());
     let sum = Sum::Copy(x.f32()?);
     output
         .rows_mut()
-        .for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
+        .for_each_block(BLOCK_ROWS, &|rows| exec.isa.run(Apply { sum, norm, rows }))?;
     Ok(output)
 }
 

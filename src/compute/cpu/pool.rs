@@ -1,27 +1,28 @@
 //! What leaves the encoder: pooled spans and normalised rows.
 
-use super::super::exec::{Error, MIN_NORM};
+use super::super::error::Error;
+use super::super::exec::MIN_NORM;
 use super::super::operands::{Finish, Pooling, Span};
-use super::Context;
 use super::buffer::Buffer;
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::simd::{Op, Simd};
 
 /// See [`Exec::pool`](super::Exec::pool).
 pub(super) fn pool(
-    context: &Context,
+    exec: &CpuExec,
     hidden: &Buffer,
     cu_seqlens: &[u32],
     spans: &[Span],
     pooling: Pooling,
 ) -> Result<Buffer, Error> {
     let cols = hidden.cols();
-    let mut output = Buffer::take(&context.arena, spans.len(), cols, Format::F32);
+    let mut output = Buffer::take(&exec.arena, spans.len(), cols, Format::F32);
     output.rows_mut().for_each_block(1, &|rows| {
         let states = hidden.span(cu_seqlens, spans[rows.first])?;
         let row = rows.f32.unwrap_or_default();
         match pooling {
-            Pooling::Mean => context.isa.run(Mean { states, row }),
+            Pooling::Mean => exec.isa.run(Mean { states, row }),
             Pooling::Cls => row.copy_from_slice(&states[..cols]),
             Pooling::LastToken => row.copy_from_slice(&states[states.len() - cols..]),
         }
@@ -56,13 +57,13 @@ impl Op for Mean<'_> {
 }
 
 /// See [`Exec::finish`](super::Exec::finish).
-pub(super) fn finish(context: &Context, rows: &Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+pub(super) fn finish(exec: &CpuExec, rows: &Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
     finish.check(rows.cols())?;
     let Finish { dims, normalize } = finish;
     let mut output = Vec::with_capacity(rows.rows() * dims);
     for row in rows.f32()?.chunks_exact(rows.cols()) {
         let kept = &row[..dims];
-        let norm = if normalize { context.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
+        let norm = if normalize { exec.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
         output.extend(kept.iter().map(|x| x / norm.max(MIN_NORM)));
     }
     Ok(output)

@@ -1,9 +1,9 @@
 //! Rotary position embedding, with the norm of query and key heads that precedes it.
 
-use super::super::exec::{Error, check_len};
+use super::super::error::{Error, check_len};
 use super::super::operands::{Attention, RotaryWeights};
-use super::Context;
 use super::buffer::{Buffer, Rows};
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::norm::Norm;
 use super::simd::{Op, Simd};
@@ -37,7 +37,7 @@ impl Rotary {
 
 /// See [`Exec::rotary`](super::Exec::rotary).
 pub(super) fn rotary(
-    context: &Context,
+    exec: &CpuExec,
     mut qkv: Buffer,
     positions: &[u32],
     attention: &Attention,
@@ -51,9 +51,9 @@ pub(super) fn rotary(
         norm.check_columns(attention.head_dim)?;
     }
     check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
-    qkv.renew(&context.arena, Format::F32)?;
+    qkv.renew(&exec.arena, Format::F32)?;
     qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Rotate { rows, positions, attention, norms, rotary })
+        exec.isa.run(Rotate { rows, positions, attention, norms, rotary })
     })?;
     Ok(qkv)
 }

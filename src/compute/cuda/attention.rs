@@ -2,8 +2,9 @@
 
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{Attention, Dtype, Mask};
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
+use super::super::operands::{Attention, Mask};
 use super::buffer::{Bias, Buffer};
 use super::device::driver_error;
 use super::lane::{Lane, launch};

@@ -6,8 +6,8 @@ use std::ops::Range;
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::Dtype;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
 use super::super::segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
 use super::CudaExec;
 use super::buffer::Buffer;

@@ -7,9 +7,10 @@ use cudarc::driver::{CudaStream, DeviceRepr};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::super::exec::{Error, check_len};
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
 use super::super::operands::{
-    BiasWeights, DenseWeights, Dtype, NormKind, NormWeights, RotaryWeights, TableWeights,
+    BiasWeights, DenseWeights, NormKind, NormWeights, RotaryWeights, TableWeights,
 };
 use super::memory::Memory;
 

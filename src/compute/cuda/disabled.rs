@@ -1,9 +1,11 @@
 //! In builds without the feature `cuda`: a form that nothing can be made of.
 
-use super::exec::{Batching, Error, Exec};
+use super::dtype::Dtype;
+use super::error::Error;
+use super::exec::{Batching, Exec};
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pairs,
-    Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
+    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Numerics, Pairs, Pooling,
+    Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
 use super::rows::Rows;
 

@@ -26,9 +26,11 @@ use self::products::{Product, Products};
 pub use self::rows::Format;
 use self::rows::{NormInputs, Stream, span_rows, take};
 pub use self::slices::CudaSimilarity;
-use super::exec::{Batching, Error, Exec, check_len};
+use super::dtype::Dtype;
+use super::error::{Error, check_len};
+use super::exec::{Batching, Exec};
 use super::operands::{
-    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pooling,
+    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Numerics, Pooling,
     Precision, RotaryWeights, Span, TableWeights, Tokens,
 };
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytemuck::Pod;
 use cudarc::driver::{CudaStream, DeviceRepr, result};
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::device::{Device, driver_error};
 use super::memory::{Memory, Pinned, Pool};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaContext, CudaStream, result};
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::device::driver_error;
 
 /// A free block serves a request up to this many times smaller.

@@ -3,9 +3,10 @@
 use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdeviceptr;
 
-use super::super::exec::Error;
-use super::super::operands::Dtype;
-use super::super::rows::{RowFormat, RowValues, Rows};
+use super::super::dtype::Dtype;
+use super::super::error::Error;
+use super::super::row_format::RowFormat;
+use super::super::rows::{RowValues, Rows};
 use super::buffer::Buffer;
 use super::lane::Lane;
 use super::memory::Memory;

@@ -14,8 +14,9 @@ use cudarc::cublaslt::sys::{
     cudaDataType,
 };
 
-use super::super::exec::Error;
-use super::super::operands::{Dtype, Numerics};
+use super::super::dtype::Dtype;
+use super::super::error::Error;
+use super::super::operands::Numerics;
 use super::lane::Lane;
 use super::memory::Memory;
 

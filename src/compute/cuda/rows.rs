@@ -5,10 +5,9 @@ use std::sync::Arc;
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_indices, check_len};
-use super::super::operands::{
-    Activation, Attention, Dtype, Epilogue, Finish, Pooling, Span, Tokens,
-};
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_indices, check_len};
+use super::super::operands::{Activation, Attention, Epilogue, Finish, Pooling, Span, Tokens};
 use super::buffer::{Buffer, Norm, NormArgument, Rotary, Table, Tables};
 use super::device::driver_error;
 use super::lane::{Lane, launch};

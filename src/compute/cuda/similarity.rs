@@ -4,9 +4,10 @@
 use cudarc::driver::sys::CUdevice_attribute;
 use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{Dtype, Pairs};
-use super::super::rows::RowFormat;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
+use super::super::operands::Pairs;
+use super::super::row_format::RowFormat;
 use super::CudaExec;
 use super::buffer::Buffer;
 use super::device::driver_error;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::super::exec::{Error, check_len};
+use super::super::error::{Error, check_len};
 use super::super::forest::Forest;
 use super::super::operands::Pairs;
-use super::super::rows::{RowFormat, Rows, check_comparable};
+use super::super::row_format::RowFormat;
+use super::super::rows::{Rows, check_comparable};
 use super::device::{Device, driver_error};
 use super::lane::Lane;
 use super::memory::Memory;

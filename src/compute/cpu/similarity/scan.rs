@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::super::super::rows::{RowValues, Rows};
-use super::super::Context;
+use super::super::exec::CpuExec;
 use super::super::narrow::ZERO_POINT;
-use super::super::packed::Words;
 use super::super::simd::{MAX_LANES, Op, Simd};
+use super::super::words::Words;
 use super::best::{Best, Pick};
 use super::blocks::for_each;
 use super::dots::{ROWS, products, tile_queries};
@@ -22,19 +22,19 @@ const TASK_ROWS: usize = 4_096;
 
 /// See [`CpuExec::scan`](super::super::CpuExec::scan).
 pub(super) fn scan(
-    context: &Context,
+    exec: &CpuExec,
     queries: Rows<'_>,
     rows: Rows<'_>,
     k: usize,
 ) -> Vec<Vec<(u32, f32)>> {
-    let words = match words_of(context.isa, queries.format(), rows.format()) {
+    let words = match words_of(exec.isa, queries.format(), rows.format()) {
         // Memory is the limit, not products.
         Words::Bf16 => Words::F32,
         words => words,
     };
     let stride = stride_of(words, queries.dim());
-    let mut staged = context.arena.take(queries.len() * stride);
-    context.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
+    let mut staged = exec.arena.take(queries.len() * stride);
+    exec.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
     let queries = Queries { rows: queries, words: staged.words(), stride };
     let threads = rayon::current_num_threads();
     let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
@@ -43,7 +43,7 @@ pub(super) fn scan(
         (0..rows.len()).step_by(task).map(|first| first..rows.len().min(first + task)).collect();
     let best = Mutex::new(Best::new(queries.rows.len(), k));
     for_each(&tasks, &|range: &Range<usize>| {
-        let found = queries.scan(context, rows, range.clone(), k);
+        let found = queries.scan(exec, rows, range.clone(), k);
         best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
     });
     best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted()
@@ -60,16 +60,16 @@ struct Queries<'a> {
 
 impl Queries<'_> {
     /// The best among some rows.
-    fn scan(&self, context: &Context, rows: Rows<'_>, range: Range<usize>, k: usize) -> Best {
+    fn scan(&self, exec: &CpuExec, rows: Rows<'_>, range: Range<usize>, k: usize) -> Best {
         let count = self.rows.len();
         let mut best = Best::new(count, k);
-        let mut scores = context.arena.take(count * BLOCK_ROWS);
+        let mut scores = exec.arena.take(count * BLOCK_ROWS);
         for first in range.clone().step_by(BLOCK_ROWS) {
             let columns = first..range.end.min(first + BLOCK_ROWS);
             let scores = &mut scores[..count * columns.len()];
-            self.score(context, rows.slice(columns.clone()), scores);
+            self.score(exec, rows.slice(columns.clone()), scores);
             let rows = 0..count;
-            context.isa.run(Pick {
+            exec.isa.run(Pick {
                 scores,
                 rows,
                 columns,
@@ -83,8 +83,8 @@ impl Queries<'_> {
     }
 
     /// Writes the scores with `rows`: `[queries, rows]`.
-    fn score(&self, context: &Context, rows: Rows<'_>, scores: &mut [f32]) {
-        let (queries, isa) = (*self, context.isa);
+    fn score(&self, exec: &CpuExec, rows: Rows<'_>, scores: &mut [f32]) {
+        let (queries, isa) = (*self, exec.isa);
         match rows.values() {
             RowValues::F32(values) => isa.run(Wide { queries, values, scores }),
             RowValues::F16(values) => isa.run(Wide { queries, values, scores }),

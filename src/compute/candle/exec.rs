@@ -1,0 +1,37 @@
+//! What every operation of the candle form needs to know.
+
+use candle_core::{Device, Tensor};
+
+use super::super::error::{Error, check_indices, check_len};
+
+/// The candle form, on any device that candle knows.
+pub struct CandleExec {
+    pub(super) device: Device,
+}
+
+impl CandleExec {
+    /// Runs on `device`.
+    #[must_use]
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+
+    /// Rows of `cols` values from the host.
+    pub(super) fn tensor(&self, data: &[f32], cols: usize) -> Result<Tensor, Error> {
+        check_len("values beyond whole rows", data.len() % cols.max(1), 0)?;
+        Ok(Tensor::from_slice(data, (data.len() / cols.max(1), cols), &self.device)?)
+    }
+
+    /// Rows of a table.
+    pub(super) fn lookup(
+        &self,
+        table: &Tensor,
+        what: &'static str,
+        indices: &[u32],
+    ) -> Result<Tensor, Error> {
+        let limit = table.dim(0)?;
+        check_indices(what, indices, limit)?;
+        let indices = Tensor::from_slice(indices, indices.len(), &self.device)?;
+        Ok(table.index_select(&indices, 0)?)
+    }
+}

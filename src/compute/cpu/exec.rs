@@ -1,0 +1,37 @@
+//! What every operation of the CPU form needs to know.
+
+use super::super::dtype::Dtype;
+use super::arena::Arena;
+use super::narrow::Format;
+use super::simd::Isa;
+use super::weights::WeightMemory;
+use super::words::Words;
+
+/// The CPU form. Runs on the ambient rayon pool; where that has one thread, on the caller's own.
+#[derive(Default)]
+pub struct CpuExec {
+    pub(super) isa: Isa,
+    /// Of dense layers in working precision, and what they read.
+    pub(super) dtype: Dtype,
+    pub(super) arena: Arena,
+    pub(super) weights: WeightMemory,
+}
+
+impl CpuExec {
+    /// In f32, with the fastest kernels that this processor has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// In `dtype`, with the kernels of `isa`.
+    #[must_use]
+    pub fn with(isa: Isa, dtype: Dtype) -> Self {
+        Self { isa, dtype, ..Self::default() }
+    }
+
+    /// How dense layers in working precision read rows.
+    pub(super) fn format(&self) -> Format {
+        Words::of(self.isa, self.dtype).format()
+    }
+}
