@@ -1,6 +1,8 @@
-//! What dense layers compute in.
+//! What dense layers compute in, and how exactly libraries' products are held to it.
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// What dense layers compute in. Norms, softmax, sums and pooling are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -25,4 +27,16 @@ impl fmt::Display for Dtype {
             Self::Int8 => "int8",
         })
     }
+}
+
+/// Whether a row's bits may depend on what else is in its batch, where a library's products are
+/// used: on CUDA alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Numerics {
+    /// Never: one algorithm a layer, whatever the batch.
+    #[default]
+    Exact,
+    /// The algorithm that the library finds best for a batch's size.
+    Fast,
 }

@@ -213,3 +213,25 @@ impl<'a> Rows<'a> {
             && same_scales
     }
 }
+
+/// Which pairs of row `i` of one matrix and row `j` of another are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// All.
+    All,
+    /// Those with `i != j`.
+    Distinct,
+    /// Those with `i < j`, for a matrix with itself: half the work.
+    Upper,
+}
+
+impl Pairs {
+    /// Whether rows `i` and `j` are looked at.
+    pub(super) fn contain(self, i: usize, j: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Distinct => i != j,
+            Self::Upper => i < j,
+        }
+    }
+}

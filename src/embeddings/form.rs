@@ -129,7 +129,7 @@ impl Form {
         }
     }
 
-    /// See [`Exec::gram`].
+    /// See [`gram`](crate::compute::Band::gram).
     pub(super) fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
         match self {
             Self::Cuda(networks) => on_any(networks, |network| network.gram(rows, cols, width)),

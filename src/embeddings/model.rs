@@ -345,7 +345,7 @@ impl Model {
         self.network.project(states, finish)
     }
 
-    /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`Exec::gram`](crate::compute::Exec::gram).
+    /// The banded Gram matrix of `[n, cols]` rows: `[n, width]`, see [`gram`](crate::compute::Band::gram).
     ///
     /// # Errors
     /// Those of the device.

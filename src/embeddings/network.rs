@@ -117,7 +117,7 @@ impl<E: Exec> Network<E> {
         self.finish(exec, exec.upload(rows, self.spec().hidden)?, finish)
     }
 
-    /// See [`Exec::gram`].
+    /// See [`gram`](crate::compute::Band::gram).
     pub(super) fn gram(&self, rows: &[f32], cols: usize, width: usize) -> Result<Vec<f32>, Error> {
         let exec = self.lane(0);
         Ok(exec.gram(&exec.upload(rows, cols)?, width)?)

@@ -1,8 +1,9 @@
-//! What every operation of the candle form needs to know.
+//! The candle form: what every operation of it needs to know.
 
 use candle_core::{Device, Tensor};
 
 use super::super::error::{Error, check_indices, check_len};
+use super::super::exec::{Batching, Exec};
 
 /// The candle form, on any device that candle knows.
 pub struct CandleExec {
@@ -33,5 +34,15 @@ impl CandleExec {
         check_indices(what, indices, limit)?;
         let indices = Tensor::from_slice(indices, indices.len(), &self.device)?;
         Ok(table.index_select(&indices, 0)?)
+    }
+}
+
+impl Exec for CandleExec {
+    fn describe(&self) -> String {
+        format!("candle, f32, {:?}", self.device.location())
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::of_cpu()
     }
 }

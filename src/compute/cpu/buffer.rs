@@ -1,8 +1,10 @@
 //! Activations: f32 rows, and the same rows in the narrower format that dense layers read.
 
-use super::super::error::Error;
-use super::super::operands::Span;
+use super::super::buffer::Buffers;
+use super::super::error::{Error, check_len};
+use super::super::pool::Span;
 use super::arena::{Arena, Block};
+use super::exec::CpuExec;
 use super::narrow::{Format, NarrowRows};
 use super::simd::{Isa, Simd};
 
@@ -114,6 +116,18 @@ impl Buffer {
             index: tokens.end,
             limit: self.rows + 1,
         })
+    }
+}
+
+impl Buffers for CpuExec {
+    type Buffer = Buffer;
+
+    fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
+        let rows = data.len().checked_div(cols).unwrap_or(0);
+        check_len("rows from the host", data.len(), rows * cols)?;
+        let mut buffer = Buffer::take(&self.arena, rows, cols, Format::F32);
+        buffer.rows_mut().f32.unwrap_or_default().copy_from_slice(data);
+        Ok(buffer)
     }
 }
 

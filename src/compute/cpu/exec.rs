@@ -1,6 +1,7 @@
-//! What every operation of the CPU form needs to know.
+//! The CPU form: what every operation of it needs to know.
 
 use super::super::dtype::Dtype;
+use super::super::exec::{Batching, Exec};
 use super::arena::Arena;
 use super::narrow::Format;
 use super::simd::Isa;
@@ -33,5 +34,16 @@ impl CpuExec {
     /// How dense layers in working precision read rows.
     pub(super) fn format(&self) -> Format {
         Words::of(self.isa, self.dtype).format()
+    }
+}
+
+impl Exec for CpuExec {
+    fn describe(&self) -> String {
+        let Self { isa, dtype, .. } = self;
+        format!("cpu, {dtype}, {} threads, {isa}", rayon::current_num_threads())
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::of_cpu()
     }
 }

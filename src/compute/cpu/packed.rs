@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::super::dtype::Dtype;
 use super::super::error::{Error, check_len};
-use super::super::operands::DenseWeights;
+use super::super::linear::DenseWeights;
 use super::exec::CpuExec;
 use super::narrow::{Format, NarrowRows, ZERO_POINT};
 use super::simd::{Isa, Simd};

@@ -1,7 +1,8 @@
 //! Rotary position embedding, with the norm of query and key heads that precedes it.
 
+use super::super::attention::Attention;
 use super::super::error::{Error, check_len};
-use super::super::operands::{Attention, RotaryWeights};
+use super::super::rotary::{RotaryWeights, Rotate};
 use super::buffer::{Buffer, Rows};
 use super::exec::CpuExec;
 use super::narrow::Format;
@@ -19,11 +20,6 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    pub(super) fn new(weights: RotaryWeights<'_>) -> Self {
-        let (cos, sin) = weights.tables();
-        Self { pairs: weights.frequencies.len(), cos, sin }
-    }
-
     fn at(&self, position: u32) -> Result<(&[f32], &[f32]), Error> {
         let position = position as usize;
         let row = position * self.pairs..(position + 1) * self.pairs;
@@ -35,31 +31,39 @@ impl Rotary {
     }
 }
 
-/// See [`Exec::rotary`](super::Exec::rotary).
-pub(super) fn rotary(
-    exec: &CpuExec,
-    mut qkv: Buffer,
-    positions: &[u32],
-    attention: &Attention,
-    norms: Option<&[Norm; 2]>,
-    rotary: &Rotary,
-) -> Result<Buffer, Error> {
-    check_len("rotary input", qkv.cols(), attention.qkv_dim())?;
-    check_len("positions", positions.len(), qkv.rows())?;
-    check_len("rotary pairs", rotary.pairs, attention.head_dim / 2)?;
-    for norm in norms.into_iter().flatten() {
-        norm.check_columns(attention.head_dim)?;
+impl Rotate for CpuExec {
+    type Rotary = Rotary;
+
+    fn load_rotary(&self, weights: RotaryWeights<'_>) -> Result<Rotary, Error> {
+        let (cos, sin) = weights.tables();
+        Ok(Rotary { pairs: weights.frequencies.len(), cos, sin })
     }
-    check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
-    qkv.renew(&exec.arena, Format::F32)?;
-    qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        exec.isa.run(Rotate { rows, positions, attention, norms, rotary })
-    })?;
-    Ok(qkv)
+
+    fn rotary(
+        &self,
+        mut qkv: Buffer,
+        positions: &[u32],
+        attention: &Attention,
+        norms: Option<&[Norm; 2]>,
+        rotary: &Rotary,
+    ) -> Result<Buffer, Error> {
+        check_len("rotary input", qkv.cols(), attention.qkv_dim())?;
+        check_len("positions", positions.len(), qkv.rows())?;
+        check_len("rotary pairs", rotary.pairs, attention.head_dim / 2)?;
+        for norm in norms.into_iter().flatten() {
+            norm.check_columns(attention.head_dim)?;
+        }
+        check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
+        qkv.renew(&self.arena, Format::F32)?;
+        qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
+            self.isa.run(TurnHeads { rows, positions, attention, norms, rotary })
+        })?;
+        Ok(qkv)
+    }
 }
 
 /// Rotates the heads of a block of rows.
-struct Rotate<'a, 'b> {
+struct TurnHeads<'a, 'b> {
     rows: Rows<'b>,
     positions: &'a [u32],
     attention: &'a Attention,
@@ -67,7 +71,7 @@ struct Rotate<'a, 'b> {
     rotary: &'a Rotary,
 }
 
-impl Op for Rotate<'_, '_> {
+impl Op for TurnHeads<'_, '_> {
     type Output = Result<(), Error>;
 
     #[inline(always)]

@@ -1,17 +1,26 @@
 //! Attention: a batch cut into tiles of queries, and the kernel for its dtype and head size.
 
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
+use cudarc::driver::DeviceRepr;
 
+use super::super::attention::{Attend, Attention, BiasWeights, Mask};
 use super::super::dtype::Dtype;
 use super::super::error::{Error, check_len};
-use super::super::operands::{Attention, Mask};
-use super::buffer::{Bias, Buffer};
-use super::device::driver_error;
-use super::lane::{Lane, launch};
-use super::rows::{suffix, take};
+use super::buffer::{Buffer, take};
+use super::dtype::suffix;
+use super::exec::CudaExec;
+use super::launch::launch;
+use super::memory::Memory;
 
 /// Head sizes that there are kernels for; a smaller head runs in the next.
 const HEAD_DIMS: [usize; 5] = [32, 64, 96, 128, 256];
+
+/// A bias by distance.
+pub struct Bias {
+    values: Memory,
+    heads: usize,
+    /// Of a table; slopes have none.
+    radius: Option<usize>,
+}
 
 /// `AttentionShape` of `kernels/attention.cuh`.
 #[derive(Clone, Copy)]
@@ -82,37 +91,52 @@ impl Tile {
     }
 }
 
-pub(super) fn attention(
-    lane: &Lane,
-    qkv: &Buffer,
-    cu_seqlens: &[u32],
-    attention: &Attention,
-    bias: Option<&Bias>,
-) -> Result<Buffer, Error> {
-    let Attention { heads, head_dim, .. } = *attention;
-    check_len("attention input", qkv.cols, attention.qkv_dim())?;
-    check_len("sequences out of order", usize::from(!cu_seqlens.is_sorted()), 0)?;
-    check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
-    if let Some(bias) = bias {
-        check_len("attention bias", bias.heads, heads)?;
+impl Attend for CudaExec {
+    type Bias = Bias;
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        weights.check()?;
+        let (values, heads, radius) = match weights {
+            BiasWeights::Slopes(slopes) => (slopes, slopes.len(), None),
+            BiasWeights::Table { values, radius } => {
+                (values, values.len() / (2 * radius + 1), Some(radius))
+            }
+        };
+        Ok(Bias { values: Memory::holding(&self.lane.stream, values)?, heads, radius })
     }
-    let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
-    let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
-    let cols = heads * head_dim;
-    let output = take(lane, qkv.rows, cols, qkv.dtype)?;
-    let tile = Tile::of(qkv.dtype, dim);
-    let tiles = tiles(cu_seqlens, tile.queries);
-    if tiles.is_empty() || cols == 0 {
-        return Ok(output);
+
+    fn attention(
+        &self,
+        qkv: &Buffer,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Buffer, Error> {
+        let Attention { heads, head_dim, .. } = *attention;
+        check_len("attention input", qkv.cols, attention.qkv_dim())?;
+        check_len("sequences out of order", usize::from(!cu_seqlens.is_sorted()), 0)?;
+        check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads, heads)?;
+        }
+        let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
+        let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
+        let cols = heads * head_dim;
+        let output = take(&self.lane, qkv.rows, cols, qkv.dtype)?;
+        let tile = Tile::of(qkv.dtype, dim);
+        let tiles = tiles(cu_seqlens, tile.queries);
+        if tiles.is_empty() || cols == 0 {
+            return Ok(output);
+        }
+        let table = self.lane.upload_once("tiles of queries", &tiles)?;
+        let shape = Shape::new(attention, bias, qkv.rows);
+        let values = bias.map_or(0, |bias| bias.values.pointer());
+        let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
+        let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
+        launch!(&self.lane, &name, grid, tile.threads, tile.shared_bytes;
+            &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)?;
+        Ok(output)
     }
-    let table = lane.upload_once("tiles of queries", &tiles)?;
-    let shape = Shape::new(attention, bias, qkv.rows);
-    let values = bias.map_or(0, |bias| bias.values.pointer());
-    let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
-    let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
-    launch!(lane, &name, grid, tile.threads, tile.shared_bytes;
-        &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)?;
-    Ok(output)
 }
 
 /// `(first row, length, first query, 0)` of every tile, longest sequences as they come.

@@ -3,18 +3,17 @@
 
 use std::ops::Range;
 
+use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::super::dtype::Dtype;
 use super::super::error::{Error, check_len};
 use super::super::segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
-use super::CudaExec;
-use super::buffer::Buffer;
-use super::device::driver_error;
-use super::lane::{Lane, launch};
+use super::buffer::{Buffer, take};
+use super::exec::CudaExec;
+use super::lane::Lane;
+use super::launch::launch;
 use super::memory::Memory;
-use super::rows::take;
 
 /// Threads of a block.
 const THREADS: u32 = 256;

@@ -1,13 +1,17 @@
 //! In builds without the feature `cuda`: a form that nothing can be made of.
 
-use super::dtype::Dtype;
+use super::attention::{Attend, Attention, BiasWeights};
+use super::band::Band;
+use super::buffer::Buffers;
+use super::dtype::{Dtype, Numerics};
+use super::embed::{Embed, TableWeights, Tokens};
 use super::error::Error;
 use super::exec::{Batching, Exec};
-use super::operands::{
-    Attention, BiasWeights, DenseWeights, Epilogue, Finish, NormWeights, Numerics, Pairs, Pooling,
-    Precision, RotaryWeights, Span, TableWeights, Tokens,
-};
-use super::rows::Rows;
+use super::linear::{Dense, DenseWeights, Epilogue, Precision};
+use super::norm::{NormWeights, Norms};
+use super::pool::{Finish, Pool, Pooling, Span};
+use super::rotary::{RotaryWeights, Rotate};
+use super::rows::{Pairs, Rows};
 
 /// A CUDA device, which this build has none of.
 #[derive(Debug, Clone, Copy)]
@@ -134,37 +138,16 @@ fn absent() -> Error {
     Error::NoDevice("this build is without the feature `cuda`".to_owned())
 }
 
-impl Exec for CudaExec {
+impl Buffers for CudaExec {
     type Buffer = Self;
-    type Linear = Self;
-    type Norm = Self;
-    type Bias = Self;
-    type Rotary = Self;
+
+    fn upload(&self, _: &[f32], _: usize) -> Result<Self, Error> {
+        match *self {}
+    }
+}
+
+impl Embed for CudaExec {
     type Tables = Self;
-
-    fn describe(&self) -> String {
-        match *self {}
-    }
-
-    fn batching(&self) -> Batching {
-        match *self {}
-    }
-
-    fn load_linear(&self, _: &[DenseWeights<'_>], _: Precision) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_norm(&self, _: NormWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_bias(&self, _: BiasWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_rotary(&self, _: RotaryWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
 
     fn load_tables(&self, _: TableWeights<'_>) -> Result<Self, Error> {
         match *self {}
@@ -173,29 +156,12 @@ impl Exec for CudaExec {
     fn embed_norm(&self, _: &Self, _: Option<&Self>, _: Tokens<'_>) -> Result<Self, Error> {
         match *self {}
     }
+}
 
-    fn linear(&self, _: &Self, _: &Self, _: Epilogue) -> Result<Self, Error> {
-        match *self {}
-    }
+impl Norms for CudaExec {
+    type Norm = Self;
 
-    fn rotary(
-        &self,
-        _: Self,
-        _: &[u32],
-        _: &Attention,
-        _: Option<&[Self; 2]>,
-        _: &Self,
-    ) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn attention(
-        &self,
-        _: &Self,
-        _: &[u32],
-        _: &Attention,
-        _: Option<&Self>,
-    ) -> Result<Self, Error> {
+    fn load_norm(&self, _: NormWeights<'_>) -> Result<Self, Error> {
         match *self {}
     }
 
@@ -210,24 +176,83 @@ impl Exec for CudaExec {
     fn residual_norm(&self, _: Self, _: &Self, _: &Self) -> Result<Self, Error> {
         match *self {}
     }
+}
 
-    fn pool(&self, _: &Self, _: &[u32], _: &[Span], _: Pooling) -> Result<Self, Error> {
+impl Dense for CudaExec {
+    type Linear = Self;
+
+    fn load_linear(&self, _: &[DenseWeights<'_>], _: Precision) -> Result<Self, Error> {
+        match *self {}
+    }
+
+    fn linear(&self, _: &Self, _: &Self, _: Epilogue) -> Result<Self, Error> {
         match *self {}
     }
 
     fn linear_max(&self, _: &Self, _: &Self, _: &[u32], _: &[Span]) -> Result<Self, Error> {
         match *self {}
     }
+}
+
+impl Rotate for CudaExec {
+    type Rotary = Self;
+
+    fn load_rotary(&self, _: RotaryWeights<'_>) -> Result<Self, Error> {
+        match *self {}
+    }
+
+    fn rotary(
+        &self,
+        _: Self,
+        _: &[u32],
+        _: &Attention,
+        _: Option<&[Self; 2]>,
+        _: &Self,
+    ) -> Result<Self, Error> {
+        match *self {}
+    }
+}
+
+impl Attend for CudaExec {
+    type Bias = Self;
+
+    fn load_bias(&self, _: BiasWeights<'_>) -> Result<Self, Error> {
+        match *self {}
+    }
+
+    fn attention(
+        &self,
+        _: &Self,
+        _: &[u32],
+        _: &Attention,
+        _: Option<&Self>,
+    ) -> Result<Self, Error> {
+        match *self {}
+    }
+}
+
+impl Pool for CudaExec {
+    fn pool(&self, _: &Self, _: &[u32], _: &[Span], _: Pooling) -> Result<Self, Error> {
+        match *self {}
+    }
 
     fn finish(&self, _: Self, _: Finish) -> Result<Vec<f32>, Error> {
         match *self {}
     }
+}
 
-    fn upload(&self, _: &[f32], _: usize) -> Result<Self, Error> {
+impl Band for CudaExec {
+    fn gram(&self, _: &Self, _: usize) -> Result<Vec<f32>, Error> {
+        match *self {}
+    }
+}
+
+impl Exec for CudaExec {
+    fn describe(&self) -> String {
         match *self {}
     }
 
-    fn gram(&self, _: &Self, _: usize) -> Result<Vec<f32>, Error> {
+    fn batching(&self) -> Batching {
         match *self {}
     }
 }

@@ -7,10 +7,14 @@ use super::super::dtype::Dtype;
 use super::super::error::Error;
 use super::super::row_format::RowFormat;
 use super::super::rows::{RowValues, Rows};
-use super::buffer::Buffer;
+use super::buffer::{Buffer, convert};
 use super::lane::Lane;
 use super::memory::Memory;
-use super::rows::convert;
+
+/// Rows of an operand; indices of tiles stay below 2^32.
+const MAX_ROWS: usize = 1 << 31;
+/// Columns of an operand.
+const MAX_COLS: usize = 1 << 31;
 
 /// `Rows` of `kernels/tiles.cuh`.
 #[derive(Clone, Copy)]
@@ -56,6 +60,17 @@ impl DeviceRows<'_> {
             cols: self.cols as u32,
             scales: self.scales.map_or(0, Memory::pointer),
         }
+    }
+
+    /// Refuses more rows or columns than kernels count.
+    pub(super) fn check_size(&self) -> Result<(), Error> {
+        for (what, index, limit) in [("row", self.count, MAX_ROWS), ("column", self.cols, MAX_COLS)]
+        {
+            if index >= limit {
+                return Err(Error::Index { what, index, limit });
+            }
+        }
+        Ok(())
     }
 
     /// How the names of kernels for such rows end.

@@ -1,20 +1,20 @@
 //! Launches of the kernels that compare rows with rows, of which only what is asked for leaves the
 //! device, and the comparisons of what lies there already.
 
+use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdevice_attribute;
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::super::dtype::Dtype;
 use super::super::error::{Error, check_len};
-use super::super::operands::Pairs;
 use super::super::row_format::RowFormat;
-use super::CudaExec;
-use super::buffer::Buffer;
+use super::super::rows::Pairs;
+use super::buffer::{Buffer, convert};
 use super::device::driver_error;
-use super::lane::{Lane, launch};
+use super::exec::CudaExec;
+use super::lane::Lane;
+use super::launch::launch;
 use super::memory::Memory;
 use super::operand::DeviceRows;
-use super::rows::{convert, take};
 
 /// Threads of a block.
 const THREADS: u32 = 256;
@@ -28,10 +28,6 @@ const FEW_ROWS: usize = 32;
 const RESIDENT_BLOCKS: usize = 2;
 /// Room for pairs to begin with.
 const MIN_PAIRS: usize = 1 << 16;
-/// Rows of an operand; indices of tiles stay below 2^32.
-const MAX_ROWS: usize = 1 << 31;
-/// Columns of an operand.
-const MAX_COLS: usize = 1 << 31;
 /// Blocks of a grid.
 const MAX_GRID: usize = (1 << 31) - 1;
 
@@ -132,15 +128,6 @@ impl Tile {
 }
 
 impl CudaExec {
-    /// The banded Gram matrix of `rows` as [`Exec::gram`](super::Exec::gram) gives it, `[n, width]`
-    /// f32, left on the device. A value's bits depend on its two rows alone.
-    ///
-    /// # Errors
-    /// [`Error::Index`] for more than 2^31 rows.
-    pub fn band(&self, rows: &Buffer, width: usize) -> Result<Buffer, Error> {
-        band(&self.lane, rows.into(), width)
-    }
-
     /// For each row of `a: [m, d]` the `k` rows of `b: [n, d]` with the largest inner products, as
     /// `(row of b, product)`, the largest first, of equal ones the smaller row. Where `b` has fewer
     /// rows, all of them. `exclude_self` leaves out row `i` of `b` for row `i` of `a`. Products are
@@ -212,34 +199,6 @@ impl CudaExec {
     }
 }
 
-/// The scores of each row with itself and the `width - 1` rows after it: `[n, width]` f32, zero past
-/// the last row.
-pub(super) fn band(lane: &Lane, x: DeviceRows<'_>, width: usize) -> Result<Buffer, Error> {
-    /// Rows and neighbours of a block, its threads and shared memory.
-    const TILE: usize = 32;
-    const TILE_THREADS: u32 = 64;
-    const SHARED: u32 = 8_704;
-    check_size(x)?;
-    let output = take(lane, x.count, width, Dtype::F32)?;
-    if x.count * width > 0 {
-        // The last row of a block has the last neighbours.
-        let neighbours = (TILE - 1 + width).div_ceil(TILE);
-        let grid = (x.count.div_ceil(TILE) as u32, neighbours as u32, 1);
-        launch!(lane, &format!("gram_{}", x.suffix()), grid, TILE_THREADS, SHARED;
-            &x.argument(), &output.pointer(), &(width as u32))?;
-    }
-    Ok(output)
-}
-
-fn check_size(x: DeviceRows<'_>) -> Result<(), Error> {
-    for (what, index, limit) in [("row", x.count, MAX_ROWS), ("column", x.cols, MAX_COLS)] {
-        if index >= limit {
-            return Err(Error::Index { what, index, limit });
-        }
-    }
-    Ok(())
-}
-
 /// `[a.count, k]` keys, best first. Where `a` has too few rows to fill the device, `b` is split
 /// between blocks.
 pub(super) fn best_keys(
@@ -248,8 +207,8 @@ pub(super) fn best_keys(
     b: DeviceRows<'_>,
     best: Best,
 ) -> Result<Memory, Error> {
-    check_size(a)?;
-    check_size(b)?;
+    a.check_size()?;
+    b.check_size()?;
     let Best { k, exclude_self, origin } = best;
     let tile = Tile::top_k(a);
     let (down, across) = (a.count.div_ceil(tile.rows), b.count.div_ceil(tile.cols));
@@ -286,8 +245,8 @@ pub(super) fn find_pairs(
     b: DeviceRows<'_>,
     search: Search,
 ) -> Result<FoundPairs, Error> {
-    check_size(a)?;
-    check_size(b)?;
+    a.check_size()?;
+    b.check_size()?;
     find_up_to(lane, a, b, search, MIN_PAIRS.max(4 * a.count.max(b.count)))
 }
 
@@ -346,8 +305,8 @@ pub(super) fn pairwise(
     scores: &Memory,
     mirror: Option<&Memory>,
 ) -> Result<(), Error> {
-    check_size(a)?;
-    check_size(b)?;
+    a.check_size()?;
+    b.check_size()?;
     let tile = Tile::of_scores("pairwise", a);
     let mirror = mirror.map_or(0, Memory::pointer);
     launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;

@@ -10,15 +10,15 @@ use rayon::prelude::*;
 
 use super::super::error::{Error, check_len};
 use super::super::forest::Forest;
-use super::super::operands::Pairs;
 use super::super::row_format::RowFormat;
-use super::super::rows::{Rows, check_comparable};
+use super::super::rows::{Pairs, Rows, check_comparable};
+use super::band::band;
 use super::device::{Device, driver_error};
 use super::lane::Lane;
 use super::memory::Memory;
 use super::operand::{DeviceRows, Operand, row_bytes};
 use super::similarity::{
-    Best, MAX_BEST, Origin, Search, band, best_keys, bring_pairs, find_pairs, pairwise, score_key,
+    Best, MAX_BEST, Origin, Search, best_keys, bring_pairs, find_pairs, pairwise, score_key,
     scored_index, sorted_pairs,
 };
 use super::turns::{in_turns, slices};

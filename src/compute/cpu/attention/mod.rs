@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use self::scratch::{MAX_WIDTH, Scratch};
 use self::task::Task;
+use super::super::attention::{Attend, Attention, BiasWeights};
 use super::super::error::{Error, check_len};
-use super::super::operands::Attention;
 use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
 use super::exec::CpuExec;
@@ -29,26 +29,33 @@ const MIN_BLOCK_QUERIES: usize = 64;
 const _: () =
     assert!(BLOCK_QUERIES.is_multiple_of(MAX_WIDTH) && MIN_BLOCK_QUERIES.is_multiple_of(MAX_WIDTH));
 
-/// See [`Exec::attention`](super::Exec::attention).
-pub(super) fn attention(
-    exec: &CpuExec,
-    qkv: &Buffer,
-    cu_seqlens: &[u32],
-    attention: &Attention,
-    bias: Option<&Bias>,
-) -> Result<Buffer, Error> {
-    check_len("attention input", qkv.cols(), attention.qkv_dim())?;
-    if let Some(bias) = bias {
-        check_len("attention bias", bias.heads(), attention.heads)?;
+impl Attend for CpuExec {
+    type Bias = Bias;
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        Bias::new(weights)
     }
-    let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
-    check_len("attention rows", qkv.rows(), tokens)?;
-    let cols = attention.heads * attention.head_dim;
-    let mut output = Buffer::take_only(&exec.arena, tokens, cols, exec.format());
-    let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
-    let layer = Layer { exec, qkv: qkv.f32()?, attention, bias, ways };
-    layer.sequences(cu_seqlens, output.rows_mut())?;
-    Ok(output)
+
+    fn attention(
+        &self,
+        qkv: &Buffer,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Buffer, Error> {
+        check_len("attention input", qkv.cols(), attention.qkv_dim())?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads(), attention.heads)?;
+        }
+        let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
+        check_len("attention rows", qkv.rows(), tokens)?;
+        let cols = attention.heads * attention.head_dim;
+        let mut output = Buffer::take_only(&self.arena, tokens, cols, self.format());
+        let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
+        let layer = Layer { exec: self, qkv: qkv.f32()?, attention, bias, ways };
+        layer.sequences(cu_seqlens, output.rows_mut())?;
+        Ok(output)
+    }
 }
 
 /// What all tasks of a call read.

@@ -3,7 +3,7 @@
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::super::super::operands::Attention;
+use super::super::super::attention::Attention;
 use super::super::bias::Bias;
 use super::super::math::exp2_weight;
 use super::super::simd::{Op, Simd};

@@ -7,8 +7,11 @@
 
 use rayon::prelude::*;
 
+use super::super::super::band::Band;
+use super::super::super::error::{Error, check_len};
 use super::super::super::row_format::RowFormat;
 use super::super::super::rows::{RowValues, Rows};
+use super::super::buffer::Buffer;
 use super::super::exec::CpuExec;
 use super::super::simd::{MAX_LANES, Op, Simd};
 use super::super::words::Words;
@@ -29,17 +32,33 @@ const TILE: usize = 6;
 /// Scores of a row: those with groups that it meets in part, and what vectors have beyond them.
 const ROOM: usize = OFFSETS + 3 * MAX_LANES;
 
-/// Writes `[n, width]`: see [`CpuExec::band`](super::super::CpuExec::band).
-pub(super) fn band(exec: &CpuExec, rows: Rows<'_>, width: usize, output: &mut [f32]) {
-    if width == 0 {
-        return;
+impl Band for CpuExec {
+    fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
+        let mut band = vec![0.0; rows.rows() * width];
+        self.band(Rows::f32(rows.f32()?, rows.cols())?, width, &mut band)?;
+        Ok(band)
     }
-    output.par_chunks_mut(TASK_ROWS * width).enumerate().for_each(|(index, output)| {
-        for offset in (0..width).step_by(OFFSETS) {
-            let (end, first) = (width.min(offset + OFFSETS), index * TASK_ROWS);
-            Pass { exec, rows, width, first, offset, end }.run(output);
+}
+
+impl CpuExec {
+    /// Writes the banded Gram matrix of `rows`, `[n, width]` f32: element `(i, d)` is the score of
+    /// rows `i` and `i + d`, zero past the last row. A value's bits depend on its two rows alone.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where `output` has another size.
+    pub fn band(&self, rows: Rows<'_>, width: usize, output: &mut [f32]) -> Result<(), Error> {
+        check_len("band", output.len(), rows.len() * width)?;
+        if width == 0 {
+            return Ok(());
         }
-    });
+        output.par_chunks_mut(TASK_ROWS * width).enumerate().for_each(|(index, output)| {
+            for offset in (0..width).step_by(OFFSETS) {
+                let (end, first) = (width.min(offset + OFFSETS), index * TASK_ROWS);
+                Pass { exec: self, rows, width, first, offset, end }.run(output);
+            }
+        });
+        Ok(())
+    }
 }
 
 /// Products of some rows with their neighbours at some offsets.

@@ -4,7 +4,7 @@ use super::super::super::row_format::RowFormat;
 use super::super::super::rows::Rows;
 use super::super::arena::{Arena, Block};
 use super::super::buffer::Operand;
-use super::super::linear::Multiply;
+use super::super::multiply::Multiply;
 use super::super::narrow::ZERO_POINT;
 use super::super::packed::Panels;
 use super::super::simd::{Isa, MAX_LANES, Op, Simd};

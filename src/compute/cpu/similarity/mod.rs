@@ -19,22 +19,10 @@ use self::blocks::Blocks;
 use self::pairwise::Matrix;
 use self::threshold::{AtLeast, Linked};
 use super::super::error::{Error, check_len};
-use super::super::operands::Pairs;
-use super::super::rows::{Rows, check_comparable};
+use super::super::rows::{Pairs, Rows, check_comparable};
 use super::exec::CpuExec;
 
 impl CpuExec {
-    /// Writes the banded Gram matrix of `rows`, `[n, width]` f32: element `(i, d)` is the score of
-    /// rows `i` and `i + d`, zero past the last row. A value's bits depend on its two rows alone.
-    ///
-    /// # Errors
-    /// [`Error::Length`] where `output` has another size.
-    pub fn band(&self, rows: Rows<'_>, width: usize, output: &mut [f32]) -> Result<(), Error> {
-        check_len("band", output.len(), rows.len() * width)?;
-        band::band(self, rows, width, output);
-        Ok(())
-    }
-
     /// Writes the scores of all rows of `a` with all rows of `b`: `[m, n]` f32.
     ///
     /// # Errors
@@ -97,20 +85,5 @@ impl CpuExec {
         let linked = Linked::new(self.isa, least, rows.len());
         Blocks::new(self, rows, rows).run(&linked);
         linked.into_roots()
-    }
-
-    /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
-    /// pass over `rows` in order, which may be mapped from a file.
-    ///
-    /// # Errors
-    /// As [`pairwise`](Self::pairwise).
-    pub fn scan(
-        &self,
-        queries: Rows<'_>,
-        rows: Rows<'_>,
-        k: usize,
-    ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        check_comparable(queries, rows)?;
-        Ok(scan::scan(self, queries, rows, k.min(rows.len())))
     }
 }

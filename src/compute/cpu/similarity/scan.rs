@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::super::super::rows::{RowValues, Rows};
+use super::super::super::error::Error;
+use super::super::super::rows::{RowValues, Rows, check_comparable};
 use super::super::exec::CpuExec;
 use super::super::narrow::ZERO_POINT;
 use super::super::simd::{MAX_LANES, Op, Simd};
@@ -20,33 +21,43 @@ const AHEAD: usize = 4 << 10;
 /// Rows of a task at least.
 const TASK_ROWS: usize = 4_096;
 
-/// See [`CpuExec::scan`](super::super::CpuExec::scan).
-pub(super) fn scan(
-    exec: &CpuExec,
-    queries: Rows<'_>,
-    rows: Rows<'_>,
-    k: usize,
-) -> Vec<Vec<(u32, f32)>> {
-    let words = match words_of(exec.isa, queries.format(), rows.format()) {
-        // Memory is the limit, not products.
-        Words::Bf16 => Words::F32,
-        words => words,
-    };
-    let stride = stride_of(words, queries.dim());
-    let mut staged = exec.arena.take(queries.len() * stride);
-    exec.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
-    let queries = Queries { rows: queries, words: staged.words(), stride };
-    let threads = rayon::current_num_threads();
-    let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
-    let task = task.max(TASK_ROWS);
-    let tasks: Vec<Range<usize>> =
-        (0..rows.len()).step_by(task).map(|first| first..rows.len().min(first + task)).collect();
-    let best = Mutex::new(Best::new(queries.rows.len(), k));
-    for_each(&tasks, &|range: &Range<usize>| {
-        let found = queries.scan(exec, rows, range.clone(), k);
-        best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
-    });
-    best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted()
+impl CpuExec {
+    /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
+    /// pass over `rows` in order, which may be mapped from a file.
+    ///
+    /// # Errors
+    /// As [`pairwise`](Self::pairwise).
+    pub fn scan(
+        &self,
+        queries: Rows<'_>,
+        rows: Rows<'_>,
+        k: usize,
+    ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
+        check_comparable(queries, rows)?;
+        let k = k.min(rows.len());
+        let words = match words_of(self.isa, queries.format(), rows.format()) {
+            // Memory is the limit, not products.
+            Words::Bf16 => Words::F32,
+            words => words,
+        };
+        let stride = stride_of(words, queries.dim());
+        let mut staged = self.arena.take(queries.len() * stride);
+        self.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
+        let queries = Queries { rows: queries, words: staged.words(), stride };
+        let threads = rayon::current_num_threads();
+        let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
+        let task = task.max(TASK_ROWS);
+        let tasks: Vec<Range<usize>> = (0..rows.len())
+            .step_by(task)
+            .map(|first| first..rows.len().min(first + task))
+            .collect();
+        let best = Mutex::new(Best::new(queries.rows.len(), k));
+        for_each(&tasks, &|range: &Range<usize>| {
+            let found = queries.scan(self, rows, range.clone(), k);
+            best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
+        });
+        Ok(best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted())
+    }
 }
 
 /// Staged queries.
