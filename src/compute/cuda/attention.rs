@@ -133,8 +133,12 @@ impl Attend for CudaExec {
         let values = bias.map_or(0, |bias| bias.values.pointer());
         let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
         let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
-        launch!(&self.lane, &name, grid, tile.threads, tile.shared_bytes;
-            &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)?;
+        // SAFETY: `qkv` has the columns of these heads and as many rows as the tiles' sequences,
+        // the output one of each query head a row, and the bias the heads and radius of `shape`.
+        unsafe {
+            launch!(&self.lane, &name, grid, tile.threads, tile.shared_bytes;
+                &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)
+        }?;
         Ok(output)
     }
 }

@@ -116,9 +116,13 @@ impl CudaExec {
         if longest > 1 {
             let blocks = longest.div_ceil(THREADS as usize).min(MAX_GAP_BLOCKS);
             let grid = (documents.len() as u32, blocks as u32, 1);
-            launch!(&self.lane, "boundary_curve", grid, THREADS, 0;
-                &band.pointer(), &sums.pointer(), &sent.pointer(), &curve.pointer(),
-                &(band.cols as u32), &(window as u32))?;
+            // SAFETY: sums are as large as the band, documents within it, the curve has a value a
+            // row, and twice the window is at most its width, as checked above.
+            unsafe {
+                launch!(&self.lane, "boundary_curve", grid, THREADS, 0;
+                    &band.pointer(), &sums.pointer(), &sent.pointer(), &curve.pointer(),
+                    &(band.cols as u32), &(window as u32))
+            }?;
         }
         let curve: Vec<f32> = self.lane.download(&curve, band.rows)?;
         let gaps = |units: &Range<usize>| curve[units.end.min(units.start + 1)..units.end].to_vec();
@@ -161,9 +165,13 @@ impl CudaExec {
             let shared = 12 * (band.cols as u32 + 1);
             let argument = RuleArgument::new(rule, band.cols);
             let bonuses: CUdeviceptr = bonuses.as_ref().map_or(0, Memory::pointer);
-            launch!(lane, "segment_dp", (units.documents.len() as u32, 1, 1), THREADS, shared;
-                &sums.pointer(), &tokens.pointer(), &bonuses, &documents.pointer(), &argument,
-                &costs.pointer(), &starts.pointer())?;
+            // SAFETY: tokens, bonuses and sums are those of every row, documents are within them,
+            // and each has its places among costs and starts, as checked above.
+            unsafe {
+                launch!(lane, "segment_dp", (units.documents.len() as u32, 1, 1), THREADS, shared;
+                    &sums.pointer(), &tokens.pointer(), &bonuses, &documents.pointer(), &argument,
+                    &costs.pointer(), &starts.pointer())
+            }?;
         }
         let costs: Vec<f64> = lane.download(&costs, places)?;
         let starts: Vec<u32> = lane.download(&starts, places)?;
@@ -184,9 +192,15 @@ fn sum_blocks(lane: &Lane, band: &Buffer, diagonal: bool) -> Result<Buffer, Erro
     if band.rows * band.cols > 0 {
         let grid = (band.rows.div_ceil(TILE) as u32, 1, 1);
         let (rows, width) = (band.rows as u32, band.cols as u32);
-        launch!(lane, "block_steps", grid, THREADS, TILE_BYTES;
-            &band.pointer(), &sums.pointer(), &rows, &width, &u32::from(diagonal))?;
-        launch!(lane, "block_sums", grid, THREADS, TILE_BYTES; &sums.pointer(), &rows, &width)?;
+        // SAFETY: band and sums are f32 of `rows` by `width`.
+        unsafe {
+            launch!(lane, "block_steps", grid, THREADS, TILE_BYTES;
+                &band.pointer(), &sums.pointer(), &rows, &width, &u32::from(diagonal))
+        }?;
+        // SAFETY: as above.
+        unsafe {
+            launch!(lane, "block_sums", grid, THREADS, TILE_BYTES; &sums.pointer(), &rows, &width)
+        }?;
     }
     Ok(sums)
 }

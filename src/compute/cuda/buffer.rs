@@ -66,8 +66,11 @@ pub(super) fn convert(lane: &Lane, x: &Buffer, dtype: Dtype) -> Result<Buffer, E
     let values = x.rows * x.cols;
     if values > 0 {
         let name = format!("convert_{}_{}", suffix(x.dtype), suffix(dtype));
-        launch!(lane, &name, by_items(values.div_ceil(8)), THREADS, 0;
-            &x.pointer(), &output.pointer(), &values)?;
+        // SAFETY: both buffers have `values` values, each in the dtype that the kernel's name says.
+        unsafe {
+            launch!(lane, &name, by_items(values.div_ceil(8)), THREADS, 0;
+                &x.pointer(), &output.pointer(), &values)
+        }?;
     }
     Ok(output)
 }

@@ -74,9 +74,14 @@ impl Embed for CudaExec {
         }
         let norm = norm.map_or(NormArgument::NONE, Norm::argument);
         let (grid, threads, shared) = by_warps(rows, tables.hidden);
-        launch!(&self.lane, &format!("embed_norm_{}", suffix(self.dtype)), grid, threads, shared;
-            &at(&ids), &at(&types), &at(&positions), &word, &position, &token_type, &norm,
-            &output.pointer(), &wide, &(rows as u32), &(tables.hidden as u32))?;
+        let name = format!("embed_norm_{}", suffix(self.dtype));
+        // SAFETY: every index is within its table and there is one a token, as `send` has checked;
+        // tables, output and norm have `hidden` columns, `wide` is the output in f32 or null.
+        unsafe {
+            launch!(&self.lane, &name, grid, threads, shared;
+                &at(&ids), &at(&types), &at(&positions), &word, &position, &token_type, &norm,
+                &output.pointer(), &wide, &(rows as u32), &(tables.hidden as u32))
+        }?;
         Ok(output)
     }
 }

@@ -133,6 +133,7 @@ impl Lane {
         take: impl FnOnce(&[T]),
     ) -> Result<(), Error> {
         let bytes = range.len() * size_of::<T>();
+        assert!(range.end * size_of::<T>() <= memory.bytes(), "values of a block");
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes > copies.landing.len() {
             copies.landing = Pinned::new(&self.device.context, bytes)?;

@@ -5,7 +5,8 @@
 ///
 /// # Safety
 /// The arguments must be the kernel's, in number, order and layout, and every block as large as
-/// the contract in the kernel's header says.
+/// the contract in the kernel's header says. In one expression, what they point to outlives the
+/// launch.
 macro_rules! launch {
     ($lane:expr, $name:expr, $grid:expr, $threads:expr, $shared:expr; $($argument:expr),+ $(,)?) => {{
         use cudarc::driver::PushKernelArg as _;
@@ -16,9 +17,10 @@ macro_rules! launch {
             block_dim: ($threads, 1, 1),
             shared_mem_bytes: $shared,
         };
-        // SAFETY: as the caller promises above; in one expression, what the arguments point to
-        // outlives the launch.
-        unsafe { lane.stream.launch_builder(&kernel.function)$(.arg($argument))+.launch(config) }
+        lane.stream
+            .launch_builder(&kernel.function)
+            $(.arg($argument))+
+            .launch(config)
             .map(|_| ())
             .map_err(|error| super::device::driver_error("launch a kernel", error))
     }};

@@ -188,8 +188,12 @@ fn activate(
     }
     let chunks = rows * cols.div_ceil(16 / bytes_of(dtype));
     let bias: CUdeviceptr = bias.map_or(0, Memory::pointer);
-    launch!(lane, &format!("activate_{}", suffix(dtype)), by_items(chunks), THREADS, 0;
-        &pointer, &bias, &output.pointer(), &(rows as u32), &(cols as u32), &activation, &gated)?;
+    // SAFETY: the product has `rows` by `cols` values, twice as many where gated, its bias one a
+    // column, and the output `rows` by `cols`, all but the bias in the kernel's dtype.
+    unsafe {
+        launch!(lane, &format!("activate_{}", suffix(dtype)), by_items(chunks), THREADS, 0;
+            &pointer, &bias, &output.pointer(), &(rows as u32), &(cols as u32), &activation, &gated)
+    }?;
     Ok(output)
 }
 
@@ -203,7 +207,11 @@ fn span_max(
 ) -> Result<(), Error> {
     let sent = lane.upload_once("span rows", rows)?;
     let grid = (output.rows as u32, x.cols.div_ceil(4 * THREADS as usize) as u32, 1);
-    launch!(lane, "span_max", grid, THREADS, 0;
-        &x.pointer(), &sent.pointer(), &output.pointer(), &(begin as u32),
-        &((begin + x.rows) as u32), &(x.cols as u32))
+    // SAFETY: `x` is f32 of `x.rows` rows, there are two indices a row of `output`, which is f32 of
+    // as many columns, and the kernel skips the rows of spans that are not in `x`.
+    unsafe {
+        launch!(lane, "span_max", grid, THREADS, 0;
+            &x.pointer(), &sent.pointer(), &output.pointer(), &(begin as u32),
+            &((begin + x.rows) as u32), &(x.cols as u32))
+    }
 }

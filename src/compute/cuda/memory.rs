@@ -144,6 +144,11 @@ impl Memory {
         }
     }
 
+    /// At least as many as were asked for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn pointer(&self) -> CUdeviceptr {
         self.pointer
     }

@@ -149,8 +149,13 @@ fn launch_norm(
     let residual: CUdeviceptr = inputs.residual.map_or(0, Memory::pointer);
     let sum = if inputs.stream == Stream::Sum { residual } else { 0 };
     let (grid, threads, shared) = by_warps(x.rows, x.cols);
-    launch!(lane, &format!("norm_{}", suffix(x.dtype)), grid, threads, shared;
-        &x.pointer(), &inner, &residual, &sum, &norm.argument(), &output.pointer(), &wide,
-        &(x.rows as u32), &(x.cols as u32))?;
+    // SAFETY: input and output have `rows` by `cols` values in the kernel's dtype, as many as both
+    // norms. `residual`, which is also the sum, has the same in f32, as `check_residual` has seen,
+    // and so has `wide`; each may be null.
+    unsafe {
+        launch!(lane, &format!("norm_{}", suffix(x.dtype)), grid, threads, shared;
+            &x.pointer(), &inner, &residual, &sum, &norm.argument(), &output.pointer(), &wide,
+            &(x.rows as u32), &(x.cols as u32))
+    }?;
     Ok(output)
 }

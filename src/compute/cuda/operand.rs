@@ -4,7 +4,7 @@ use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdeviceptr;
 
 use super::super::dtype::Dtype;
-use super::super::error::Error;
+use super::super::error::{Error, check_len};
 use super::super::row_format::RowFormat;
 use super::super::rows::{RowValues, Rows};
 use super::buffer::{Buffer, convert};
@@ -71,6 +71,17 @@ impl DeviceRows<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses rows that no kernel compares with these.
+    ///
+    /// # Panics
+    /// Where formats differ, as callers choose one for both.
+    pub(super) fn check_comparable(&self, other: &Self) -> Result<(), Error> {
+        assert_eq!(self.format, other.format, "rows on the device are compared in one format");
+        self.check_size()?;
+        other.check_size()?;
+        check_len("a row to compare with", other.cols, self.cols)
     }
 
     /// How the names of kernels for such rows end.

@@ -156,7 +156,12 @@ fn launch_pool(
     };
     let partial = THREADS as usize * 16 / bytes_of(dtype);
     let shared = 4 * (hidden.cols + partial + (THREADS / WARP) as usize);
-    launch!(lane, &format!("pool_{}", suffix(dtype)), (spans as u32, 1, 1), THREADS, shared as u32;
-        &pointer, &sent.pointer(), &output.pointer(), &argument)?;
+    let name = format!("pool_{}", suffix(dtype));
+    // SAFETY: spans are not empty and end within the rows of `hidden`, whose values are of the
+    // kernel's dtype; the output has a row in the format for each, of at most `cols` dimensions.
+    unsafe {
+        launch!(lane, &name, (spans as u32, 1, 1), THREADS, shared as u32;
+            &pointer, &sent.pointer(), &output.pointer(), &argument)
+    }?;
     Ok(output)
 }

@@ -74,9 +74,13 @@ impl Rotate for CudaExec {
         let group = chunks.next_power_of_two().min(WARP as usize);
         let grid =
             ((qkv.rows * (heads + kv_heads) * group).div_ceil(THREADS as usize) as u32, 1, 1);
-        launch!(&self.lane, &format!("rotary_{}", suffix(qkv.dtype)), grid, THREADS, 0;
-            &qkv.pointer(), &sent.pointer(), &rotary.cos.pointer(), &rotary.sin.pointer(),
-            &query_norm, &key_norm, &shape, &(qkv.rows as u32), &(group as u32))?;
+        // SAFETY: `qkv` has the columns of these heads, there is a position a row within the table,
+        // tables have half a head's columns and norms a head's, as checked above.
+        unsafe {
+            launch!(&self.lane, &format!("rotary_{}", suffix(qkv.dtype)), grid, THREADS, 0;
+                &qkv.pointer(), &sent.pointer(), &rotary.cos.pointer(), &rotary.sin.pointer(),
+                &query_norm, &key_norm, &shape, &(qkv.rows as u32), &(group as u32))
+        }?;
         Ok(qkv)
     }
 }

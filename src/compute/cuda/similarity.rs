@@ -207,9 +207,9 @@ pub(super) fn best_keys(
     b: DeviceRows<'_>,
     best: Best,
 ) -> Result<Memory, Error> {
-    a.check_size()?;
-    b.check_size()?;
+    a.check_comparable(&b)?;
     let Best { k, exclude_self, origin } = best;
+    assert!(k <= MAX_BEST, "{k} best scores of {MAX_BEST}");
     let tile = Tile::top_k(a);
     let (down, across) = (a.count.div_ceil(tile.rows), b.count.div_ceil(tile.cols));
     let wanted = (RESIDENT_BLOCKS * multiprocessors(lane)?).div_ceil(down);
@@ -219,15 +219,22 @@ pub(super) fn best_keys(
     let exclude_self = u32::from(exclude_self);
     let argument = TopKArgument { k: k as u32, step: step as u32, exclude_self, origin };
     let grid = (down as u32, parts as u32, 1);
-    launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &keys.pointer(), &argument)?;
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for `k` keys, at most `MAX_BEST`, for every row and part.
+    unsafe {
+        launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &keys.pointer(), &argument)
+    }?;
     if parts == 1 {
         return Ok(keys);
     }
     let merged = lane.take::<u64>(a.count * k)?;
     let grid = (a.count.div_ceil(WARPS) as u32, 1, 1);
-    launch!(lane, "merge_best", grid, THREADS, 0;
-        &keys.pointer(), &merged.pointer(), &(a.count as u32), &(parts as u32), &(k as u32))?;
+    // SAFETY: there are `parts` times `k` keys for each of as many rows, and room for `k` merged.
+    unsafe {
+        launch!(lane, "merge_best", grid, THREADS, 0;
+            &keys.pointer(), &merged.pointer(), &(a.count as u32), &(parts as u32), &(k as u32))
+    }?;
     Ok(merged)
 }
 
@@ -245,8 +252,6 @@ pub(super) fn find_pairs(
     b: DeviceRows<'_>,
     search: Search,
 ) -> Result<FoundPairs, Error> {
-    a.check_size()?;
-    b.check_size()?;
     find_up_to(lane, a, b, search, MIN_PAIRS.max(4 * a.count.max(b.count)))
 }
 
@@ -257,6 +262,7 @@ fn find_up_to(
     search: Search,
     capacity: usize,
 ) -> Result<FoundPairs, Error> {
+    a.check_comparable(&b)?;
     let tile = Tile::of_scores("threshold", a);
     let grid = tile.grid(a, b)?;
     let pairs = lane.take::<[u32; 3]>(capacity)?;
@@ -264,8 +270,12 @@ fn find_up_to(
     let Search { least, pairs: picked, origin } = search;
     let argument =
         ThresholdArgument { least, pick: picked as u32, capacity: capacity as u64, origin };
-    launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &argument, &count.pointer(), &pairs.pointer())?;
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for the count and for `capacity` pairs, beyond which the kernel writes none.
+    unsafe {
+        launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &argument, &count.pointer(), &pairs.pointer())
+    }?;
     Ok(FoundPairs { count, pairs, capacity })
 }
 
@@ -305,12 +315,18 @@ pub(super) fn pairwise(
     scores: &Memory,
     mirror: Option<&Memory>,
 ) -> Result<(), Error> {
-    a.check_size()?;
-    b.check_size()?;
+    a.check_comparable(&b)?;
+    let places = [Some(scores), mirror].into_iter().flatten();
+    let holds = |place: &Memory| place.bytes() >= 4 * a.count * b.count;
+    assert!(places.into_iter().all(holds), "room for {} by {} scores", a.count, b.count);
     let tile = Tile::of_scores("pairwise", a);
     let mirror = mirror.map_or(0, Memory::pointer);
-    launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &scores.pointer(), &mirror)
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for all scores, and as much for their transpose where that is not in the same place.
+    unsafe {
+        launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &scores.pointer(), &mirror)
+    }
 }
 
 fn multiprocessors(lane: &Lane) -> Result<usize, Error> {
