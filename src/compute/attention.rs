@@ -59,6 +59,18 @@ impl Attention {
     }
 }
 
+/// Refuses ends of sequences that do not divide `rows` rows: the first is 0, none is below the one
+/// before it, and the last is `rows`.
+pub(super) fn check_sequences(cu_seqlens: &[u32], rows: usize) -> Result<(), Error> {
+    let [first, .., last] = cu_seqlens else {
+        return check_len("rows without a sequence", rows, 0);
+    };
+    check_len("rows before the first sequence", *first as usize, 0)?;
+    let out_of_order = cu_seqlens.windows(2).filter(|ends| ends[0] > ends[1]).count();
+    check_len("sequences out of order", out_of_order, 0)?;
+    check_len("rows of sequences", *last as usize, rows)
+}
+
 /// What is added to an attention score before the softmax, by the distance of its key.
 #[derive(Debug, Clone, Copy)]
 pub enum BiasWeights<'a> {

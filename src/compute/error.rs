@@ -96,6 +96,18 @@ pub(super) fn check_len(what: &'static str, actual: usize, expected: usize) -> R
     if actual == expected { Ok(()) } else { Err(Error::Length { what, actual, expected }) }
 }
 
+/// The number of rows of `cols` that `len` values make up.
+///
+/// # Errors
+/// [`Error::Length`] where there are no columns or the last row is not whole.
+pub(super) fn whole_rows(what: &'static str, len: usize, cols: usize) -> Result<usize, Error> {
+    if cols == 0 {
+        return Err(Error::Length { what: "row", actual: 0, expected: 1 });
+    }
+    check_len(what, len, len / cols * cols)?;
+    Ok(len / cols)
+}
+
 /// Refuses indices outside of `0..limit`, naming the first.
 pub(super) fn check_indices(
     what: &'static str,

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffers;
 use super::dtype::Dtype;
-use super::error::{Error, check_len};
+use super::error::{Error, check_len, whole_rows};
 use super::pool::Span;
 
 /// How exact a dense layer is to be.
@@ -33,6 +33,38 @@ pub struct DenseWeights<'a> {
     pub bias: Option<&'a [f32]>,
     /// Columns of `weight`.
     pub in_features: usize,
+}
+
+impl DenseWeights<'_> {
+    /// Input and output features of a layer of these parts, which are some, share their input and
+    /// have a bias as long as their output or none.
+    pub(super) fn features(parts: &[Self]) -> Result<[usize; 2], Error> {
+        let Some(first) = parts.first() else {
+            return Err(Error::Length { what: "parts of a dense layer", actual: 0, expected: 1 });
+        };
+        let mut outputs = 0;
+        for part in parts {
+            check_len("dense input", part.in_features, first.in_features)?;
+            let own = whole_rows("dense weight", part.weight.len(), part.in_features)?;
+            if own == 0 {
+                let expected = part.in_features;
+                return Err(Error::Length { what: "dense weight", actual: 0, expected });
+            }
+            check_len("dense bias", part.bias.map_or(own, <[f32]>::len), own)?;
+            outputs += own;
+        }
+        Ok([first.in_features, outputs])
+    }
+
+    /// The biases of these parts side by side, zeros for those without; none where no part has any.
+    pub(super) fn biases(parts: &[Self]) -> Option<Vec<f32>> {
+        let has_bias = parts.iter().any(|part| part.bias.is_some());
+        let own = |part: &Self| match part.bias {
+            Some(bias) => bias.to_vec(),
+            None => vec![0.0; part.weight.len() / part.in_features],
+        };
+        has_bias.then(|| parts.iter().flat_map(own).collect())
+    }
 }
 
 /// A nonlinearity.

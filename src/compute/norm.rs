@@ -1,7 +1,7 @@
 //! Norms: alone, and with the residual sums that precede them.
 
 use super::buffer::Buffers;
-use super::error::Error;
+use super::error::{Error, check_len};
 
 /// Which statistic a norm divides by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,13 @@ pub struct NormWeights<'a> {
     pub bias: Option<&'a [f32]>,
     /// Added to the statistic under its root.
     pub eps: f32,
+}
+
+impl NormWeights<'_> {
+    /// Refuses a bias of another length than the weight's.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        check_len("norm bias", self.bias.map_or(self.weight.len(), <[f32]>::len), self.weight.len())
+    }
 }
 
 /// Norms, row by row.

@@ -31,11 +31,12 @@ pub struct Span {
 }
 
 impl Span {
-    /// The packed rows of this span.
+    /// The packed rows of this span, of `rows` in all.
     ///
     /// # Errors
-    /// When the sequence is not in the batch or the span is empty or reaches past its sequence.
-    pub fn rows(&self, cu_seqlens: &[u32]) -> Result<Range<usize>, Error> {
+    /// When the sequence is not in the batch, the span is empty or reaches past its sequence, or
+    /// that past the rows.
+    pub(super) fn rows(&self, cu_seqlens: &[u32], rows: usize) -> Result<Range<usize>, Error> {
         let seq = self.seq as usize;
         let sequences = cu_seqlens.len().saturating_sub(1);
         if seq >= sequences {
@@ -49,7 +50,11 @@ impl Span {
                 limit: (last - first) as usize + 1,
             });
         }
-        Ok((first + self.start) as usize..(first + self.end) as usize)
+        let end = (first + self.end) as usize;
+        if end > rows {
+            return Err(Error::Index { what: "span end", index: end, limit: rows + 1 });
+        }
+        Ok((first + self.start) as usize..end)
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::error::{Error, check_len};
+use super::error::{Error, check_len, whole_rows};
 use super::row_format::RowFormat;
 
 /// `[len, dim]` values, row-major, in a storage format.
@@ -102,12 +102,7 @@ impl<'a> Rows<'a> {
     }
 
     fn new(values: RowValues<'a>, count: usize, row: usize, dim: usize) -> Result<Self, Error> {
-        if row == 0 {
-            return Err(Error::Length { what: "row", actual: 0, expected: 1 });
-        }
-        let len = count / row;
-        check_len("rows of vectors", count, len * row)?;
-        Ok(Self { values, len, dim })
+        Ok(Self { values, len: whole_rows("rows of vectors", count, row)?, dim })
     }
 
     /// Some of the rows.

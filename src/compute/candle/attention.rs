@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{D, Tensor};
 
-use super::super::attention::{Attend, Attention, BiasWeights, Mask};
+use super::super::attention::{Attend, Attention, BiasWeights, Mask, check_sequences};
 use super::super::error::{Error, check_len};
 use super::exec::CandleExec;
 
@@ -57,6 +57,7 @@ impl Attend for CandleExec {
         bias: Option<&Bias>,
     ) -> Result<Tensor, Error> {
         check_len("attention input", qkv.dim(1)?, attention.qkv_dim())?;
+        check_sequences(cu_seqlens, qkv.dim(0)?)?;
         if let Some(bias) = bias {
             check_len("attention bias", bias.heads(), attention.heads)?;
         }

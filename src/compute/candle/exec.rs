@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::super::error::{Error, check_indices, check_len};
+use super::super::error::{Error, check_indices, whole_rows};
 use super::super::exec::{Batching, Exec};
 
 /// The candle form, on any device that candle knows.
@@ -19,8 +19,8 @@ impl CandleExec {
 
     /// Rows of `cols` values from the host.
     pub(super) fn tensor(&self, data: &[f32], cols: usize) -> Result<Tensor, Error> {
-        check_len("values beyond whole rows", data.len() % cols.max(1), 0)?;
-        Ok(Tensor::from_slice(data, (data.len() / cols.max(1), cols), &self.device)?)
+        let rows = whole_rows("rows from the host", data.len(), cols)?;
+        Ok(Tensor::from_slice(data, (rows, cols), &self.device)?)
     }
 
     /// Rows of a table.

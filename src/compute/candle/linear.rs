@@ -1,8 +1,8 @@
 //! Dense layers and their epilogues.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
-use super::super::error::{Error, check_len};
+use super::super::error::Error;
 use super::super::linear::{Activation, Dense, DenseWeights, Epilogue, Precision};
 use super::super::pool::Span;
 use super::exec::CandleExec;
@@ -17,25 +17,12 @@ impl Dense for CandleExec {
     type Linear = Linear;
 
     fn load_linear(&self, parts: &[DenseWeights<'_>], _: Precision) -> Result<Linear, Error> {
-        let mut weights = Vec::with_capacity(parts.len());
-        let mut biases = Vec::with_capacity(parts.len());
-        for part in parts {
-            let weight = self.tensor(part.weight, part.in_features)?;
-            let out = weight.dim(0)?;
-            biases.push(match part.bias {
-                Some(bias) => {
-                    check_len("dense bias", bias.len(), out)?;
-                    Tensor::from_slice(bias, out, &self.device)?
-                }
-                None => Tensor::zeros(out, DType::F32, &self.device)?,
-            });
-            weights.push(weight);
-        }
-        let has_bias = parts.iter().any(|part| part.bias.is_some());
-        Ok(Linear {
-            weight: Tensor::cat(&weights, 0)?.t()?.contiguous()?,
-            bias: if has_bias { Some(Tensor::cat(&biases, 0)?) } else { None },
-        })
+        let [in_features, out_features] = DenseWeights::features(parts)?;
+        let weights = parts.iter().map(|part| self.tensor(part.weight, in_features));
+        let weight = Tensor::cat(&weights.collect::<Result<Vec<_>, _>>()?, 0)?;
+        let bias = DenseWeights::biases(parts);
+        let bias = bias.map(|bias| Tensor::from_vec(bias, out_features, &self.device));
+        Ok(Linear { weight: weight.t()?.contiguous()?, bias: bias.transpose()? })
     }
 
     fn linear(&self, input: &Tensor, linear: &Linear, epilogue: Epilogue) -> Result<Tensor, Error> {
@@ -62,7 +49,7 @@ impl Dense for CandleExec {
         spans: &[Span],
     ) -> Result<Tensor, Error> {
         let rows = spans.iter().map(|span| {
-            let tokens = span.rows(cu_seqlens)?;
+            let tokens = span.rows(cu_seqlens, input.dim(0)?)?;
             let states = input.narrow(0, tokens.start, tokens.len())?;
             Ok(self.linear(&states, linear, Epilogue::None)?.max_keepdim(0)?)
         });

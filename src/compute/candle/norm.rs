@@ -16,6 +16,7 @@ pub struct Norm {
 
 impl Norm {
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, Error> {
+        check_len("norm weight", self.weight.dim(0)?, x.dim(D::Minus1)?)?;
         let centred = match self.kind {
             NormKind::Layer => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
             NormKind::Rms => x.clone(),
@@ -34,10 +35,8 @@ impl Norms for CandleExec {
     type Norm = Norm;
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
+        weights.check()?;
         let NormWeights { kind, weight, bias, eps } = weights;
-        if let Some(bias) = bias {
-            check_len("norm bias", bias.len(), weight.len())?;
-        }
         let vector = |values: &[f32]| Tensor::from_slice(values, values.len(), &self.device);
         Ok(Norm {
             kind,

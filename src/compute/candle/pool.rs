@@ -15,7 +15,7 @@ impl Pool for CandleExec {
         pooling: Pooling,
     ) -> Result<Tensor, Error> {
         let rows = spans.iter().map(|span| {
-            let tokens = span.rows(cu_seqlens)?;
+            let tokens = span.rows(cu_seqlens, hidden.dim(0)?)?;
             let row = match pooling {
                 Pooling::Mean => hidden.narrow(0, tokens.start, tokens.len())?.mean_keepdim(0)?,
                 Pooling::Cls => hidden.narrow(0, tokens.start, 1)?,

@@ -1,7 +1,7 @@
 //! The embedding lookup, and the norm behind it.
 
 use super::super::embed::{Embed, TableWeights, Tokens};
-use super::super::error::{Error, check_len};
+use super::super::error::{Error, check_len, whole_rows};
 use super::buffer::{Buffer, Rows};
 use super::exec::CpuExec;
 use super::norm::{BLOCK_ROWS, Norm, add};
@@ -16,44 +16,29 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The rows that are summed for `token`; none where there is no such table.
-    fn rows(&self, tokens: Tokens<'_>, token: usize) -> Result<[&[f32]; 3], Error> {
-        let token_types = self.token_type.as_deref();
-        let positions = self.position.as_deref();
-        Ok([
-            entry("token id", Some(&self.word), tokens.ids[token], self.hidden)?,
-            entry("token type", token_types, tokens.type_ids[token], self.hidden)?,
-            entry("position", positions, tokens.positions[token], self.hidden)?,
-        ])
+    /// Row `index` of one of the tables.
+    fn row<'a>(
+        &self,
+        what: &'static str,
+        table: &'a [f32],
+        index: u32,
+    ) -> Result<&'a [f32], Error> {
+        let (index, hidden) = (index as usize, self.hidden);
+        let limit = table.len() / hidden;
+        let row = table.get(index * hidden..(index + 1) * hidden);
+        row.ok_or(Error::Index { what, index, limit })
     }
-}
-
-/// Row `index` of a table; empty where there is none.
-fn entry<'a>(
-    what: &'static str,
-    table: Option<&'a [f32]>,
-    index: u32,
-    hidden: usize,
-) -> Result<&'a [f32], Error> {
-    let Some(table) = table else { return Ok(&[]) };
-    let index = index as usize;
-    table.get(index * hidden..(index + 1) * hidden).ok_or(Error::Index {
-        what,
-        index,
-        limit: table.len() / hidden,
-    })
 }
 
 impl Embed for CpuExec {
     type Tables = Tables;
 
     fn load_tables(&self, weights: TableWeights<'_>) -> Result<Tables, Error> {
-        let hidden = weights.hidden.max(1);
         for table in [Some(weights.word), weights.position, weights.token_type].iter().flatten() {
-            check_len("embeddings beyond whole rows", table.len() % hidden, 0)?;
+            whole_rows("embeddings", table.len(), weights.hidden)?;
         }
         Ok(Tables {
-            hidden,
+            hidden: weights.hidden,
             word: weights.word.to_vec(),
             position: weights.position.map(<[f32]>::to_vec),
             token_type: weights.token_type.map(<[f32]>::to_vec),
@@ -93,11 +78,15 @@ impl Op for SumRows<'_, '_> {
     fn eval<S: Simd>(self, simd: S) -> Result<(), Error> {
         let Self { tables, norm, tokens, mut rows } = self;
         for index in 0..rows.len {
-            let [word, token_type, position] = tables.rows(tokens, rows.first + index)?;
+            let token = rows.first + index;
             let row = rows.row(index);
-            row.copy_from_slice(word);
-            add(simd, row, token_type);
-            add(simd, row, position);
+            row.copy_from_slice(tables.row("token id", &tables.word, tokens.ids[token])?);
+            if let Some(table) = &tables.token_type {
+                add(simd, row, tables.row("token type", table, tokens.type_ids[token])?);
+            }
+            if let Some(table) = &tables.position {
+                add(simd, row, tables.row("position", table, tokens.positions[token])?);
+            }
             if let Some(norm) = norm {
                 norm.apply(simd, row);
             }

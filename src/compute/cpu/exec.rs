@@ -26,8 +26,12 @@ impl CpuExec {
     }
 
     /// In `dtype`, with the kernels of `isa`.
+    ///
+    /// # Panics
+    /// For f16, which there are no kernels for.
     #[must_use]
     pub fn with(isa: Isa, dtype: Dtype) -> Self {
+        assert_ne!(dtype, Dtype::F16, "a CPU computes in f32, bf16 or int8");
         Self { isa, dtype, ..Self::default() }
     }
 

@@ -39,17 +39,16 @@ impl Dense for CpuExec {
         let product = Multiply::new(packed.panels(), operand, rows, activation);
         if epilogue == Epilogue::None || (format == Format::F32 && activation.is_some()) {
             let mut output = Buffer::take(&self.arena, rows, cols, Format::F32);
-            if let Some(f32) = output.rows_mut().f32 {
-                product.run(self, f32);
-            }
+            product.run(self, output.rows_mut().into_f32());
             return Ok(output);
         }
         let mut output = Buffer::take_only(&self.arena, rows, cols, format);
-        let block = rows_of(OUTPUT_BYTES, packed.out_features);
+        let out_features = packed.out_features;
+        let block = rows_of(OUTPUT_BYTES, out_features);
         output.rows_mut().for_each_block(block, &|rows: Rows<'_>| {
-            let mut whole = self.arena.take(rows.len * packed.out_features);
+            let mut whole = self.arena.take(rows.len * out_features);
             product.rows(rows.first..rows.first + rows.len).run(self, &mut whole);
-            self.isa.run(Compress { whole: &mut whole, epilogue, rows });
+            self.isa.run(Compress { whole: &mut whole, out_features, epilogue, rows });
             Ok(())
         })?;
         Ok(output)
@@ -71,10 +70,9 @@ impl Dense for CpuExec {
         let mut output = Buffer::take(&self.arena, spans.len(), cols, Format::F32);
         let block = rows_of(OUTPUT_BYTES, cols);
         output.rows_mut().for_each_block(1, &|rows: Rows<'_>| {
-            let tokens = spans[rows.first].rows(cu_seqlens)?;
-            check_len("rows of the last span", input.rows().min(tokens.end), tokens.end)?;
+            let tokens = spans[rows.first].rows(cu_seqlens, input.rows())?;
             let mut values = self.arena.take(block.min(tokens.len()) * cols);
-            let largest = rows.f32.unwrap_or_default();
+            let largest = rows.into_f32();
             largest.fill(f32::NEG_INFINITY);
             for first in tokens.clone().step_by(block) {
                 let rows = first..tokens.end.min(first + block);
@@ -97,6 +95,7 @@ impl Dense for CpuExec {
 struct Compress<'a, 'b> {
     /// `[rows, out_features]`.
     whole: &'a mut [f32],
+    out_features: usize,
     epilogue: Epilogue,
     rows: Rows<'b>,
 }
@@ -106,9 +105,9 @@ impl Op for Compress<'_, '_> {
 
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Self { whole, epilogue, mut rows } = self;
-        let (cols, wide) = (rows.cols, whole.len() / rows.len.max(1));
-        for (index, row) in whole.chunks_exact_mut(wide.max(1)).enumerate() {
+        let Self { whole, out_features, epilogue, mut rows } = self;
+        let cols = rows.cols;
+        for (index, row) in whole.chunks_exact_mut(out_features).enumerate() {
             let (kept, up) = row.split_at_mut(cols);
             if let Epilogue::Gate(activation) = epilogue {
                 for (x, up) in kept.chunks_mut(S::LANES).zip(up.chunks(S::LANES)) {

@@ -23,7 +23,7 @@ const MIN_SPLIT_WORDS: usize = 1 << 18;
 
 /// Rows of `cols` words that fit into `bytes`, at least some.
 pub(super) fn rows_of(bytes: usize, cols: usize) -> usize {
-    (bytes / (4 * cols.max(1))).max(16)
+    (bytes / (4 * cols)).max(16)
 }
 
 /// `activation(rows x weights^T + bias)`, for a range of rows and of panels of weights.
@@ -146,7 +146,7 @@ impl Block<'_> {
     #[inline(always)]
     fn tiles<S: Simd, P: Product<S>>(&self, simd: S) {
         let Multiply { packed, rows, panels, .. } = &self.multiply;
-        let group = (GROUP_BYTES / (4 * packed.panel_words().max(1))).max(1);
+        let group = (GROUP_BYTES / (4 * packed.panel_words())).max(1);
         for start in panels.clone().step_by(group) {
             let panels = start..panels.end.min(start + group);
             for tile in tiles::<S>(rows.len()) {

@@ -14,7 +14,8 @@ pub(super) const BLOCK_ROWS: usize = 64;
 pub struct Norm {
     kind: NormKind,
     weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
+    /// Zeros where the norm has none.
+    bias: Vec<f32>,
     eps: f32,
 }
 
@@ -38,13 +39,11 @@ impl Norm {
         });
         let variance = squares / len;
         let factor = simd.splat(1.0 / (variance + self.eps).sqrt());
-        let zeros: &[f32] = &[];
-        let bias = self.bias.as_deref().unwrap_or(zeros);
         for (index, x) in row.chunks_mut(S::LANES).enumerate() {
             let at = index * S::LANES;
             let weight = simd.load_head(&self.weight[at..]);
             let centred = simd.mul(simd.sub(simd.load_head(x), shift), factor);
-            let bias = simd.load_head(&bias[at.min(bias.len())..]);
+            let bias = simd.load_head(&self.bias[at..]);
             simd.store_head(x, simd.mul_add(centred, weight, bias));
         }
     }
@@ -79,11 +78,10 @@ impl Norms for CpuExec {
     type Norm = Norm;
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
+        weights.check()?;
         let NormWeights { kind, weight, bias, eps } = weights;
-        if let Some(bias) = bias {
-            check_len("norm bias", bias.len(), weight.len())?;
-        }
-        Ok(Norm { kind, weight: weight.to_vec(), bias: bias.map(<[f32]>::to_vec), eps })
+        let bias = bias.map_or_else(|| vec![0.0; weight.len()], <[f32]>::to_vec);
+        Ok(Norm { kind, weight: weight.to_vec(), bias, eps })
     }
 
     fn norm(&self, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
@@ -178,13 +176,15 @@ impl Op for Accumulate<'_, '_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { addend, rows } = self;
         let start = rows.first * rows.cols;
-        add(simd, rows.f32.unwrap_or_default(), &addend[start..start + rows.len * rows.cols]);
+        let addend = &addend[start..start + rows.len * rows.cols];
+        add(simd, rows.into_f32(), addend);
     }
 }
 
-/// `row += other`.
+/// `row += other`, of equal lengths.
 #[inline(always)]
 pub(super) fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
+    assert_eq!(row.len(), other.len(), "values to add");
     for (x, y) in row.chunks_mut(S::LANES).zip(other.chunks(S::LANES)) {
         simd.store_head(x, simd.add(simd.load_head(x), simd.load_head(y)));
     }

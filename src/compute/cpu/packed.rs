@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::dtype::Dtype;
-use super::super::error::{Error, check_len};
+use super::super::error::Error;
 use super::super::linear::DenseWeights;
 use super::exec::CpuExec;
 use super::narrow::{Format, NarrowRows, ZERO_POINT};
@@ -61,27 +61,17 @@ impl Packed {
         parts: &[DenseWeights<'_>],
     ) -> Result<Self, Error> {
         let isa = exec.isa;
-        let in_features = parts.first().map_or(0, |part| part.in_features);
+        let [in_features, out_features] = DenseWeights::features(parts)?;
         let words = Words::of(isa, dtype);
         if words == Words::I8 && in_features > MAX_I8_FEATURES {
             let limit = MAX_I8_FEATURES + 1;
             return Err(Error::Index { what: "int8 input features", index: in_features, limit });
         }
-        let mut bias = Vec::new();
-        let mut rows: Vec<&[f32]> = Vec::new();
-        for part in parts {
-            let out = part.weight.len().checked_div(in_features).unwrap_or(0);
-            check_len("dense input", part.in_features, in_features)?;
-            check_len("dense weight", part.weight.len(), out * in_features)?;
-            rows.extend(part.weight.chunks_exact(in_features.max(1)));
-            if let Some(values) = part.bias {
-                check_len("dense bias", values.len(), out)?;
-                bias.extend_from_slice(values);
-            }
-            bias.resize(rows.len(), 0.0);
-        }
-        let (out_features, width) = (rows.len(), 2 * isa.lanes());
+        let rows = parts.iter().flat_map(|part| part.weight.chunks_exact(in_features));
+        let rows: Vec<&[f32]> = rows.collect();
+        let width = 2 * isa.lanes();
         let padded = out_features.next_multiple_of(width);
+        let mut bias = DenseWeights::biases(parts).unwrap_or_default();
         bias.resize(padded, 0.0);
         let mut packed = Self {
             words,
@@ -100,7 +90,7 @@ impl Packed {
     /// Narrows each row as activations are, and deals its words out to the panel's column.
     fn fill(&mut self, isa: Isa, rows: &[&[f32]]) {
         let Self { words, in_features, width, .. } = *self;
-        let panel_words = self.panel_words().max(1);
+        let panel_words = self.panel_words();
         let panels = self.weights.words_mut().par_chunks_mut(panel_words);
         let scales = self.scales.par_chunks_mut(width);
         let offsets = self.offsets.par_chunks_mut(width);

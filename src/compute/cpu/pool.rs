@@ -19,7 +19,7 @@ impl Pool for CpuExec {
         let mut output = Buffer::take(&self.arena, spans.len(), cols, Format::F32);
         output.rows_mut().for_each_block(1, &|rows| {
             let states = hidden.span(cu_seqlens, spans[rows.first])?;
-            let row = rows.f32.unwrap_or_default();
+            let row = rows.into_f32();
             match pooling {
                 Pooling::Mean => self.isa.run(Mean { states, row }),
                 Pooling::Cls => row.copy_from_slice(&states[..cols]),

@@ -14,6 +14,7 @@ const BLOCK_ROWS: usize = 16;
 
 /// Cosines and sines, `[positions, head_dim / 2]` each.
 pub struct Rotary {
+    positions: usize,
     pairs: usize,
     cos: Vec<f32>,
     sin: Vec<f32>,
@@ -26,7 +27,7 @@ impl Rotary {
         self.cos.get(row.clone()).zip(self.sin.get(row)).ok_or(Error::Index {
             what: "position",
             index: position,
-            limit: self.cos.len() / self.pairs.max(1),
+            limit: self.positions,
         })
     }
 }
@@ -36,7 +37,8 @@ impl Rotate for CpuExec {
 
     fn load_rotary(&self, weights: RotaryWeights<'_>) -> Result<Rotary, Error> {
         let (cos, sin) = weights.tables();
-        Ok(Rotary { pairs: weights.frequencies.len(), cos, sin })
+        let (positions, pairs) = (weights.positions, weights.frequencies.len());
+        Ok(Rotary { positions, pairs, cos, sin })
     }
 
     fn rotary(

@@ -21,8 +21,8 @@ impl Words {
     /// The fastest of a dtype's on this processor.
     pub(super) fn of(isa: Isa, dtype: Dtype) -> Self {
         match dtype {
-            // Models refuse f16 here.
-            Dtype::F32 | Dtype::F16 => Self::F32,
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => unreachable!("no executor on a CPU has f16"),
             Dtype::Bf16 if isa.has_bf16_products() => Self::Bf16,
             Dtype::Bf16 => Self::WideBf16,
             Dtype::Int8 => Self::I8,

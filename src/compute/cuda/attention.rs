@@ -2,7 +2,7 @@
 
 use cudarc::driver::DeviceRepr;
 
-use super::super::attention::{Attend, Attention, BiasWeights, Mask};
+use super::super::attention::{Attend, Attention, BiasWeights, Mask, check_sequences};
 use super::super::dtype::Dtype;
 use super::super::error::{Error, check_len};
 use super::buffer::{Buffer, take};
@@ -47,14 +47,19 @@ impl Shape {
             Mask::Causal => (1, 0),
             Mask::Local { radius } => (2, radius.min(rows)),
         };
+        let (kind, bias_radius) = match bias.map(|bias| bias.radius) {
+            None => (0, 0),
+            Some(None) => (1, 0),
+            Some(Some(radius)) => (2, radius),
+        };
         Self {
             heads: heads as u32,
             kv_heads: kv_heads as u32,
             dim: head_dim as u32,
             mask,
             radius: radius as u32,
-            bias: bias.map_or(0, |bias| 1 + u32::from(bias.radius.is_some())),
-            bias_radius: bias.and_then(|bias| bias.radius).unwrap_or(0) as u32,
+            bias: kind,
+            bias_radius: bias_radius as u32,
             scale,
         }
     }
@@ -114,8 +119,7 @@ impl Attend for CudaExec {
     ) -> Result<Buffer, Error> {
         let Attention { heads, head_dim, .. } = *attention;
         check_len("attention input", qkv.cols, attention.qkv_dim())?;
-        check_len("sequences out of order", usize::from(!cu_seqlens.is_sorted()), 0)?;
-        check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
+        check_sequences(cu_seqlens, qkv.rows)?;
         if let Some(bias) = bias {
             check_len("attention bias", bias.heads, heads)?;
         }

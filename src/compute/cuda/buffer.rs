@@ -4,7 +4,7 @@ use cudarc::driver::sys::CUdeviceptr;
 
 use super::super::buffer::Buffers;
 use super::super::dtype::Dtype;
-use super::super::error::{Error, check_len};
+use super::super::error::{Error, whole_rows};
 use super::dtype::{bytes_of, suffix};
 use super::exec::CudaExec;
 use super::grid::{THREADS, by_items};
@@ -36,8 +36,7 @@ impl Buffers for CudaExec {
     type Buffer = Buffer;
 
     fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
-        let rows = data.len().checked_div(cols).unwrap_or(0);
-        check_len("rows from the host", data.len(), rows * cols)?;
+        let rows = whole_rows("rows from the host", data.len(), cols)?;
         let memory = self.lane.upload(data)?;
         Ok(Buffer::new(memory, rows, cols, Dtype::F32))
     }

@@ -2,11 +2,15 @@
 
 use super::super::dtype::Dtype;
 
+/// Why int8 does not occur.
+pub(super) const NO_INT8: &str = "no executor on CUDA has int8";
+
 /// Bytes of a value on the device.
 pub(super) fn bytes_of(dtype: Dtype) -> usize {
     match dtype {
         Dtype::F16 | Dtype::Bf16 => 2,
-        Dtype::F32 | Dtype::Int8 => 4,
+        Dtype::F32 => 4,
+        Dtype::Int8 => unreachable!("{NO_INT8}"),
     }
 }
 
@@ -15,6 +19,7 @@ pub(super) fn suffix(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F16 => "f16",
         Dtype::Bf16 => "bf16",
-        Dtype::F32 | Dtype::Int8 => "f32",
+        Dtype::F32 => "f32",
+        Dtype::Int8 => unreachable!("{NO_INT8}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::embed::{Embed, TableWeights, Tokens};
-use super::super::error::{Error, check_indices, check_len};
+use super::super::error::{Error, check_indices, check_len, whole_rows};
 use super::buffer::{Buffer, add_wide, take};
 use super::dtype::suffix;
 use super::exec::CudaExec;
@@ -32,8 +32,7 @@ impl Embed for CudaExec {
     fn load_tables(&self, weights: TableWeights<'_>) -> Result<Tables, Error> {
         let hidden = weights.hidden;
         let table = |values: &[f32]| {
-            check_len("values beyond whole rows", values.len() % hidden.max(1), 0)?;
-            let entries = values.len() / hidden.max(1);
+            let entries = whole_rows("embeddings", values.len(), hidden)?;
             Ok::<_, Error>(Table {
                 values: Memory::holding_as(&self.lane.stream, self.dtype, values)?,
                 entries,

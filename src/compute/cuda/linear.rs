@@ -50,33 +50,14 @@ impl Dense for CudaExec {
         precision: Precision,
     ) -> Result<Linear, Error> {
         let (stream, dtype) = (&self.lane.stream, precision.dtype(self.dtype));
-        let inputs = parts.first().map_or(0, |part| part.in_features);
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for part in parts {
-            check_len("input features", part.in_features, inputs)?;
-            check_len("weights beyond whole rows", part.weight.len() % inputs.max(1), 0)?;
-            let outputs = part.weight.len() / inputs.max(1);
-            weight.extend_from_slice(part.weight);
-            match part.bias {
-                Some(values) => {
-                    check_len("dense bias", values.len(), outputs)?;
-                    bias.extend_from_slice(values);
-                }
-                None => bias.resize(bias.len() + outputs, 0.0),
-            }
-        }
-        let has_bias = parts.iter().any(|part| part.bias.is_some());
-        let bias = has_bias.then(|| {
+        let [inputs, outputs] = DenseWeights::features(parts)?;
+        let weight: Vec<f32> = parts.iter().flat_map(|part| part.weight).copied().collect();
+        let weight = Memory::holding_as(stream, dtype, &weight)?;
+        let bias = DenseWeights::biases(parts).map(|bias| {
             let working = Memory::holding_as(stream, dtype, &bias)?;
             Ok::<_, Error>(LinearBias { working, full: Memory::holding(stream, &bias)? })
         });
-        Ok(Linear {
-            weight: Memory::holding_as(stream, dtype, &weight)?,
-            outputs: weight.len() / inputs.max(1),
-            bias: bias.transpose()?,
-            inputs,
-            dtype,
-        })
+        Ok(Linear { weight, bias: bias.transpose()?, inputs, outputs, dtype })
     }
 
     fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
@@ -102,7 +83,7 @@ impl Dense for CudaExec {
         cu_seqlens: &[u32],
         spans: &[Span],
     ) -> Result<Buffer, Error> {
-        let rows = span_rows(cu_seqlens, spans, Pooling::Mean)?;
+        let rows = span_rows(cu_seqlens, spans, Pooling::Mean, input.rows)?;
         let output = take(&self.lane, spans.len(), linear.outputs, Dtype::F32)?;
         self.with_input(input, linear, |input| {
             for first in (0..input.rows).step_by(LOGIT_ROWS).filter(|_| !spans.is_empty()) {

@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use super::super::dtype::Dtype;
 use super::super::error::Error;
 use super::device::driver_error;
+use super::dtype::NO_INT8;
 
 /// A free block serves a request up to this many times smaller.
 const MAX_SLACK: usize = 2;
@@ -138,9 +139,10 @@ impl Memory {
             narrow
         }
         match dtype {
-            Dtype::F32 | Dtype::Int8 => Self::holding(stream, values),
+            Dtype::F32 => Self::holding(stream, values),
             Dtype::F16 => Self::holding(stream, &rounded::<f16>(values)),
             Dtype::Bf16 => Self::holding(stream, &rounded::<bf16>(values)),
+            Dtype::Int8 => unreachable!("{NO_INT8}"),
         }
     }
 

@@ -60,10 +60,8 @@ impl Norms for CudaExec {
 
     fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
         let stream = &self.lane.stream;
+        weights.check()?;
         let NormWeights { kind, weight, bias, eps } = weights;
-        if let Some(bias) = bias {
-            check_len("norm bias", bias.len(), weight.len())?;
-        }
         let bias = bias.map(|bias| Memory::holding(stream, bias)).transpose()?;
         Ok(Norm { weight: Memory::holding(stream, weight)?, bias, kind, eps, len: weight.len() })
     }

@@ -8,6 +8,7 @@ use super::super::error::{Error, check_len};
 use super::super::row_format::RowFormat;
 use super::super::rows::{RowValues, Rows};
 use super::buffer::{Buffer, convert};
+use super::dtype::NO_INT8;
 use super::lane::Lane;
 use super::memory::Memory;
 
@@ -45,7 +46,8 @@ impl<'a> From<&'a Buffer> for DeviceRows<'a> {
         let format = match buffer.dtype {
             Dtype::F16 => RowFormat::F16,
             Dtype::Bf16 => RowFormat::Bf16,
-            Dtype::F32 | Dtype::Int8 => RowFormat::F32,
+            Dtype::F32 => RowFormat::F32,
+            Dtype::Int8 => unreachable!("{NO_INT8}"),
         };
         let (count, cols) = (buffer.rows, buffer.cols);
         Self { values: &buffer.memory, scales: None, count, cols, format }

@@ -3,7 +3,7 @@
 use cudarc::driver::DeviceRepr;
 
 use super::super::dtype::Dtype;
-use super::super::error::{Error, check_indices};
+use super::super::error::Error;
 use super::super::pool::{Finish, Pool, Pooling, Span};
 use super::buffer::Buffer;
 use super::dtype::{bytes_of, suffix};
@@ -56,7 +56,7 @@ impl Pool for CudaExec {
         spans: &[Span],
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
-        let rows = span_rows(cu_seqlens, spans, pooling)?;
+        let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let finish = Finish { dims: hidden.cols, normalize: false };
         let memory = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
         Ok(Buffer::new(memory, spans.len(), hidden.cols, Dtype::F32))
@@ -70,7 +70,7 @@ impl Pool for CudaExec {
         pooling: Pooling,
         finish: Finish,
     ) -> Result<Vec<f32>, Error> {
-        let rows = span_rows(cu_seqlens, spans, pooling)?;
+        let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let output = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
         self.lane.download(&output, spans.len() * finish.dims)
     }
@@ -103,25 +103,26 @@ impl CudaExec {
         finish: Finish,
         format: Format,
     ) -> Result<Vec<u8>, Error> {
-        let rows = span_rows(cu_seqlens, spans, pooling)?;
+        let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let output = launch_pool(&self.lane, hidden, &rows, finish, format)?;
         self.lane.download(&output, spans.len() * format.row_bytes(finish.dims))
     }
 }
 
-/// The rows of each span, `[spans, 2]`, of which the kernel takes the mean.
+/// The rows of each span, `[spans, 2]` of `tokens`, of which the kernel takes the mean.
 pub(super) fn span_rows(
     cu_seqlens: &[u32],
     spans: &[Span],
     pooling: Pooling,
+    tokens: usize,
 ) -> Result<Vec<u32>, Error> {
     let mut rows = Vec::with_capacity(2 * spans.len());
     for span in spans {
-        let tokens = span.rows(cu_seqlens)?;
+        let own = span.rows(cu_seqlens, tokens)?;
         let (first, end) = match pooling {
-            Pooling::Mean => (tokens.start, tokens.end),
-            Pooling::Cls => (tokens.start, tokens.start + 1),
-            Pooling::LastToken => (tokens.end - 1, tokens.end),
+            Pooling::Mean => (own.start, own.end),
+            Pooling::Cls => (own.start, own.start + 1),
+            Pooling::LastToken => (own.end - 1, own.end),
         };
         rows.extend([first as u32, end as u32]);
     }
@@ -137,7 +138,6 @@ fn launch_pool(
     format: Format,
 ) -> Result<Memory, Error> {
     finish.check(hidden.cols)?;
-    check_indices("row of a span", rows, hidden.rows + 1)?;
     let (pointer, dtype) = match &hidden.wide {
         Some(wide) => (wide.pointer(), Dtype::F32),
         None => (hidden.pointer(), hidden.dtype),

@@ -16,7 +16,7 @@ use cudarc::cublaslt::sys::{
 
 use super::super::dtype::{Dtype, Numerics};
 use super::super::error::Error;
-use super::dtype::bytes_of;
+use super::dtype::{NO_INT8, bytes_of};
 use super::lane::Lane;
 use super::memory::Memory;
 
@@ -345,7 +345,8 @@ fn data_type(dtype: Dtype) -> cudaDataType {
     match dtype {
         Dtype::F16 => cudaDataType::CUDA_R_16F,
         Dtype::Bf16 => cudaDataType::CUDA_R_16BF,
-        Dtype::F32 | Dtype::Int8 => cudaDataType::CUDA_R_32F,
+        Dtype::F32 => cudaDataType::CUDA_R_32F,
+        Dtype::Int8 => unreachable!("{NO_INT8}"),
     }
 }
 

@@ -58,11 +58,12 @@ impl Rotate for CudaExec {
         check_len("rotary input", qkv.cols, attention.qkv_dim())?;
         check_len("positions", positions.len(), qkv.rows)?;
         check_len("rotary pairs", rotary.pairs, head_dim / 2)?;
+        check_len("head columns beyond pairs", head_dim % 2, 0)?;
         for norm in norms.into_iter().flatten() {
             check_len("head norm", norm.len, head_dim)?;
         }
         check_indices("position", positions, rotary.positions)?;
-        if qkv.rows == 0 || head_dim < 2 {
+        if qkv.rows == 0 {
             return Ok(qkv);
         }
         let sent = self.lane.upload_once("position", positions)?;

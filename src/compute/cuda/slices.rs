@@ -373,7 +373,7 @@ impl CudaSimilarity {
 
     /// Rows of so many bytes that make up a slice.
     fn fitting(&self, row_bytes: usize) -> usize {
-        (self.slice_bytes / row_bytes.max(1)).clamp(1, MAX_SLICE_ROWS)
+        (self.slice_bytes / row_bytes).clamp(1, MAX_SLICE_ROWS)
     }
 
     /// What rows are compared in: their format, or f32 where the two differ or the device has no

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use self::scratch::{MAX_WIDTH, Scratch};
 use self::task::Task;
-use super::super::attention::{Attend, Attention, BiasWeights};
+use super::super::attention::{Attend, Attention, BiasWeights, check_sequences};
 use super::super::error::{Error, check_len};
 use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
@@ -47,10 +47,9 @@ impl Attend for CpuExec {
         if let Some(bias) = bias {
             check_len("attention bias", bias.heads(), attention.heads)?;
         }
-        let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
-        check_len("attention rows", qkv.rows(), tokens)?;
+        check_sequences(cu_seqlens, qkv.rows())?;
         let cols = attention.heads * attention.head_dim;
-        let mut output = Buffer::take_only(&self.arena, tokens, cols, self.format());
+        let mut output = Buffer::take_only(&self.arena, qkv.rows(), cols, self.format());
         let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
         let layer = Layer { exec: self, qkv: qkv.f32()?, attention, bias, ways };
         layer.sequences(cu_seqlens, output.rows_mut())?;
@@ -100,10 +99,10 @@ impl Layer<'_> {
         let (cols, in_cols) = (rows.cols, attention.qkv_dim());
         let first = rows.first - sequence.start;
         let queries = first..first + rows.len;
-        let mut room = rows.f32.is_none().then(|| exec.arena.take(rows.len * cols));
-        let output = match &mut room {
-            Some(room) => &mut room[..],
-            None => rows.f32.as_deref_mut().unwrap_or_default(),
+        let mut room = None;
+        let output = match &mut rows.f32 {
+            Some(f32) => &mut f32[..],
+            None => &mut room.insert(exec.arena.take(rows.len * cols))[..],
         };
         let width = 2 * exec.isa.lanes();
         let sizes = Scratch::sizes(queries.len(), attention.head_dim, width);

@@ -239,7 +239,9 @@ impl Op for Bits<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, _: S) {
         let Self { queries: Queries { rows: queries, .. }, bytes, scores } = self;
-        let RowValues::Binary(query_bytes) = queries.values() else { return };
+        let RowValues::Binary(query_bytes) = queries.values() else {
+            unreachable!("rows of bits have scores with rows of bits alone")
+        };
         let (dim, row_bytes) = (queries.dim(), queries.row_bytes());
         let unused = (8 * row_bytes - dim) as u32;
         let scores = scores.chunks_exact_mut(bytes.len() / row_bytes);
@@ -255,20 +257,17 @@ impl Op for Bits<'_> {
 /// Bits that differ, but for the last few.
 #[inline(always)]
 fn hamming(a: &[u8], b: &[u8], unused: u32) -> u32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let ((eights_a, rest_a), (eights_b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut count = 0;
-    for (a, b) in a.iter().zip(b) {
+    for (a, b) in eights_a.iter().zip(eights_b) {
         count += (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones();
     }
-    for (a, b) in a_rest.iter().zip(b_rest) {
+    for (a, b) in rest_a.iter().zip(rest_b) {
         count += (a ^ b).count_ones();
     }
     if unused > 0 {
-        let last = |bytes: &[[u8; 8]], rest: &[u8]| {
-            rest.last().or(bytes.last().map(|eight| &eight[7])).copied().unwrap_or_default()
-        };
         let beyond = (1_u8 << unused) - 1;
-        count -= ((last(a, a_rest) ^ last(b, b_rest)) & beyond).count_ones();
+        count -= ((a[a.len() - 1] ^ b[b.len() - 1]) & beyond).count_ones();
     }
     count
 }
