@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use chunkflow::compute::{
-    Activation, Attention, CudaDevice, CudaExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Mask,
-    NormKind, NormWeights, Numerics, Pooling, Precision, Span,
+    Activation, Attend, Attention, CudaDevice, CudaExec, Dense, DenseWeights, Dtype, Epilogue,
+    Exec, Finish, Mask, NormKind, NormWeights, Norms, Numerics, Pool, Pooling, Precision, Span,
 };
 use criterion::{BenchmarkId, Criterion, Throughput};
 
@@ -58,13 +58,13 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-fn linear(exec: &CudaExec, inputs: usize, outputs: usize) -> <CudaExec as Exec>::Linear {
+fn linear(exec: &CudaExec, inputs: usize, outputs: usize) -> <CudaExec as Dense>::Linear {
     let (weight, bias) = (random(inputs * outputs), random(outputs));
     let layer = DenseWeights { weight: &weight, bias: Some(&bias), in_features: inputs };
     exec.load_linear(&[layer], Precision::Working).unwrap()
 }
 
-fn norm(exec: &CudaExec, hidden: usize) -> <CudaExec as Exec>::Norm {
+fn norm(exec: &CudaExec, hidden: usize) -> <CudaExec as Norms>::Norm {
     let (weight, bias) = (random(hidden), random(hidden));
     let kind = NormKind::Layer;
     exec.load_norm(NormWeights { kind, weight: &weight, bias: Some(&bias), eps: 1e-12 }).unwrap()

@@ -9,8 +9,9 @@
 mod rates;
 
 use chunkflow::compute::{
-    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Mask, NormKind,
-    NormWeights, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
+    Activation, Attend, Attention, Band, Buffers, CpuExec, Dense, DenseWeights, Dtype, Embed,
+    Epilogue, Finish, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, RotaryWeights,
+    Rotate, Span, TableWeights, Tokens,
 };
 use criterion::BenchmarkId;
 
@@ -66,12 +67,12 @@ fn values(len: usize) -> Vec<f32> {
 }
 
 /// Rows of `cols` values, normalised and narrowed as the encoder's are.
-fn rows(exec: &CpuExec, rows: usize, cols: usize) -> <CpuExec as Exec>::Buffer {
+fn rows(exec: &CpuExec, rows: usize, cols: usize) -> <CpuExec as Buffers>::Buffer {
     let x = exec.upload(&values(rows * cols), cols).expect("rows are whole");
     exec.norm(&x, &norm(exec, cols)).expect("the norm fits")
 }
 
-fn norm(exec: &CpuExec, cols: usize) -> <CpuExec as Exec>::Norm {
+fn norm(exec: &CpuExec, cols: usize) -> <CpuExec as Norms>::Norm {
     let (weight, bias) = (vec![1.0; cols], vec![0.1; cols]);
     let kind = NormKind::Layer;
     let weights = NormWeights { kind, weight: &weight, bias: Some(&bias), eps: 1e-12 };

@@ -1,6 +1,6 @@
 //! Pooling spans of hidden states, and the banded Gram matrix.
 
-use chunkflow::compute::{CpuExec, Exec, Finish, Pooling, Span};
+use chunkflow::compute::{Band, Buffers, CpuExec, Finish, Pool, Pooling, Span};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const HIDDEN: usize = 384;

@@ -1,10 +1,14 @@
 //! Mathematics without words: nothing here knows text, tokenizers or HTTP.
 //!
-//! [`Exec`] is the closed set of fused operations that the encoder calls. Three forms implement it:
-//! [`CandleExec`], plain and device-generic, the oracle; and the fast ones, [`CpuExec`] and
-//! [`CudaExec`], which is there in builds with the feature `cuda`.
-//! Invariant: rows are packed end to end and no padding is ever computed.
+//! An operation of the encoder belongs to a group: [`Embed`], [`Norms`], [`Dense`], [`Rotate`],
+//! [`Attend`], [`Pool`], [`Band`]. [`Exec`] is all of them, closed and fused. Three forms implement
+//! it, each group in a file of the same name: [`CandleExec`], plain and device-generic, the oracle;
+//! and the fast ones, [`CpuExec`] and [`CudaExec`], which is there in builds with the feature
+//! `cuda`. Invariant: rows are packed end to end and no padding is ever computed.
 
+mod attention;
+mod band;
+mod buffer;
 mod candle;
 #[expect(unsafe_code, reason = "vector instructions, and tiles written by pointer")]
 #[expect(clippy::inline_always, reason = "a call would lose the instruction set of `Isa::run`")]
@@ -13,23 +17,37 @@ mod cpu;
 #[cfg_attr(not(feature = "cuda"), path = "cuda/disabled.rs")]
 #[cfg_attr(feature = "cuda", expect(unsafe_code, reason = "calls of the driver, device pointers"))]
 mod cuda;
+mod dtype;
+mod embed;
+mod error;
 mod exec;
 mod forest;
-mod operands;
+mod linear;
+mod norm;
+mod pool;
+mod rotary;
+mod row_format;
 mod rows;
 mod segmentation;
 mod unit_rows;
 
+pub use attention::{Attend, Attention, BiasWeights, Mask};
+pub use band::Band;
+pub use buffer::Buffers;
 pub use candle::CandleExec;
 pub use cpu::{CpuDevice, CpuExec, Isa};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
-pub use exec::{Batching, Error, Exec};
-pub use operands::{
-    Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,
-    NormWeights, Numerics, Pairs, Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
-};
-pub use rows::{RowFormat, Rows};
+pub use dtype::{Dtype, Numerics};
+pub use embed::{Embed, TableWeights, Tokens};
+pub use error::Error;
+pub use exec::{Batching, Exec};
+pub use linear::{Activation, Dense, DenseWeights, Epilogue, Precision};
+pub use norm::{NormKind, NormWeights, Norms};
+pub use pool::{Finish, Pool, Pooling, Span};
+pub use rotary::{RotaryWeights, Rotate};
+pub use row_format::RowFormat;
+pub use rows::{Pairs, Rows};
 pub use segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
 pub use unit_rows::UnitRows;

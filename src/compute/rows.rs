@@ -2,12 +2,12 @@
 //!
 //! Invariant: there are as many values as the shape says, so that kernels may index without checks.
 
-use std::fmt;
 use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::exec::{Error, check_len};
+use super::error::{Error, check_len, whole_rows};
+use super::row_format::RowFormat;
 
 /// `[len, dim]` values, row-major, in a storage format.
 ///
@@ -41,42 +41,6 @@ pub(super) fn check_comparable(a: Rows<'_>, b: Rows<'_>) -> Result<(), Error> {
         return Err(Error::Formats { a: a.format(), b: b.format() });
     }
     check_len("a row to compare with", b.dim(), a.dim())
-}
-
-/// How a value is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RowFormat {
-    /// f32.
-    F32,
-    /// IEEE half precision, widened exactly.
-    F16,
-    /// bfloat16, widened exactly.
-    Bf16,
-    /// i8 times the scale of its row.
-    Int8,
-    /// A bit, which stands for 1 where it is set and else for -1.
-    Binary,
-}
-
-impl fmt::Display for RowFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-            Self::Binary => "binary",
-        })
-    }
-}
-
-impl RowFormat {
-    /// Whether rows of both have scores: of the same format, or both of floating point.
-    #[must_use]
-    pub fn compares_with(self, other: Self) -> bool {
-        let is_integer = |format| matches!(format, Self::Int8 | Self::Binary);
-        self == other || !(is_integer(self) || is_integer(other))
-    }
 }
 
 impl<'a> Rows<'a> {
@@ -138,12 +102,7 @@ impl<'a> Rows<'a> {
     }
 
     fn new(values: RowValues<'a>, count: usize, row: usize, dim: usize) -> Result<Self, Error> {
-        if row == 0 {
-            return Err(Error::Length { what: "row", actual: 0, expected: 1 });
-        }
-        let len = count / row;
-        check_len("rows of vectors", count, len * row)?;
-        Ok(Self { values, len, dim })
+        Ok(Self { values, len: whole_rows("rows of vectors", count, row)?, dim })
     }
 
     /// Some of the rows.
@@ -247,5 +206,27 @@ impl<'a> Rows<'a> {
         (self.format(), self.dim) == (other.format(), other.dim)
             && std::ptr::eq(self.bytes(), other.bytes())
             && same_scales
+    }
+}
+
+/// Which pairs of row `i` of one matrix and row `j` of another are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// All.
+    All,
+    /// Those with `i != j`.
+    Distinct,
+    /// Those with `i < j`, for a matrix with itself: half the work.
+    Upper,
+}
+
+impl Pairs {
+    /// Whether rows `i` and `j` are looked at.
+    pub(super) fn contain(self, i: usize, j: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Distinct => i != j,
+            Self::Upper => i < j,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::exec::Error;
+use super::error::Error;
 use super::rows::{RowValues, Rows};
 
 /// Rows of length one. A row of zeros stays as it is: its cosine with every row counts as 0.

@@ -31,7 +31,7 @@ pub enum RowWork {
         finish: Finish,
     },
     /// Inner products of rows with those that follow: `width` a row, see
-    /// [`Exec::gram`](crate::compute::Exec::gram).
+    /// [`gram`](crate::compute::Band::gram).
     Band {
         /// `[n, columns]` f32 row-major.
         rows: Vec<f32>,
@@ -94,7 +94,7 @@ pub trait Engine: Send + Sync {
     }
 
     /// The banded Gram matrix of rows `[n, columns]`: `[n, width]`, see
-    /// [`Exec::gram`](crate::compute::Exec::gram).
+    /// [`gram`](crate::compute::Band::gram).
     ///
     /// # Errors
     /// Those of the device and the queue.

@@ -35,7 +35,7 @@ pub(super) trait Network: Send + Sync {
     /// Mean hidden states `[n, H]` from the host as finished vectors.
     fn project(&self, lane: usize, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error>;
 
-    /// See [`Exec::gram`].
+    /// See [`gram`](crate::compute::Band::gram).
     fn band(
         &self,
         lane: usize,

@@ -8,7 +8,7 @@ pub struct Band {
 }
 
 impl Band {
-    /// Takes `[n, width]` f32 row-major, as [`Exec::gram`](crate::compute::Exec::gram) gives it.
+    /// Takes `[n, width]` f32 row-major, as [`gram`](crate::compute::Band::gram) gives it.
     #[must_use]
     pub fn new(data: Vec<f32>, width: usize) -> Self {
         Self { width, data }

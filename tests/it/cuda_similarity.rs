@@ -5,7 +5,8 @@ use std::slice::from_ref;
 
 use chunkflow::chunking::Problem;
 use chunkflow::compute::{
-    CudaExec, Dtype, Error, Exec, Objective, Pairs, SHORT_COST, SegmentRule, SegmentUnits,
+    Band as _, Buffers, CudaExec, Dtype, Error, Objective, Pairs, SHORT_COST, SegmentRule,
+    SegmentUnits,
 };
 use chunkflow::similarity::{Band, BlockSums};
 
@@ -14,7 +15,7 @@ use crate::exec::{check, check_index, host, random, spoil};
 use crate::support::random_model::SplitMix64;
 use crate::support::{bits, naive, widen};
 
-type Rows = <CudaExec as Exec>::Buffer;
+type Rows = <CudaExec as Buffers>::Buffer;
 
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 const SHAPES: [(usize, usize); 7] =

@@ -6,8 +6,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chunkflow::compute::{
-    Activation, Attention, CpuExec, DenseWeights, Dtype, Epilogue, Error, Exec, Finish, Isa, Mask,
-    NormKind, NormWeights, Pooling, Precision, Span, TableWeights, Tokens,
+    Activation, Attention, Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Error, Exec,
+    Finish, Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Span, TableWeights,
+    Tokens,
 };
 
 use crate::support::naive;

@@ -9,7 +9,9 @@ mod attention;
 mod not_finite;
 mod products;
 
-use chunkflow::compute::{CpuExec, DenseWeights, Dtype, Epilogue, Exec, Finish, Isa, Precision};
+use chunkflow::compute::{
+    Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Finish, Isa, Pool, Precision,
+};
 
 use crate::exec::host;
 
@@ -32,8 +34,8 @@ fn is_narrow(isa: Isa, dtype: Dtype) -> bool {
     }
 }
 
-type Buffer = <CpuExec as Exec>::Buffer;
-type Linear = <CpuExec as Exec>::Linear;
+type Buffer = <CpuExec as Buffers>::Buffer;
+type Linear = <CpuExec as Dense>::Linear;
 
 /// A dense layer in working precision.
 fn load(exec: &CpuExec, weight: &[f32], bias: Option<&[f32]>, in_features: usize) -> Linear {

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use candle_core::{D, Tensor};
 
-use super::super::exec::Error;
-use super::super::operands::{Attention, Mask};
-use super::CandleExec;
+use super::super::attention::{Attend, Attention, BiasWeights, Mask, check_sequences};
+use super::super::error::{Error, check_len};
+use super::exec::CandleExec;
 
 /// Queries of one step, so that scores take memory linear in the sequence.
 const BLOCK_QUERIES: usize = 512;
@@ -20,7 +20,7 @@ pub enum Bias {
 }
 
 impl Bias {
-    pub(super) fn heads(&self) -> usize {
+    fn heads(&self) -> usize {
         match self {
             Self::Slopes(slopes) => slopes.len(),
             Self::Table(values, radius) => values.len() / (2 * radius + 1),
@@ -35,6 +35,37 @@ impl Bias {
                 values[head * (2 * radius + 1) + distance]
             }
         }
+    }
+}
+
+impl Attend for CandleExec {
+    type Bias = Bias;
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        weights.check()?;
+        Ok(match weights {
+            BiasWeights::Slopes(slopes) => Bias::Slopes(slopes.to_vec()),
+            BiasWeights::Table { values, radius } => Bias::Table(values.to_vec(), radius),
+        })
+    }
+
+    fn attention(
+        &self,
+        qkv: &Tensor,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Tensor, Error> {
+        check_len("attention input", qkv.dim(1)?, attention.qkv_dim())?;
+        check_sequences(cu_seqlens, qkv.dim(0)?)?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads(), attention.heads)?;
+        }
+        let sequences = cu_seqlens.windows(2).map(|ends| {
+            let (start, end) = (ends[0] as usize, ends[1] as usize);
+            self.attend(&qkv.narrow(0, start, end - start)?, attention, bias)
+        });
+        Ok(Tensor::cat(&sequences.collect::<Result<Vec<_>, _>>()?, 0)?)
     }
 }
 
@@ -67,7 +98,7 @@ impl CandleExec {
     }
 
     /// Attention within one sequence: `qkv: [len, qkv_dim]` to `[len, heads * head_dim]`.
-    pub(super) fn attend(
+    fn attend(
         &self,
         qkv: &Tensor,
         attention: &Attention,

@@ -1,7 +1,7 @@
 //! What is added to attention scores by the distance of the key.
 
-use super::super::exec::Error;
-use super::super::operands::BiasWeights;
+use super::super::attention::BiasWeights;
+use super::super::error::Error;
 use super::simd::{MAX_LANES, Simd};
 
 /// A bias by distance.

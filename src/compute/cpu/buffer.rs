@@ -1,8 +1,10 @@
 //! Activations: f32 rows, and the same rows in the narrower format that dense layers read.
 
-use super::super::exec::Error;
-use super::super::operands::Span;
+use super::super::buffer::Buffers;
+use super::super::error::{Error, whole_rows};
+use super::super::pool::Span;
 use super::arena::{Arena, Block};
+use super::exec::CpuExec;
 use super::narrow::{Format, NarrowRows};
 use super::simd::{Isa, Simd};
 
@@ -108,12 +110,19 @@ impl Buffer {
 
     /// The f32 rows of `span`, its tokens being rows.
     pub(super) fn span(&self, cu_seqlens: &[u32], span: Span) -> Result<&[f32], Error> {
-        let tokens = span.rows(cu_seqlens)?;
-        self.f32()?.get(tokens.start * self.cols..tokens.end * self.cols).ok_or(Error::Index {
-            what: "span end",
-            index: tokens.end,
-            limit: self.rows + 1,
-        })
+        let tokens = span.rows(cu_seqlens, self.rows)?;
+        Ok(&self.f32()?[tokens.start * self.cols..tokens.end * self.cols])
+    }
+}
+
+impl Buffers for CpuExec {
+    type Buffer = Buffer;
+
+    fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
+        let rows = whole_rows("rows from the host", data.len(), cols)?;
+        let mut buffer = Buffer::take(&self.arena, rows, cols, Format::F32);
+        buffer.rows_mut().into_f32().copy_from_slice(data);
+        Ok(buffer)
     }
 }
 
@@ -158,7 +167,18 @@ pub(super) struct Rows<'a> {
     pub(super) narrow: Option<NarrowRows<'a>>,
 }
 
-impl Rows<'_> {
+/// Why rows that are written in f32 have room for that.
+const HAS_F32: &str = "buffers have f32 rows unless they were taken for a dense layer alone";
+
+impl<'a> Rows<'a> {
+    /// The f32 rows.
+    ///
+    /// # Panics
+    /// Where there are none, as in buffers of [`Buffer::take_only`].
+    pub(super) fn into_f32(self) -> &'a mut [f32] {
+        self.f32.expect(HAS_F32)
+    }
+
     /// The first `rows` and the rest.
     pub(super) fn split_at(self, rows: usize) -> (Self, Self) {
         let Self { first, cols, .. } = self;
@@ -171,10 +191,13 @@ impl Rows<'_> {
         )
     }
 
-    /// Row `index` of the f32 rows, which the caller knows to be there.
+    /// Row `index` of the f32 rows.
+    ///
+    /// # Panics
+    /// Where there are none, as in buffers of [`Buffer::take_only`].
     #[inline(always)]
     pub(super) fn row(&mut self, index: usize) -> &mut [f32] {
-        let f32 = self.f32.as_deref_mut().unwrap_or_default();
+        let f32 = self.f32.as_deref_mut().expect(HAS_F32);
         &mut f32[index * self.cols..(index + 1) * self.cols]
     }
 

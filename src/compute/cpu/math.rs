@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use super::super::operands::Activation;
+use super::super::linear::Activation;
 use super::simd::Simd;
 
 /// `e^x` within 2 ULP; 0 below -87.33, where results are next to subnormal, and at most `e^88.37`,

@@ -1,32 +1,25 @@
-//! Norms: alone, behind the embedding lookup, and fused with the residual sum.
+//! Norms: alone, and fused with the residual sum.
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{NormKind, NormWeights, TableWeights, Tokens};
-use super::Context;
+use super::super::error::{Error, check_len};
+use super::super::norm::{NormKind, NormWeights, Norms};
 use super::buffer::{Buffer, Rows};
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::simd::{Op, Simd};
 
 /// Rows of a task: enough work to be worth handing to another thread.
-const BLOCK_ROWS: usize = 64;
+pub(super) const BLOCK_ROWS: usize = 64;
 
 /// A norm over `[H]`.
 pub struct Norm {
     kind: NormKind,
     weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
+    /// Zeros where the norm has none.
+    bias: Vec<f32>,
     eps: f32,
 }
 
 impl Norm {
-    pub(super) fn new(weights: NormWeights<'_>) -> Result<Self, Error> {
-        let NormWeights { kind, weight, bias, eps } = weights;
-        if let Some(bias) = bias {
-            check_len("norm bias", bias.len(), weight.len())?;
-        }
-        Ok(Self { kind, weight: weight.to_vec(), bias: bias.map(<[f32]>::to_vec), eps })
-    }
-
     pub(super) fn check_columns(&self, columns: usize) -> Result<(), Error> {
         check_len("norm weight", self.weight.len(), columns)
     }
@@ -46,13 +39,11 @@ impl Norm {
         });
         let variance = squares / len;
         let factor = simd.splat(1.0 / (variance + self.eps).sqrt());
-        let zeros: &[f32] = &[];
-        let bias = self.bias.as_deref().unwrap_or(zeros);
         for (index, x) in row.chunks_mut(S::LANES).enumerate() {
             let at = index * S::LANES;
             let weight = simd.load_head(&self.weight[at..]);
             let centred = simd.mul(simd.sub(simd.load_head(x), shift), factor);
-            let bias = simd.load_head(&bias[at.min(bias.len())..]);
+            let bias = simd.load_head(&self.bias[at..]);
             simd.store_head(x, simd.mul_add(centred, weight, bias));
         }
     }
@@ -74,103 +65,6 @@ fn sum<S: Simd>(simd: S, row: &[f32], fill: f32, value: impl Fn(S::F32) -> S::F3
     simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
 
-/// Embedding tables, `[entries, H]` each.
-pub struct Tables {
-    hidden: usize,
-    word: Vec<f32>,
-    position: Option<Vec<f32>>,
-    token_type: Option<Vec<f32>>,
-}
-
-impl Tables {
-    pub(super) fn new(weights: TableWeights<'_>) -> Result<Self, Error> {
-        let hidden = weights.hidden.max(1);
-        for table in [Some(weights.word), weights.position, weights.token_type].iter().flatten() {
-            check_len("embeddings beyond whole rows", table.len() % hidden, 0)?;
-        }
-        Ok(Self {
-            hidden,
-            word: weights.word.to_vec(),
-            position: weights.position.map(<[f32]>::to_vec),
-            token_type: weights.token_type.map(<[f32]>::to_vec),
-        })
-    }
-
-    /// The rows that are summed for `token`; none where there is no such table.
-    fn rows(&self, tokens: Tokens<'_>, token: usize) -> Result<[&[f32]; 3], Error> {
-        let token_types = self.token_type.as_deref();
-        let positions = self.position.as_deref();
-        Ok([
-            entry("token id", Some(&self.word), tokens.ids[token], self.hidden)?,
-            entry("token type", token_types, tokens.type_ids[token], self.hidden)?,
-            entry("position", positions, tokens.positions[token], self.hidden)?,
-        ])
-    }
-}
-
-/// Row `index` of a table; empty where there is none.
-fn entry<'a>(
-    what: &'static str,
-    table: Option<&'a [f32]>,
-    index: u32,
-    hidden: usize,
-) -> Result<&'a [f32], Error> {
-    let Some(table) = table else { return Ok(&[]) };
-    let index = index as usize;
-    table.get(index * hidden..(index + 1) * hidden).ok_or(Error::Index {
-        what,
-        index,
-        limit: table.len() / hidden,
-    })
-}
-
-/// See [`Exec::embed_norm`](super::Exec::embed_norm).
-pub(super) fn embed_norm(
-    context: &Context,
-    tables: &Tables,
-    norm: Option<&Norm>,
-    tokens: Tokens<'_>,
-) -> Result<Buffer, Error> {
-    let hidden = tables.hidden;
-    norm.map_or(Ok(()), |norm| norm.check_columns(hidden))?;
-    check_len("token types", tokens.type_ids.len(), tokens.ids.len())?;
-    check_len("positions", tokens.positions.len(), tokens.ids.len())?;
-    let mut output = Buffer::take(&context.arena, tokens.ids.len(), hidden, context.format());
-    output.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Embed { tables, norm, tokens, rows })
-    })?;
-    Ok(output)
-}
-
-/// Sums and normalises the table rows of a block of tokens.
-struct Embed<'a, 'b> {
-    tables: &'a Tables,
-    norm: Option<&'a Norm>,
-    tokens: Tokens<'a>,
-    rows: Rows<'b>,
-}
-
-impl Op for Embed<'_, '_> {
-    type Output = Result<(), Error>;
-
-    #[inline(always)]
-    fn eval<S: Simd>(self, simd: S) -> Result<(), Error> {
-        let Self { tables, norm, tokens, mut rows } = self;
-        for index in 0..rows.len {
-            let [word, token_type, position] = tables.rows(tokens, rows.first + index)?;
-            let row = rows.row(index);
-            row.copy_from_slice(word);
-            add(simd, row, token_type);
-            add(simd, row, position);
-            if let Some(norm) = norm {
-                norm.apply(simd, row);
-            }
-            rows.narrow(simd, index);
-        }
-        Ok(())
-    }
-}
-
 /// What stands before a norm.
 #[derive(Clone, Copy)]
 enum Sum<'a> {
@@ -180,46 +74,59 @@ enum Sum<'a> {
     Add(&'a [f32]),
 }
 
-/// See [`Exec::residual_norm`](super::Exec::residual_norm).
-pub(super) fn residual_norm(
-    context: &Context,
-    mut x: Buffer,
-    residual: &Buffer,
-    norm: &Norm,
-) -> Result<Buffer, Error> {
-    check_shapes(&x, residual, norm)?;
-    x.renew(&context.arena, context.format())?;
-    let sum = Sum::Add(residual.f32()?);
-    x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
-    Ok(x)
-}
+impl Norms for CpuExec {
+    type Norm = Norm;
 
-/// See [`Exec::add_norm`](super::Exec::add_norm).
-pub(super) fn add_norm(
-    context: &Context,
-    x: &Buffer,
-    residual: &mut Buffer,
-    norm: &Norm,
-) -> Result<Buffer, Error> {
-    check_shapes(x, residual, norm)?;
-    let addend = x.f32()?;
-    residual.renew(&context.arena, Format::F32)?;
-    residual.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Accumulate { addend, rows });
-        Ok(())
-    })?;
-    self::norm(context, residual, norm)
-}
+    fn load_norm(&self, weights: NormWeights<'_>) -> Result<Norm, Error> {
+        weights.check()?;
+        let NormWeights { kind, weight, bias, eps } = weights;
+        let bias = bias.map_or_else(|| vec![0.0; weight.len()], <[f32]>::to_vec);
+        Ok(Norm { kind, weight: weight.to_vec(), bias, eps })
+    }
 
-/// See [`Exec::norm`](super::Exec::norm).
-pub(super) fn norm(context: &Context, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
-    norm.check_columns(x.cols())?;
-    let mut output = Buffer::take(&context.arena, x.rows(), x.cols(), context.format());
-    let sum = Sum::Copy(x.f32()?);
-    output
-        .rows_mut()
-        .for_each_block(BLOCK_ROWS, &|rows| context.isa.run(Apply { sum, norm, rows }))?;
-    Ok(output)
+    fn norm(&self, x: &Buffer, norm: &Norm) -> Result<Buffer, Error> {
+        norm.check_columns(x.cols())?;
+        let mut output = Buffer::take(&self.arena, x.rows(), x.cols(), self.format());
+        let sum = Sum::Copy(x.f32()?);
+        output
+            .rows_mut()
+            .for_each_block(BLOCK_ROWS, &|rows| self.isa.run(Apply { sum, norm, rows }))?;
+        Ok(output)
+    }
+
+    fn add_norm(
+        &self,
+        x: Buffer,
+        inner: Option<&Norm>,
+        residual: &mut Buffer,
+        norm: &Norm,
+    ) -> Result<Buffer, Error> {
+        let x = match inner {
+            Some(inner) => self.norm(&x, inner)?,
+            None => x,
+        };
+        check_shapes(&x, residual, norm)?;
+        let addend = x.f32()?;
+        residual.renew(&self.arena, Format::F32)?;
+        residual.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
+            self.isa.run(Accumulate { addend, rows });
+            Ok(())
+        })?;
+        self.norm(residual, norm)
+    }
+
+    fn residual_norm(
+        &self,
+        mut x: Buffer,
+        residual: &Buffer,
+        norm: &Norm,
+    ) -> Result<Buffer, Error> {
+        check_shapes(&x, residual, norm)?;
+        x.renew(&self.arena, self.format())?;
+        let sum = Sum::Add(residual.f32()?);
+        x.rows_mut().for_each_block(BLOCK_ROWS, &|rows| self.isa.run(Apply { sum, norm, rows }))?;
+        Ok(x)
+    }
 }
 
 fn check_shapes(x: &Buffer, residual: &Buffer, norm: &Norm) -> Result<(), Error> {
@@ -269,13 +176,15 @@ impl Op for Accumulate<'_, '_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { addend, rows } = self;
         let start = rows.first * rows.cols;
-        add(simd, rows.f32.unwrap_or_default(), &addend[start..start + rows.len * rows.cols]);
+        let addend = &addend[start..start + rows.len * rows.cols];
+        add(simd, rows.into_f32(), addend);
     }
 }
 
-/// `row += other`.
+/// `row += other`, of equal lengths.
 #[inline(always)]
-fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
+pub(super) fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
+    assert_eq!(row.len(), other.len(), "values to add");
     for (x, y) in row.chunks_mut(S::LANES).zip(other.chunks(S::LANES)) {
         simd.store_head(x, simd.add(simd.load_head(x), simd.load_head(y)));
     }

@@ -2,69 +2,17 @@
 
 use rayon::prelude::*;
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{DenseWeights, Dtype};
-use super::Context;
+use super::super::dtype::Dtype;
+use super::super::error::Error;
+use super::super::linear::DenseWeights;
+use super::exec::CpuExec;
 use super::narrow::{Format, NarrowRows, ZERO_POINT};
 use super::simd::{Isa, Simd};
 use super::weights::Weights;
+use super::words::Words;
 
 /// The largest inner size whose sums of bytes, u8 by i8, cannot leave i32 wherever they start.
 const MAX_I8_FEATURES: usize = i32::MAX as usize / (255 * 128);
-
-/// How the words of weights and rows multiply: the micro-kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Words {
-    /// f32 with f32.
-    F32,
-    /// bf16 weights with f32 rows.
-    WideBf16,
-    /// bf16 with bf16.
-    Bf16,
-    /// i8 weights with u8 rows.
-    I8,
-}
-
-impl Words {
-    /// The fastest of a dtype's on this processor.
-    pub(super) fn of(isa: Isa, dtype: Dtype) -> Self {
-        match dtype {
-            // Models refuse f16 here.
-            Dtype::F32 | Dtype::F16 => Self::F32,
-            Dtype::Bf16 if isa.has_bf16_products() => Self::Bf16,
-            Dtype::Bf16 => Self::WideBf16,
-            Dtype::Int8 => Self::I8,
-        }
-    }
-
-    /// How these weights read rows.
-    pub(super) fn format(self) -> Format {
-        match self {
-            Self::F32 | Self::WideBf16 => Format::F32,
-            Self::Bf16 => Format::Bf16,
-            Self::I8 => Format::U8,
-        }
-    }
-
-    /// How the weights are narrowed; bytes are then made signed.
-    fn weight_format(self) -> Format {
-        match self {
-            Self::F32 => Format::F32,
-            Self::WideBf16 | Self::Bf16 => Format::Bf16,
-            Self::I8 => Format::U8,
-        }
-    }
-
-    /// Words of `values` weights.
-    #[inline]
-    pub(super) fn words(self, values: usize) -> usize {
-        match self {
-            Self::F32 => values,
-            Self::WideBf16 | Self::Bf16 => values.div_ceil(2),
-            Self::I8 => values.div_ceil(4),
-        }
-    }
-}
 
 /// A dense layer: weights `[out, in]` as panels of two vectors of columns: `[panel][word][column]`.
 pub struct Packed {
@@ -108,39 +56,29 @@ pub(super) struct Affine<S: Simd> {
 
 impl Packed {
     pub(super) fn new(
-        context: &Context,
+        exec: &CpuExec,
         dtype: Dtype,
         parts: &[DenseWeights<'_>],
     ) -> Result<Self, Error> {
-        let isa = context.isa;
-        let in_features = parts.first().map_or(0, |part| part.in_features);
+        let isa = exec.isa;
+        let [in_features, out_features] = DenseWeights::features(parts)?;
         let words = Words::of(isa, dtype);
         if words == Words::I8 && in_features > MAX_I8_FEATURES {
             let limit = MAX_I8_FEATURES + 1;
             return Err(Error::Index { what: "int8 input features", index: in_features, limit });
         }
-        let mut bias = Vec::new();
-        let mut rows: Vec<&[f32]> = Vec::new();
-        for part in parts {
-            let out = part.weight.len().checked_div(in_features).unwrap_or(0);
-            check_len("dense input", part.in_features, in_features)?;
-            check_len("dense weight", part.weight.len(), out * in_features)?;
-            rows.extend(part.weight.chunks_exact(in_features.max(1)));
-            if let Some(values) = part.bias {
-                check_len("dense bias", values.len(), out)?;
-                bias.extend_from_slice(values);
-            }
-            bias.resize(rows.len(), 0.0);
-        }
-        let (out_features, width) = (rows.len(), 2 * isa.lanes());
+        let rows = parts.iter().flat_map(|part| part.weight.chunks_exact(in_features));
+        let rows: Vec<&[f32]> = rows.collect();
+        let width = 2 * isa.lanes();
         let padded = out_features.next_multiple_of(width);
+        let mut bias = DenseWeights::biases(parts).unwrap_or_default();
         bias.resize(padded, 0.0);
         let mut packed = Self {
             words,
             in_features,
             out_features,
             width,
-            weights: context.weights.take(padded * words.words(in_features))?,
+            weights: exec.weights.take(padded * words.words(in_features))?,
             bias,
             scales: vec![1.0; padded],
             offsets: vec![0; padded],
@@ -152,7 +90,7 @@ impl Packed {
     /// Narrows each row as activations are, and deals its words out to the panel's column.
     fn fill(&mut self, isa: Isa, rows: &[&[f32]]) {
         let Self { words, in_features, width, .. } = *self;
-        let panel_words = self.panel_words().max(1);
+        let panel_words = self.panel_words();
         let panels = self.weights.words_mut().par_chunks_mut(panel_words);
         let scales = self.scales.par_chunks_mut(width);
         let offsets = self.offsets.par_chunks_mut(width);

@@ -1,33 +1,46 @@
 //! What leaves the encoder: pooled spans and normalised rows.
 
-use super::super::exec::{Error, MIN_NORM};
-use super::super::operands::{Finish, Pooling, Span};
-use super::Context;
+use super::super::error::Error;
+use super::super::pool::{Finish, MIN_NORM, Pool, Pooling, Span};
 use super::buffer::Buffer;
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::simd::{Op, Simd};
 
-/// See [`Exec::pool`](super::Exec::pool).
-pub(super) fn pool(
-    context: &Context,
-    hidden: &Buffer,
-    cu_seqlens: &[u32],
-    spans: &[Span],
-    pooling: Pooling,
-) -> Result<Buffer, Error> {
-    let cols = hidden.cols();
-    let mut output = Buffer::take(&context.arena, spans.len(), cols, Format::F32);
-    output.rows_mut().for_each_block(1, &|rows| {
-        let states = hidden.span(cu_seqlens, spans[rows.first])?;
-        let row = rows.f32.unwrap_or_default();
-        match pooling {
-            Pooling::Mean => context.isa.run(Mean { states, row }),
-            Pooling::Cls => row.copy_from_slice(&states[..cols]),
-            Pooling::LastToken => row.copy_from_slice(&states[states.len() - cols..]),
+impl Pool for CpuExec {
+    fn pool(
+        &self,
+        hidden: &Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+    ) -> Result<Buffer, Error> {
+        let cols = hidden.cols();
+        let mut output = Buffer::take(&self.arena, spans.len(), cols, Format::F32);
+        output.rows_mut().for_each_block(1, &|rows| {
+            let states = hidden.span(cu_seqlens, spans[rows.first])?;
+            let row = rows.into_f32();
+            match pooling {
+                Pooling::Mean => self.isa.run(Mean { states, row }),
+                Pooling::Cls => row.copy_from_slice(&states[..cols]),
+                Pooling::LastToken => row.copy_from_slice(&states[states.len() - cols..]),
+            }
+            Ok(())
+        })?;
+        Ok(output)
+    }
+
+    fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+        finish.check(rows.cols())?;
+        let Finish { dims, normalize } = finish;
+        let mut output = Vec::with_capacity(rows.rows() * dims);
+        for row in rows.f32()?.chunks_exact(rows.cols()) {
+            let kept = &row[..dims];
+            let norm = if normalize { self.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
+            output.extend(kept.iter().map(|x| x / norm.max(MIN_NORM)));
         }
-        Ok(())
-    })?;
-    Ok(output)
+        Ok(output)
+    }
 }
 
 /// The mean of rows, a vector of columns at a time.
@@ -53,19 +66,6 @@ impl Op for Mean<'_> {
             simd.store_head(to, simd.div(sum, factor));
         }
     }
-}
-
-/// See [`Exec::finish`](super::Exec::finish).
-pub(super) fn finish(context: &Context, rows: &Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
-    finish.check(rows.cols())?;
-    let Finish { dims, normalize } = finish;
-    let mut output = Vec::with_capacity(rows.rows() * dims);
-    for row in rows.f32()?.chunks_exact(rows.cols()) {
-        let kept = &row[..dims];
-        let norm = if normalize { context.isa.run(Dot { a: kept, b: kept }).sqrt() } else { 1.0 };
-        output.extend(kept.iter().map(|x| x / norm.max(MIN_NORM)));
-    }
-    Ok(output)
 }
 
 /// Inner product of two rows of equal length.

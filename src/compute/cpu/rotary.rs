@@ -1,9 +1,10 @@
 //! Rotary position embedding, with the norm of query and key heads that precedes it.
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{Attention, RotaryWeights};
-use super::Context;
+use super::super::attention::Attention;
+use super::super::error::{Error, check_len};
+use super::super::rotary::{RotaryWeights, Rotate};
 use super::buffer::{Buffer, Rows};
+use super::exec::CpuExec;
 use super::narrow::Format;
 use super::norm::Norm;
 use super::simd::{Op, Simd};
@@ -13,53 +14,58 @@ const BLOCK_ROWS: usize = 16;
 
 /// Cosines and sines, `[positions, head_dim / 2]` each.
 pub struct Rotary {
+    positions: usize,
     pairs: usize,
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl Rotary {
-    pub(super) fn new(weights: RotaryWeights<'_>) -> Self {
-        let (cos, sin) = weights.tables();
-        Self { pairs: weights.frequencies.len(), cos, sin }
-    }
-
     fn at(&self, position: u32) -> Result<(&[f32], &[f32]), Error> {
         let position = position as usize;
         let row = position * self.pairs..(position + 1) * self.pairs;
         self.cos.get(row.clone()).zip(self.sin.get(row)).ok_or(Error::Index {
             what: "position",
             index: position,
-            limit: self.cos.len() / self.pairs.max(1),
+            limit: self.positions,
         })
     }
 }
 
-/// See [`Exec::rotary`](super::Exec::rotary).
-pub(super) fn rotary(
-    context: &Context,
-    mut qkv: Buffer,
-    positions: &[u32],
-    attention: &Attention,
-    norms: Option<&[Norm; 2]>,
-    rotary: &Rotary,
-) -> Result<Buffer, Error> {
-    check_len("rotary input", qkv.cols(), attention.qkv_dim())?;
-    check_len("positions", positions.len(), qkv.rows())?;
-    check_len("rotary pairs", rotary.pairs, attention.head_dim / 2)?;
-    for norm in norms.into_iter().flatten() {
-        norm.check_columns(attention.head_dim)?;
+impl Rotate for CpuExec {
+    type Rotary = Rotary;
+
+    fn load_rotary(&self, weights: RotaryWeights<'_>) -> Result<Rotary, Error> {
+        let (cos, sin) = weights.tables();
+        let (positions, pairs) = (weights.positions, weights.frequencies.len());
+        Ok(Rotary { positions, pairs, cos, sin })
     }
-    check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
-    qkv.renew(&context.arena, Format::F32)?;
-    qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
-        context.isa.run(Rotate { rows, positions, attention, norms, rotary })
-    })?;
-    Ok(qkv)
+
+    fn rotary(
+        &self,
+        mut qkv: Buffer,
+        positions: &[u32],
+        attention: &Attention,
+        norms: Option<&[Norm; 2]>,
+        rotary: &Rotary,
+    ) -> Result<Buffer, Error> {
+        check_len("rotary input", qkv.cols(), attention.qkv_dim())?;
+        check_len("positions", positions.len(), qkv.rows())?;
+        check_len("rotary pairs", rotary.pairs, attention.head_dim / 2)?;
+        for norm in norms.into_iter().flatten() {
+            norm.check_columns(attention.head_dim)?;
+        }
+        check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
+        qkv.renew(&self.arena, Format::F32)?;
+        qkv.rows_mut().for_each_block(BLOCK_ROWS, &|rows| {
+            self.isa.run(TurnHeads { rows, positions, attention, norms, rotary })
+        })?;
+        Ok(qkv)
+    }
 }
 
 /// Rotates the heads of a block of rows.
-struct Rotate<'a, 'b> {
+struct TurnHeads<'a, 'b> {
     rows: Rows<'b>,
     positions: &'a [u32],
     attention: &'a Attention,
@@ -67,7 +73,7 @@ struct Rotate<'a, 'b> {
     rotary: &'a Rotary,
 }
 
-impl Op for Rotate<'_, '_> {
+impl Op for TurnHeads<'_, '_> {
     type Output = Result<(), Error>;
 
     #[inline(always)]

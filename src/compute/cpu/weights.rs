@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{MmapMut, MmapRaw};
 
-use super::super::exec::Error;
+use super::super::error::Error;
 
 /// Bytes of a huge page on x86-64 and, usually, aarch64.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -17,7 +17,7 @@ const LINE_WORDS: usize = 16;
 
 /// Hands out memory for weights.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(super) struct WeightMemory {
     /// The piece that is handed out now, and how many of its words are.
     current: Mutex<Option<(Arc<Piece>, usize)>>,
 }
@@ -52,7 +52,7 @@ impl Piece {
     }
 }
 
-impl Pool {
+impl WeightMemory {
     /// `words` zeros, from the start of a cache line.
     pub(super) fn take(&self, words: usize) -> Result<Weights, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,11 +89,11 @@ impl Weights {
 
 #[cfg(test)]
 mod tests {
-    use super::{PIECE_BYTES, Pool};
+    use super::{PIECE_BYTES, WeightMemory};
 
     #[test]
     fn layers_never_share_words() {
-        let pool = Pool::default();
+        let pool = WeightMemory::default();
         let sizes = [5, 1_000, PIECE_BYTES / 4 - 100, 3, PIECE_BYTES, 17, 0, 64];
         let mut all: Vec<_> = sizes.iter().map(|&words| pool.take(words).unwrap()).collect();
         for (mark, weights) in (1..).zip(&mut all) {

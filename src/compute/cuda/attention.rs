@@ -1,16 +1,26 @@
 //! Attention: a batch cut into tiles of queries, and the kernel for its dtype and head size.
 
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
+use cudarc::driver::DeviceRepr;
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{Attention, Dtype, Mask};
-use super::buffer::{Bias, Buffer};
-use super::device::driver_error;
-use super::lane::{Lane, launch};
-use super::rows::{suffix, take};
+use super::super::attention::{Attend, Attention, BiasWeights, Mask, check_sequences};
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
+use super::buffer::{Buffer, take};
+use super::dtype::suffix;
+use super::exec::CudaExec;
+use super::launch::launch;
+use super::memory::Memory;
 
 /// Head sizes that there are kernels for; a smaller head runs in the next.
 const HEAD_DIMS: [usize; 5] = [32, 64, 96, 128, 256];
+
+/// A bias by distance.
+pub struct Bias {
+    values: Memory,
+    heads: usize,
+    /// Of a table; slopes have none.
+    radius: Option<usize>,
+}
 
 /// `AttentionShape` of `kernels/attention.cuh`.
 #[derive(Clone, Copy)]
@@ -37,14 +47,19 @@ impl Shape {
             Mask::Causal => (1, 0),
             Mask::Local { radius } => (2, radius.min(rows)),
         };
+        let (kind, bias_radius) = match bias.map(|bias| bias.radius) {
+            None => (0, 0),
+            Some(None) => (1, 0),
+            Some(Some(radius)) => (2, radius),
+        };
         Self {
             heads: heads as u32,
             kv_heads: kv_heads as u32,
             dim: head_dim as u32,
             mask,
             radius: radius as u32,
-            bias: bias.map_or(0, |bias| 1 + u32::from(bias.radius.is_some())),
-            bias_radius: bias.and_then(|bias| bias.radius).unwrap_or(0) as u32,
+            bias: kind,
+            bias_radius: bias_radius as u32,
             scale,
         }
     }
@@ -81,37 +96,55 @@ impl Tile {
     }
 }
 
-pub(super) fn attention(
-    lane: &Lane,
-    qkv: &Buffer,
-    cu_seqlens: &[u32],
-    attention: &Attention,
-    bias: Option<&Bias>,
-) -> Result<Buffer, Error> {
-    let Attention { heads, head_dim, .. } = *attention;
-    check_len("attention input", qkv.cols, attention.qkv_dim())?;
-    check_len("sequences out of order", usize::from(!cu_seqlens.is_sorted()), 0)?;
-    check_len("sequences' rows", cu_seqlens.last().map_or(0, |&end| end as usize), qkv.rows)?;
-    if let Some(bias) = bias {
-        check_len("attention bias", bias.heads, heads)?;
+impl Attend for CudaExec {
+    type Bias = Bias;
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        weights.check()?;
+        let (values, heads, radius) = match weights {
+            BiasWeights::Slopes(slopes) => (slopes, slopes.len(), None),
+            BiasWeights::Table { values, radius } => {
+                (values, values.len() / (2 * radius + 1), Some(radius))
+            }
+        };
+        Ok(Bias { values: Memory::holding(&self.lane.stream, values)?, heads, radius })
     }
-    let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
-    let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
-    let cols = heads * head_dim;
-    let output = take(lane, qkv.rows, cols, qkv.dtype)?;
-    let tile = Tile::of(qkv.dtype, dim);
-    let tiles = tiles(cu_seqlens, tile.queries);
-    if tiles.is_empty() || cols == 0 {
-        return Ok(output);
+
+    fn attention(
+        &self,
+        qkv: &Buffer,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Buffer, Error> {
+        let Attention { heads, head_dim, .. } = *attention;
+        check_len("attention input", qkv.cols, attention.qkv_dim())?;
+        check_sequences(cu_seqlens, qkv.rows)?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads, heads)?;
+        }
+        let dim = HEAD_DIMS.into_iter().find(|&dim| head_dim <= dim);
+        let dim = dim.ok_or(Error::Index { what: "head size", index: head_dim, limit: 257 })?;
+        let cols = heads * head_dim;
+        let output = take(&self.lane, qkv.rows, cols, qkv.dtype)?;
+        let tile = Tile::of(qkv.dtype, dim);
+        let tiles = tiles(cu_seqlens, tile.queries);
+        if tiles.is_empty() || cols == 0 {
+            return Ok(output);
+        }
+        let table = self.lane.upload_once("tiles of queries", &tiles)?;
+        let shape = Shape::new(attention, bias, qkv.rows);
+        let values = bias.map_or(0, |bias| bias.values.pointer());
+        let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
+        let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
+        // SAFETY: `qkv` has the columns of these heads and as many rows as the tiles' sequences,
+        // the output one of each query head a row, and the bias the heads and radius of `shape`.
+        unsafe {
+            launch!(&self.lane, &name, grid, tile.threads, tile.shared_bytes;
+                &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)
+        }?;
+        Ok(output)
     }
-    let table = lane.upload_once("tiles of queries", &tiles)?;
-    let shape = Shape::new(attention, bias, qkv.rows);
-    let values = bias.map_or(0, |bias| bias.values.pointer());
-    let name = format!("attention_{}_{dim}", suffix(qkv.dtype));
-    let grid = ((tiles.len() / 4) as u32, heads as u32, 1);
-    launch!(lane, &name, grid, tile.threads, tile.shared_bytes;
-        &qkv.pointer(), &table.pointer(), &values, &output.pointer(), &shape)?;
-    Ok(output)
 }
 
 /// `(first row, length, first query, 0)` of every tile, longest sequences as they come.

@@ -3,18 +3,17 @@
 
 use std::ops::Range;
 
+use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::Dtype;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
 use super::super::segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
-use super::CudaExec;
-use super::buffer::Buffer;
-use super::device::driver_error;
-use super::lane::{Lane, launch};
+use super::buffer::{Buffer, take};
+use super::exec::CudaExec;
+use super::lane::Lane;
+use super::launch::launch;
 use super::memory::Memory;
-use super::rows::take;
 
 /// Threads of a block.
 const THREADS: u32 = 256;
@@ -117,9 +116,13 @@ impl CudaExec {
         if longest > 1 {
             let blocks = longest.div_ceil(THREADS as usize).min(MAX_GAP_BLOCKS);
             let grid = (documents.len() as u32, blocks as u32, 1);
-            launch!(&self.lane, "boundary_curve", grid, THREADS, 0;
-                &band.pointer(), &sums.pointer(), &sent.pointer(), &curve.pointer(),
-                &(band.cols as u32), &(window as u32))?;
+            // SAFETY: sums are as large as the band, documents within it, the curve has a value a
+            // row, and twice the window is at most its width, as checked above.
+            unsafe {
+                launch!(&self.lane, "boundary_curve", grid, THREADS, 0;
+                    &band.pointer(), &sums.pointer(), &sent.pointer(), &curve.pointer(),
+                    &(band.cols as u32), &(window as u32))
+            }?;
         }
         let curve: Vec<f32> = self.lane.download(&curve, band.rows)?;
         let gaps = |units: &Range<usize>| curve[units.end.min(units.start + 1)..units.end].to_vec();
@@ -162,9 +165,13 @@ impl CudaExec {
             let shared = 12 * (band.cols as u32 + 1);
             let argument = RuleArgument::new(rule, band.cols);
             let bonuses: CUdeviceptr = bonuses.as_ref().map_or(0, Memory::pointer);
-            launch!(lane, "segment_dp", (units.documents.len() as u32, 1, 1), THREADS, shared;
-                &sums.pointer(), &tokens.pointer(), &bonuses, &documents.pointer(), &argument,
-                &costs.pointer(), &starts.pointer())?;
+            // SAFETY: tokens, bonuses and sums are those of every row, documents are within them,
+            // and each has its places among costs and starts, as checked above.
+            unsafe {
+                launch!(lane, "segment_dp", (units.documents.len() as u32, 1, 1), THREADS, shared;
+                    &sums.pointer(), &tokens.pointer(), &bonuses, &documents.pointer(), &argument,
+                    &costs.pointer(), &starts.pointer())
+            }?;
         }
         let costs: Vec<f64> = lane.download(&costs, places)?;
         let starts: Vec<u32> = lane.download(&starts, places)?;
@@ -185,9 +192,15 @@ fn sum_blocks(lane: &Lane, band: &Buffer, diagonal: bool) -> Result<Buffer, Erro
     if band.rows * band.cols > 0 {
         let grid = (band.rows.div_ceil(TILE) as u32, 1, 1);
         let (rows, width) = (band.rows as u32, band.cols as u32);
-        launch!(lane, "block_steps", grid, THREADS, TILE_BYTES;
-            &band.pointer(), &sums.pointer(), &rows, &width, &u32::from(diagonal))?;
-        launch!(lane, "block_sums", grid, THREADS, TILE_BYTES; &sums.pointer(), &rows, &width)?;
+        // SAFETY: band and sums are f32 of `rows` by `width`.
+        unsafe {
+            launch!(lane, "block_steps", grid, THREADS, TILE_BYTES;
+                &band.pointer(), &sums.pointer(), &rows, &width, &u32::from(diagonal))
+        }?;
+        // SAFETY: as above.
+        unsafe {
+            launch!(lane, "block_sums", grid, THREADS, TILE_BYTES; &sums.pointer(), &rows, &width)
+        }?;
     }
     Ok(sums)
 }

@@ -1,16 +1,15 @@
-//! What lives on the device: activations, and weights in the layouts of the kernels.
-
-use std::sync::Arc;
+//! Activations on the device, in the working dtype or in f32.
 
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaStream, DeviceRepr};
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{
-    BiasWeights, DenseWeights, Dtype, NormKind, NormWeights, RotaryWeights, TableWeights,
-};
+use super::super::buffer::Buffers;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, whole_rows};
+use super::dtype::{bytes_of, suffix};
+use super::exec::CudaExec;
+use super::grid::{THREADS, by_items};
+use super::lane::Lane;
+use super::launch::launch;
 use super::memory::Memory;
 
 /// Activations `[rows, cols]`.
@@ -33,207 +32,68 @@ impl Buffer {
     }
 }
 
-/// A dense layer: `weight: [outputs, inputs]`.
-pub struct Linear {
-    pub(super) weight: Memory,
-    pub(super) bias: Option<LinearBias>,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) dtype: Dtype,
-}
+impl Buffers for CudaExec {
+    type Buffer = Buffer;
 
-/// `[outputs]`, for products and for the kernels that follow them.
-pub(super) struct LinearBias {
-    pub(super) working: Memory,
-    pub(super) full: Memory,
-}
-
-impl LinearBias {
-    /// The bias in an output's dtype, the working one or f32.
-    pub(super) fn of(&self, dtype: Dtype) -> &Memory {
-        if dtype == Dtype::F32 { &self.full } else { &self.working }
+    fn upload(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
+        let rows = whole_rows("rows from the host", data.len(), cols)?;
+        let memory = self.lane.upload(data)?;
+        Ok(Buffer::new(memory, rows, cols, Dtype::F32))
     }
 }
 
-impl Linear {
-    pub(super) fn new(
-        stream: &Arc<CudaStream>,
-        dtype: Dtype,
-        parts: &[DenseWeights<'_>],
-    ) -> Result<Self, Error> {
-        let inputs = parts.first().map_or(0, |part| part.in_features);
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for part in parts {
-            check_len("input features", part.in_features, inputs)?;
-            check_len("weights beyond whole rows", part.weight.len() % inputs.max(1), 0)?;
-            let outputs = part.weight.len() / inputs.max(1);
-            weight.extend_from_slice(part.weight);
-            match part.bias {
-                Some(values) => {
-                    check_len("dense bias", values.len(), outputs)?;
-                    bias.extend_from_slice(values);
-                }
-                None => bias.resize(bias.len() + outputs, 0.0),
-            }
-        }
-        let has_bias = parts.iter().any(|part| part.bias.is_some());
-        let bias = has_bias.then(|| {
-            let working = holding_as(stream, dtype, &bias)?;
-            Ok::<_, Error>(LinearBias { working, full: Memory::holding(stream, &bias)? })
-        });
-        Ok(Self {
-            weight: holding_as(stream, dtype, &weight)?,
-            outputs: weight.len() / inputs.max(1),
-            bias: bias.transpose()?,
-            inputs,
-            dtype,
-        })
+impl CudaExec {
+    /// Brings rows from the host in the working dtype, as the encoder's activations are.
+    ///
+    /// # Errors
+    /// When `data` is no multiple of `cols`.
+    pub fn upload_working(&self, data: &[f32], cols: usize) -> Result<Buffer, Error> {
+        let rows = self.upload(data, cols)?;
+        if self.dtype == Dtype::F32 { Ok(rows) } else { convert(&self.lane, &rows, self.dtype) }
     }
 }
 
-/// A norm over `[len]`.
-pub struct Norm {
-    weight: Memory,
-    bias: Option<Memory>,
-    kind: NormKind,
-    eps: f32,
-    pub(super) len: usize,
+/// A new buffer whose contents are anything.
+pub(super) fn take(lane: &Lane, rows: usize, cols: usize, dtype: Dtype) -> Result<Buffer, Error> {
+    let memory = lane.pool.take(rows * cols * bytes_of(dtype))?;
+    Ok(Buffer::new(memory, rows, cols, dtype))
 }
 
-/// `Norm` of `kernels/values.cuh`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct NormArgument {
-    weight: CUdeviceptr,
-    bias: CUdeviceptr,
-    eps: f32,
-    kind: u32,
-}
-
-// SAFETY: laid out as the kernels' struct.
-unsafe impl DeviceRepr for NormArgument {}
-
-impl NormArgument {
-    /// No norm.
-    pub(super) const NONE: Self = Self { weight: 0, bias: 0, eps: 0.0, kind: 0 };
-}
-
-impl Norm {
-    pub(super) fn new(stream: &Arc<CudaStream>, weights: NormWeights<'_>) -> Result<Self, Error> {
-        let NormWeights { kind, weight, bias, eps } = weights;
-        if let Some(bias) = bias {
-            check_len("norm bias", bias.len(), weight.len())?;
-        }
-        let bias = bias.map(|bias| Memory::holding(stream, bias)).transpose()?;
-        Ok(Self { weight: Memory::holding(stream, weight)?, bias, kind, eps, len: weight.len() })
+/// `x` in another dtype.
+pub(super) fn convert(lane: &Lane, x: &Buffer, dtype: Dtype) -> Result<Buffer, Error> {
+    let output = take(lane, x.rows, x.cols, dtype)?;
+    let values = x.rows * x.cols;
+    if values > 0 {
+        let name = format!("convert_{}_{}", suffix(x.dtype), suffix(dtype));
+        // SAFETY: both buffers have `values` values, each in the dtype that the kernel's name says.
+        unsafe {
+            launch!(lane, &name, by_items(values.div_ceil(8)), THREADS, 0;
+                &x.pointer(), &output.pointer(), &values)
+        }?;
     }
+    Ok(output)
+}
 
-    pub(super) fn argument(&self) -> NormArgument {
-        NormArgument {
-            weight: self.weight.pointer(),
-            bias: self.bias.as_ref().map_or(0, Memory::pointer),
-            eps: self.eps,
-            kind: match self.kind {
-                NormKind::Layer => 0,
-                NormKind::Rms => 1,
-            },
-        }
+/// Gives a narrow buffer a copy in f32, to be written; its address, or null.
+pub(super) fn add_wide(lane: &Lane, buffer: &mut Buffer) -> Result<CUdeviceptr, Error> {
+    if buffer.dtype == Dtype::F32 {
+        return Ok(0);
     }
+    let wide = lane.take::<f32>(buffer.rows * buffer.cols)?;
+    let pointer = wide.pointer();
+    buffer.wide = Some(wide);
+    Ok(pointer)
 }
 
-/// A bias by distance.
-pub struct Bias {
-    pub(super) values: Memory,
-    pub(super) heads: usize,
-    /// Of a table; slopes have none.
-    pub(super) radius: Option<usize>,
-}
-
-impl Bias {
-    pub(super) fn new(stream: &Arc<CudaStream>, weights: BiasWeights<'_>) -> Result<Self, Error> {
-        weights.check()?;
-        let (values, heads, radius) = match weights {
-            BiasWeights::Slopes(slopes) => (slopes, slopes.len(), None),
-            BiasWeights::Table { values, radius } => {
-                (values, values.len() / (2 * radius + 1), Some(radius))
-            }
-        };
-        Ok(Self { values: Memory::holding(stream, values)?, heads, radius })
+/// Makes `buffer` its own f32 copy, as a residual stream that is to be added to.
+pub(super) fn widen(lane: &Lane, buffer: &mut Buffer) -> Result<(), Error> {
+    if buffer.dtype == Dtype::F32 {
+        return Ok(());
     }
-}
-
-/// Cosines and sines, `[positions, pairs]` f32 each.
-pub struct Rotary {
-    pub(super) cos: Memory,
-    pub(super) sin: Memory,
-    pub(super) positions: usize,
-    pub(super) pairs: usize,
-}
-
-impl Rotary {
-    pub(super) fn new(stream: &Arc<CudaStream>, weights: RotaryWeights<'_>) -> Result<Self, Error> {
-        let (cos, sin) = weights.tables();
-        Ok(Self {
-            cos: Memory::holding(stream, &cos)?,
-            sin: Memory::holding(stream, &sin)?,
-            positions: weights.positions,
-            pairs: weights.frequencies.len(),
-        })
-    }
-}
-
-/// Embedding tables, `[entries, hidden]` each.
-pub struct Tables {
-    pub(super) word: Table,
-    pub(super) position: Option<Table>,
-    pub(super) token_type: Option<Table>,
-    pub(super) hidden: usize,
-}
-
-/// `[entries, hidden]` in the working dtype.
-pub(super) struct Table {
-    pub(super) values: Memory,
-    pub(super) entries: usize,
-}
-
-impl Tables {
-    pub(super) fn new(
-        stream: &Arc<CudaStream>,
-        dtype: Dtype,
-        weights: TableWeights<'_>,
-    ) -> Result<Self, Error> {
-        let hidden = weights.hidden;
-        let table = |values: &[f32]| {
-            check_len("values beyond whole rows", values.len() % hidden.max(1), 0)?;
-            let entries = values.len() / hidden.max(1);
-            Ok::<_, Error>(Table { values: holding_as(stream, dtype, values)?, entries })
-        };
-        Ok(Self {
-            word: table(weights.word)?,
-            position: weights.position.map(table).transpose()?,
-            token_type: weights.token_type.map(table).transpose()?,
-            hidden,
-        })
-    }
-}
-
-/// `values` on the device, rounded to `dtype`.
-pub(super) fn holding_as(
-    stream: &Arc<CudaStream>,
-    dtype: Dtype,
-    values: &[f32],
-) -> Result<Memory, Error> {
-    fn rounded<H: Copy + Default>(values: &[f32]) -> Vec<H>
-    where
-        [H]: HalfFloatSliceExt,
-    {
-        let mut narrow = vec![H::default(); values.len()];
-        narrow.convert_from_f32_slice(values);
-        narrow
-    }
-    match dtype {
-        Dtype::F32 | Dtype::Int8 => Memory::holding(stream, values),
-        Dtype::F16 => Memory::holding(stream, &rounded::<f16>(values)),
-        Dtype::Bf16 => Memory::holding(stream, &rounded::<bf16>(values)),
-    }
+    let memory = match buffer.wide.take() {
+        Some(wide) => wide,
+        None => convert(lane, buffer, Dtype::F32)?.memory,
+    };
+    *buffer = Buffer::new(memory, buffer.rows, buffer.cols, Dtype::F32);
+    Ok(())
 }

@@ -1,11 +1,11 @@
-//! In builds without the feature `cuda`: a form that nothing can be made of.
+//! In builds without the feature `cuda`: devices that nothing can be made of.
 
-use super::exec::{Batching, Error, Exec};
-use super::operands::{
-    Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, NormWeights, Numerics, Pairs,
-    Pooling, Precision, RotaryWeights, Span, TableWeights, Tokens,
-};
-use super::rows::Rows;
+use super::dtype::{Dtype, Numerics};
+use super::error::Error;
+use super::rows::{Pairs, Rows};
+
+/// What runs on a [`CudaDevice`]: as there is none in this build, any form stands in.
+pub use super::cpu::CpuExec as CudaExec;
 
 /// A CUDA device, which this build has none of.
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +56,6 @@ impl CudaDevice {
         match *self {}
     }
 }
-
-/// The CUDA form, which this build does not have.
-#[derive(Debug, Clone, Copy)]
-pub enum CudaExec {}
 
 /// What compares rows on a CUDA device, which this build does not have.
 #[derive(Debug, Clone, Copy)]
@@ -126,102 +122,4 @@ impl CudaSimilarity {
 
 fn absent() -> Error {
     Error::NoDevice("this build is without the feature `cuda`".to_owned())
-}
-
-impl Exec for CudaExec {
-    type Buffer = Self;
-    type Linear = Self;
-    type Norm = Self;
-    type Bias = Self;
-    type Rotary = Self;
-    type Tables = Self;
-
-    fn describe(&self) -> String {
-        match *self {}
-    }
-
-    fn batching(&self) -> Batching {
-        match *self {}
-    }
-
-    fn load_linear(&self, _: &[DenseWeights<'_>], _: Precision) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_norm(&self, _: NormWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_bias(&self, _: BiasWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_rotary(&self, _: RotaryWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn load_tables(&self, _: TableWeights<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn embed_norm(&self, _: &Self, _: Option<&Self>, _: Tokens<'_>) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn linear(&self, _: &Self, _: &Self, _: Epilogue) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn rotary(
-        &self,
-        _: Self,
-        _: &[u32],
-        _: &Attention,
-        _: Option<&[Self; 2]>,
-        _: &Self,
-    ) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn attention(
-        &self,
-        _: &Self,
-        _: &[u32],
-        _: &Attention,
-        _: Option<&Self>,
-    ) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn norm(&self, _: &Self, _: &Self) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn add_norm(&self, _: Self, _: Option<&Self>, _: &mut Self, _: &Self) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn residual_norm(&self, _: Self, _: &Self, _: &Self) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn pool(&self, _: &Self, _: &[u32], _: &[Span], _: Pooling) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn linear_max(&self, _: &Self, _: &Self, _: &[u32], _: &[Span]) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn finish(&self, _: Self, _: Finish) -> Result<Vec<f32>, Error> {
-        match *self {}
-    }
-
-    fn upload(&self, _: &[f32], _: usize) -> Result<Self, Error> {
-        match *self {}
-    }
-
-    fn gram(&self, _: &Self, _: usize) -> Result<Vec<f32>, Error> {
-        match *self {}
-    }
 }

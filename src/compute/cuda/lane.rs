@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytemuck::Pod;
 use cudarc::driver::{CudaStream, DeviceRepr, result};
 
-use super::super::exec::Error;
+use super::super::error::Error;
 use super::device::{Device, driver_error};
-use super::memory::{Memory, Pinned, Pool};
+use super::memory::{FreeBlocks, Memory, Pinned};
 
 /// Page-locked memory for copies to the device, to begin with.
 const STAGING_BYTES: usize = 256 << 10;
@@ -19,7 +19,7 @@ const STAGING_BYTES: usize = 256 << 10;
 pub(super) struct Lane {
     pub(super) device: Arc<Device>,
     pub(super) stream: Arc<CudaStream>,
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<FreeBlocks>,
     copies: Mutex<Copies>,
 }
 
@@ -44,7 +44,7 @@ impl Lane {
             landing: Pinned::new(&device.context, STAGING_BYTES)?,
             sent: HashMap::new(),
         };
-        let pool = Pool::new(stream.clone());
+        let pool = FreeBlocks::new(stream.clone());
         Ok(Arc::new(Self { device: device.clone(), stream, pool, copies: copies.into() }))
     }
 
@@ -133,6 +133,7 @@ impl Lane {
         take: impl FnOnce(&[T]),
     ) -> Result<(), Error> {
         let bytes = range.len() * size_of::<T>();
+        assert!(range.end * size_of::<T>() <= memory.bytes(), "values of a block");
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes > copies.landing.len() {
             copies.landing = Pinned::new(&self.device.context, bytes)?;
@@ -169,27 +170,3 @@ impl Drop for Lane {
         }
     }
 }
-
-/// Launches a kernel: `launch!(lane, name, grid, threads, shared bytes; arguments)`. Arguments are
-/// places: pointers into device memory, numbers, and structs laid out as in the kernel's source.
-///
-/// # Safety
-/// The arguments must be the kernel's, in number, order and layout, and every block as large as
-/// the contract in the kernel's header says.
-macro_rules! launch {
-    ($lane:expr, $name:expr, $grid:expr, $threads:expr, $shared:expr; $($argument:expr),+ $(,)?) => {{
-        let lane: &Lane = $lane;
-        let kernel = lane.device.kernel($name, $shared)?;
-        let config = LaunchConfig {
-            grid_dim: $grid,
-            block_dim: ($threads, 1, 1),
-            shared_mem_bytes: $shared,
-        };
-        // SAFETY: as the caller promises above; in one expression, what the arguments point to
-        // outlives the launch.
-        unsafe { lane.stream.launch_builder(&kernel.function)$(.arg($argument))+.launch(config) }
-            .map(|_| ())
-            .map_err(|error| driver_error("launch a kernel", error))
-    }};
-}
-pub(super) use launch;

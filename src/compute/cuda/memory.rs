@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaContext, CudaStream, result};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
-use super::super::exec::Error;
+use super::super::dtype::Dtype;
+use super::super::error::Error;
 use super::device::driver_error;
+use super::dtype::NO_INT8;
 
 /// A free block serves a request up to this many times smaller.
 const MAX_SLACK: usize = 2;
@@ -17,13 +21,13 @@ const POISON: u8 = 0xFF;
 
 /// Free blocks of one stream. What is given back is handed out to later work of the same stream,
 /// which runs after all that used the block before.
-pub(super) struct Pool {
+pub(super) struct FreeBlocks {
     stream: Arc<CudaStream>,
     /// By size in bytes.
     free: Mutex<BTreeMap<usize, Vec<CUdeviceptr>>>,
 }
 
-impl Pool {
+impl FreeBlocks {
     pub(super) fn new(stream: Arc<CudaStream>) -> Arc<Self> {
         Arc::new(Self { stream, free: Mutex::default() })
     }
@@ -34,7 +38,7 @@ impl Pool {
         let bound = self.stream.context().bind_to_thread();
         bound.map_err(|error| driver_error("bind the device", error))?;
         let (pointer, bytes) = self.block(bytes)?;
-        let memory = Memory { pointer, bytes, owner: Owner::Pool(self.clone()) };
+        let memory = Memory { pointer, bytes, owner: Owner::FreeBlocks(self.clone()) };
         if cfg!(debug_assertions) && bytes > 0 {
             memory.fill(POISON, &self.stream)?;
         }
@@ -84,7 +88,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for FreeBlocks {
     fn drop(&mut self) {
         if let Err(error) = self.trim() {
             tracing::warn!(%error, "device memory is lost");
@@ -93,7 +97,7 @@ impl Drop for Pool {
 }
 
 enum Owner {
-    Pool(Arc<Pool>),
+    FreeBlocks(Arc<FreeBlocks>),
     Device(Arc<CudaContext>),
 }
 
@@ -120,6 +124,33 @@ impl Memory {
         Ok(memory)
     }
 
+    /// The same of `values` rounded to `dtype`.
+    pub(super) fn holding_as(
+        stream: &Arc<CudaStream>,
+        dtype: Dtype,
+        values: &[f32],
+    ) -> Result<Self, Error> {
+        fn rounded<H: Copy + Default>(values: &[f32]) -> Vec<H>
+        where
+            [H]: HalfFloatSliceExt,
+        {
+            let mut narrow = vec![H::default(); values.len()];
+            narrow.convert_from_f32_slice(values);
+            narrow
+        }
+        match dtype {
+            Dtype::F32 => Self::holding(stream, values),
+            Dtype::F16 => Self::holding(stream, &rounded::<f16>(values)),
+            Dtype::Bf16 => Self::holding(stream, &rounded::<bf16>(values)),
+            Dtype::Int8 => unreachable!("{NO_INT8}"),
+        }
+    }
+
+    /// At least as many as were asked for.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn pointer(&self) -> CUdeviceptr {
         self.pointer
     }
@@ -134,7 +165,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         match &self.owner {
-            Owner::Pool(pool) => pool.give(self.pointer, self.bytes),
+            Owner::FreeBlocks(pool) => pool.give(self.pointer, self.bytes),
             Owner::Device(context) => release(context, self.pointer),
         }
     }

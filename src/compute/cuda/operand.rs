@@ -3,13 +3,19 @@
 use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdeviceptr;
 
-use super::super::exec::Error;
-use super::super::operands::Dtype;
-use super::super::rows::{RowFormat, RowValues, Rows};
-use super::buffer::Buffer;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
+use super::super::row_format::RowFormat;
+use super::super::rows::{RowValues, Rows};
+use super::buffer::{Buffer, convert};
+use super::dtype::NO_INT8;
 use super::lane::Lane;
 use super::memory::Memory;
-use super::rows::convert;
+
+/// Rows of an operand; indices of tiles stay below 2^32.
+const MAX_ROWS: usize = 1 << 31;
+/// Columns of an operand.
+const MAX_COLS: usize = 1 << 31;
 
 /// `Rows` of `kernels/tiles.cuh`.
 #[derive(Clone, Copy)]
@@ -40,7 +46,8 @@ impl<'a> From<&'a Buffer> for DeviceRows<'a> {
         let format = match buffer.dtype {
             Dtype::F16 => RowFormat::F16,
             Dtype::Bf16 => RowFormat::Bf16,
-            Dtype::F32 | Dtype::Int8 => RowFormat::F32,
+            Dtype::F32 => RowFormat::F32,
+            Dtype::Int8 => unreachable!("{NO_INT8}"),
         };
         let (count, cols) = (buffer.rows, buffer.cols);
         Self { values: &buffer.memory, scales: None, count, cols, format }
@@ -55,6 +62,28 @@ impl DeviceRows<'_> {
             cols: self.cols as u32,
             scales: self.scales.map_or(0, Memory::pointer),
         }
+    }
+
+    /// Refuses more rows or columns than kernels count.
+    pub(super) fn check_size(&self) -> Result<(), Error> {
+        for (what, index, limit) in [("row", self.count, MAX_ROWS), ("column", self.cols, MAX_COLS)]
+        {
+            if index >= limit {
+                return Err(Error::Index { what, index, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses rows that no kernel compares with these.
+    ///
+    /// # Panics
+    /// Where formats differ, as callers choose one for both.
+    pub(super) fn check_comparable(&self, other: &Self) -> Result<(), Error> {
+        assert_eq!(self.format, other.format, "rows on the device are compared in one format");
+        self.check_size()?;
+        other.check_size()?;
+        check_len("a row to compare with", other.cols, self.cols)
     }
 
     /// How the names of kernels for such rows end.

@@ -14,8 +14,9 @@ use cudarc::cublaslt::sys::{
     cudaDataType,
 };
 
-use super::super::exec::Error;
-use super::super::operands::{Dtype, Numerics};
+use super::super::dtype::{Dtype, Numerics};
+use super::super::error::Error;
+use super::dtype::{NO_INT8, bytes_of};
 use super::lane::Lane;
 use super::memory::Memory;
 
@@ -344,15 +345,8 @@ fn data_type(dtype: Dtype) -> cudaDataType {
     match dtype {
         Dtype::F16 => cudaDataType::CUDA_R_16F,
         Dtype::Bf16 => cudaDataType::CUDA_R_16BF,
-        Dtype::F32 | Dtype::Int8 => cudaDataType::CUDA_R_32F,
-    }
-}
-
-/// Bytes of a value on the device.
-pub(super) fn bytes_of(dtype: Dtype) -> usize {
-    match dtype {
-        Dtype::F16 | Dtype::Bf16 => 2,
-        Dtype::F32 | Dtype::Int8 => 4,
+        Dtype::F32 => cudaDataType::CUDA_R_32F,
+        Dtype::Int8 => unreachable!("{NO_INT8}"),
     }
 }
 

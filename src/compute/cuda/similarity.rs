@@ -1,19 +1,20 @@
 //! Launches of the kernels that compare rows with rows, of which only what is asked for leaves the
 //! device, and the comparisons of what lies there already.
 
+use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdevice_attribute;
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 
-use super::super::exec::{Error, check_len};
-use super::super::operands::{Dtype, Pairs};
-use super::super::rows::RowFormat;
-use super::CudaExec;
-use super::buffer::Buffer;
+use super::super::dtype::Dtype;
+use super::super::error::{Error, check_len};
+use super::super::row_format::RowFormat;
+use super::super::rows::Pairs;
+use super::buffer::{Buffer, convert};
 use super::device::driver_error;
-use super::lane::{Lane, launch};
+use super::exec::CudaExec;
+use super::lane::Lane;
+use super::launch::launch;
 use super::memory::Memory;
 use super::operand::DeviceRows;
-use super::rows::{convert, take};
 
 /// Threads of a block.
 const THREADS: u32 = 256;
@@ -27,10 +28,6 @@ const FEW_ROWS: usize = 32;
 const RESIDENT_BLOCKS: usize = 2;
 /// Room for pairs to begin with.
 const MIN_PAIRS: usize = 1 << 16;
-/// Rows of an operand; indices of tiles stay below 2^32.
-const MAX_ROWS: usize = 1 << 31;
-/// Columns of an operand.
-const MAX_COLS: usize = 1 << 31;
 /// Blocks of a grid.
 const MAX_GRID: usize = (1 << 31) - 1;
 
@@ -131,15 +128,6 @@ impl Tile {
 }
 
 impl CudaExec {
-    /// The banded Gram matrix of `rows` as [`Exec::gram`](super::Exec::gram) gives it, `[n, width]`
-    /// f32, left on the device. A value's bits depend on its two rows alone.
-    ///
-    /// # Errors
-    /// [`Error::Index`] for more than 2^31 rows.
-    pub fn band(&self, rows: &Buffer, width: usize) -> Result<Buffer, Error> {
-        band(&self.lane, rows.into(), width)
-    }
-
     /// For each row of `a: [m, d]` the `k` rows of `b: [n, d]` with the largest inner products, as
     /// `(row of b, product)`, the largest first, of equal ones the smaller row. Where `b` has fewer
     /// rows, all of them. `exclude_self` leaves out row `i` of `b` for row `i` of `a`. Products are
@@ -211,34 +199,6 @@ impl CudaExec {
     }
 }
 
-/// The scores of each row with itself and the `width - 1` rows after it: `[n, width]` f32, zero past
-/// the last row.
-pub(super) fn band(lane: &Lane, x: DeviceRows<'_>, width: usize) -> Result<Buffer, Error> {
-    /// Rows and neighbours of a block, its threads and shared memory.
-    const TILE: usize = 32;
-    const TILE_THREADS: u32 = 64;
-    const SHARED: u32 = 8_704;
-    check_size(x)?;
-    let output = take(lane, x.count, width, Dtype::F32)?;
-    if x.count * width > 0 {
-        // The last row of a block has the last neighbours.
-        let neighbours = (TILE - 1 + width).div_ceil(TILE);
-        let grid = (x.count.div_ceil(TILE) as u32, neighbours as u32, 1);
-        launch!(lane, &format!("gram_{}", x.suffix()), grid, TILE_THREADS, SHARED;
-            &x.argument(), &output.pointer(), &(width as u32))?;
-    }
-    Ok(output)
-}
-
-fn check_size(x: DeviceRows<'_>) -> Result<(), Error> {
-    for (what, index, limit) in [("row", x.count, MAX_ROWS), ("column", x.cols, MAX_COLS)] {
-        if index >= limit {
-            return Err(Error::Index { what, index, limit });
-        }
-    }
-    Ok(())
-}
-
 /// `[a.count, k]` keys, best first. Where `a` has too few rows to fill the device, `b` is split
 /// between blocks.
 pub(super) fn best_keys(
@@ -247,9 +207,9 @@ pub(super) fn best_keys(
     b: DeviceRows<'_>,
     best: Best,
 ) -> Result<Memory, Error> {
-    check_size(a)?;
-    check_size(b)?;
+    a.check_comparable(&b)?;
     let Best { k, exclude_self, origin } = best;
+    assert!(k <= MAX_BEST, "{k} best scores of {MAX_BEST}");
     let tile = Tile::top_k(a);
     let (down, across) = (a.count.div_ceil(tile.rows), b.count.div_ceil(tile.cols));
     let wanted = (RESIDENT_BLOCKS * multiprocessors(lane)?).div_ceil(down);
@@ -259,15 +219,22 @@ pub(super) fn best_keys(
     let exclude_self = u32::from(exclude_self);
     let argument = TopKArgument { k: k as u32, step: step as u32, exclude_self, origin };
     let grid = (down as u32, parts as u32, 1);
-    launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &keys.pointer(), &argument)?;
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for `k` keys, at most `MAX_BEST`, for every row and part.
+    unsafe {
+        launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &keys.pointer(), &argument)
+    }?;
     if parts == 1 {
         return Ok(keys);
     }
     let merged = lane.take::<u64>(a.count * k)?;
     let grid = (a.count.div_ceil(WARPS) as u32, 1, 1);
-    launch!(lane, "merge_best", grid, THREADS, 0;
-        &keys.pointer(), &merged.pointer(), &(a.count as u32), &(parts as u32), &(k as u32))?;
+    // SAFETY: there are `parts` times `k` keys for each of as many rows, and room for `k` merged.
+    unsafe {
+        launch!(lane, "merge_best", grid, THREADS, 0;
+            &keys.pointer(), &merged.pointer(), &(a.count as u32), &(parts as u32), &(k as u32))
+    }?;
     Ok(merged)
 }
 
@@ -285,8 +252,6 @@ pub(super) fn find_pairs(
     b: DeviceRows<'_>,
     search: Search,
 ) -> Result<FoundPairs, Error> {
-    check_size(a)?;
-    check_size(b)?;
     find_up_to(lane, a, b, search, MIN_PAIRS.max(4 * a.count.max(b.count)))
 }
 
@@ -297,6 +262,7 @@ fn find_up_to(
     search: Search,
     capacity: usize,
 ) -> Result<FoundPairs, Error> {
+    a.check_comparable(&b)?;
     let tile = Tile::of_scores("threshold", a);
     let grid = tile.grid(a, b)?;
     let pairs = lane.take::<[u32; 3]>(capacity)?;
@@ -304,8 +270,12 @@ fn find_up_to(
     let Search { least, pairs: picked, origin } = search;
     let argument =
         ThresholdArgument { least, pick: picked as u32, capacity: capacity as u64, origin };
-    launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &argument, &count.pointer(), &pairs.pointer())?;
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for the count and for `capacity` pairs, beyond which the kernel writes none.
+    unsafe {
+        launch!(lane, &tile.kernel, grid, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &argument, &count.pointer(), &pairs.pointer())
+    }?;
     Ok(FoundPairs { count, pairs, capacity })
 }
 
@@ -345,12 +315,18 @@ pub(super) fn pairwise(
     scores: &Memory,
     mirror: Option<&Memory>,
 ) -> Result<(), Error> {
-    check_size(a)?;
-    check_size(b)?;
+    a.check_comparable(&b)?;
+    let places = [Some(scores), mirror].into_iter().flatten();
+    let holds = |place: &Memory| place.bytes() >= 4 * a.count * b.count;
+    assert!(places.into_iter().all(holds), "room for {} by {} scores", a.count, b.count);
     let tile = Tile::of_scores("pairwise", a);
     let mirror = mirror.map_or(0, Memory::pointer);
-    launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;
-        &a.argument(), &b.argument(), &scores.pointer(), &mirror)
+    // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
+    // for all scores, and as much for their transpose where that is not in the same place.
+    unsafe {
+        launch!(lane, &tile.kernel, tile.grid(a, b)?, THREADS, tile.shared;
+            &a.argument(), &b.argument(), &scores.pointer(), &mirror)
+    }
 }
 
 fn multiprocessors(lane: &Lane) -> Result<usize, Error> {

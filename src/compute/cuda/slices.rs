@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::super::exec::{Error, check_len};
+use super::super::error::{Error, check_len};
 use super::super::forest::Forest;
-use super::super::operands::Pairs;
-use super::super::rows::{RowFormat, Rows, check_comparable};
+use super::super::row_format::RowFormat;
+use super::super::rows::{Pairs, Rows, check_comparable};
+use super::band::band;
 use super::device::{Device, driver_error};
 use super::lane::Lane;
 use super::memory::Memory;
 use super::operand::{DeviceRows, Operand, row_bytes};
 use super::similarity::{
-    Best, MAX_BEST, Origin, Search, band, best_keys, bring_pairs, find_pairs, pairwise, score_key,
+    Best, MAX_BEST, Origin, Search, best_keys, bring_pairs, find_pairs, pairwise, score_key,
     scored_index, sorted_pairs,
 };
 use super::turns::{in_turns, slices};
@@ -372,7 +373,7 @@ impl CudaSimilarity {
 
     /// Rows of so many bytes that make up a slice.
     fn fitting(&self, row_bytes: usize) -> usize {
-        (self.slice_bytes / row_bytes.max(1)).clamp(1, MAX_SLICE_ROWS)
+        (self.slice_bytes / row_bytes).clamp(1, MAX_SLICE_ROWS)
     }
 
     /// What rows are compared in: their format, or f32 where the two differ or the device has no

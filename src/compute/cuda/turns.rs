@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::exec::Error;
+use super::super::error::Error;
 
 /// `0..len` in steps.
 pub(super) fn slices(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {

@@ -145,8 +145,8 @@ impl<E: Exec> MaskedLm<E> {
         let weight = checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?;
         let mut biases = heads.decoder.iter().map(|name| bias_of(name));
         // The first, to be reported as missing, where there is none.
-        let first = heads.decoder.first().map(|name| bias_of(name)).unwrap_or_default();
-        let name = biases.find(|name| checkpoint.has(name)).unwrap_or(first);
+        let first = heads.decoder.first().expect("a family with such a head names its decoder");
+        let name = biases.find(|name| checkpoint.has(name)).unwrap_or_else(|| bias_of(first));
         let bias = checkpoint.tensor(&name, &[spec.vocabulary])?;
         let in_features = spec.hidden;
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };

@@ -36,7 +36,10 @@ impl<E: Exec> Encoder<E> {
                 scale: spec.attention.scale,
                 mask: layer.mask,
             };
-            let rotary = layer.rotary.and_then(|own| kinds.iter().position(|kind| *kind == own));
+            let rotary = layer.rotary.map(|own| {
+                let kind = kinds.iter().position(|kind| *kind == own);
+                kind.expect("every layer's kind is among them")
+            });
             let layer = loader.layer(spec, names, index, attention, rotary);
             checkpoint.release();
             layer

@@ -84,9 +84,9 @@ impl<E: Exec> Encoder<E> {
     ) -> Result<E::Buffer, Error> {
         for layer in &self.layers {
             let attended = self.attend(exec, packed, layer, &hidden)?;
-            if let Some(norm) = &layer.norms.attention {
-                hidden = exec.residual_norm(attended, &hidden, norm)?;
-            }
+            let norm = layer.norms.attention.as_ref();
+            let norm = norm.expect("a norm that follows its sublayer is never absent");
+            hidden = exec.residual_norm(attended, &hidden, norm)?;
             let output = self.feed_forward(exec, layer, &hidden)?;
             hidden = exec.residual_norm(output, &hidden, &layer.norms.feed_forward)?;
         }
@@ -112,12 +112,11 @@ impl<E: Exec> Encoder<E> {
             drop(states);
             let inner = layer.norms.feed_forward_output.as_ref();
             let next = self.layers.get(index + 1).and_then(|next| next.norms.attention.as_ref());
-            normed = next
-                .or(self.final_norm.as_ref())
-                .map(|next| exec.add_norm(output, inner, &mut sum, next))
-                .transpose()?;
+            let next = next.or(self.final_norm.as_ref());
+            let next = next.expect("norms before all sublayers but the first, and one at the end");
+            normed = Some(exec.add_norm(output, inner, &mut sum, next)?);
         }
-        Ok(normed.unwrap_or(sum))
+        Ok(normed.expect("a model has layers"))
     }
 
     fn attend(

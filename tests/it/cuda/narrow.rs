@@ -2,8 +2,9 @@
 //! operation itself rounds is measured: its result, and the weights of attention.
 
 use chunkflow::compute::{
-    Activation, Attention, BiasWeights, CudaExec, DenseWeights, Dtype, Epilogue, Exec, Finish,
-    Format, Mask, NormKind, NormWeights, Pooling, Precision, RotaryWeights, TableWeights, Tokens,
+    Activation, Attend, Attention, BiasWeights, CudaExec, Dense, DenseWeights, Dtype, Embed,
+    Epilogue, Finish, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision,
+    RotaryWeights, Rotate, TableWeights, Tokens,
 };
 
 use super::{exec, rounded};

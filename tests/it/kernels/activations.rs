@@ -1,6 +1,6 @@
 //! The activations over all of f32, in units of their last place or of their argument.
 
-use chunkflow::compute::{Activation, CpuExec, Dtype, Epilogue, Exec, Isa};
+use chunkflow::compute::{Activation, Buffers, CpuExec, Dense, Dtype, Epilogue, Isa};
 
 use super::identity;
 use crate::exec::{ACTIVATIONS, host};

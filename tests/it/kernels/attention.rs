@@ -1,6 +1,6 @@
 //! Attention with every mask and bias, over lengths around its panels and its blocks of 128 keys.
 
-use chunkflow::compute::{Attention, BiasWeights, CpuExec, Dtype, Exec, Isa, Mask};
+use chunkflow::compute::{Attend, Attention, BiasWeights, Buffers, CpuExec, Dtype, Isa, Mask};
 
 use crate::exec::{check, cu_seqlens, host, random, spoil};
 use crate::support::{bits, naive};

@@ -1,7 +1,8 @@
 //! A value that is not finite shows in what is computed from it, and nowhere else.
 
 use chunkflow::compute::{
-    Activation, Attention, CpuExec, Dtype, Epilogue, Exec, Mask, NormKind, NormWeights, Span,
+    Activation, Attend, Attention, Buffers, CpuExec, Dense, Dtype, Epilogue, Mask, NormKind,
+    NormWeights, Norms, Span,
 };
 
 use super::{held, kernels, load};

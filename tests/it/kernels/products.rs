@@ -1,6 +1,6 @@
 //! Dense layers over odd sizes: one, and one that reads another's activations.
 
-use chunkflow::compute::{Activation, CpuExec, Dtype, Epilogue, Exec, Isa};
+use chunkflow::compute::{Activation, Buffers, CpuExec, Dense, Dtype, Epilogue, Isa};
 use half::bf16;
 use proptest::prelude::*;
 

@@ -7,56 +7,59 @@
 //! in the sequence. Panels of queries and blocks of keys are counted from the sequence's start, and
 //! no lane depends on another: finite results do not depend on the batch or on threads.
 
+mod scratch;
 mod task;
 
 use std::ops::Range;
 
+use self::scratch::{MAX_WIDTH, Scratch};
 use self::task::Task;
-use super::super::exec::{Error, check_len};
-use super::super::operands::Attention;
-use super::Context;
+use super::super::attention::{Attend, Attention, BiasWeights, check_sequences};
+use super::super::error::{Error, check_len};
 use super::bias::Bias;
 use super::buffer::{Buffer, Rows, join};
-use super::simd::MAX_LANES;
+use super::exec::CpuExec;
 
 /// Most queries of a task, for which a head's values are packed once.
 const BLOCK_QUERIES: usize = 512;
 /// Fewest, where a batch has not a sequence for every thread.
 const MIN_BLOCK_QUERIES: usize = 64;
-/// Keys whose scores and values are in the first-level cache at a time.
-const BLOCK_KEYS: usize = 128;
-/// Queries of the widest panel.
-const MAX_WIDTH: usize = 2 * MAX_LANES;
 
 // Tasks start where a panel does, or else the panels would depend on the number of tasks.
 const _: () =
     assert!(BLOCK_QUERIES.is_multiple_of(MAX_WIDTH) && MIN_BLOCK_QUERIES.is_multiple_of(MAX_WIDTH));
 
-/// See [`Exec::attention`](super::Exec::attention).
-pub(super) fn attention(
-    context: &Context,
-    qkv: &Buffer,
-    cu_seqlens: &[u32],
-    attention: &Attention,
-    bias: Option<&Bias>,
-) -> Result<Buffer, Error> {
-    check_len("attention input", qkv.cols(), attention.qkv_dim())?;
-    if let Some(bias) = bias {
-        check_len("attention bias", bias.heads(), attention.heads)?;
+impl Attend for CpuExec {
+    type Bias = Bias;
+
+    fn load_bias(&self, weights: BiasWeights<'_>) -> Result<Bias, Error> {
+        Bias::new(weights)
     }
-    let tokens = cu_seqlens.last().map_or(0, |&end| end as usize);
-    check_len("attention rows", qkv.rows(), tokens)?;
-    let cols = attention.heads * attention.head_dim;
-    let mut output = Buffer::take_only(&context.arena, tokens, cols, context.format());
-    let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
-    let layer = Layer { context, qkv: qkv.f32()?, attention, bias, ways };
-    layer.sequences(cu_seqlens, output.rows_mut())?;
-    Ok(output)
+
+    fn attention(
+        &self,
+        qkv: &Buffer,
+        cu_seqlens: &[u32],
+        attention: &Attention,
+        bias: Option<&Bias>,
+    ) -> Result<Buffer, Error> {
+        check_len("attention input", qkv.cols(), attention.qkv_dim())?;
+        if let Some(bias) = bias {
+            check_len("attention bias", bias.heads(), attention.heads)?;
+        }
+        check_sequences(cu_seqlens, qkv.rows())?;
+        let cols = attention.heads * attention.head_dim;
+        let mut output = Buffer::take_only(&self.arena, qkv.rows(), cols, self.format());
+        let ways = rayon::current_num_threads().div_ceil(cu_seqlens.len().max(2) - 1);
+        let layer = Layer { exec: self, qkv: qkv.f32()?, attention, bias, ways };
+        layer.sequences(cu_seqlens, output.rows_mut())?;
+        Ok(output)
+    }
 }
 
 /// What all tasks of a call read.
 struct Layer<'a> {
-    context: &'a Context,
+    exec: &'a CpuExec,
     qkv: &'a [f32],
     attention: &'a Attention,
     bias: Option<&'a Bias>,
@@ -92,60 +95,23 @@ impl Layer<'_> {
 
     /// All heads of a block of one sequence's queries.
     fn queries(&self, sequence: Range<usize>, mut rows: Rows<'_>) {
-        let Self { context, attention, bias, .. } = *self;
+        let Self { exec, attention, bias, .. } = *self;
         let (cols, in_cols) = (rows.cols, attention.qkv_dim());
         let first = rows.first - sequence.start;
         let queries = first..first + rows.len;
-        let mut room = rows.f32.is_none().then(|| context.arena.take(rows.len * cols));
-        let output = match &mut room {
-            Some(room) => &mut room[..],
-            None => rows.f32.as_deref_mut().unwrap_or_default(),
+        let mut room = None;
+        let output = match &mut rows.f32 {
+            Some(f32) => &mut f32[..],
+            None => &mut room.insert(exec.arena.take(rows.len * cols))[..],
         };
-        let width = 2 * context.isa.lanes();
+        let width = 2 * exec.isa.lanes();
         let sizes = Scratch::sizes(queries.len(), attention.head_dim, width);
-        let mut memory = context.arena.take(sizes.iter().sum());
+        let mut memory = exec.arena.take(sizes.iter().sum());
         let scratch = Scratch::new(&mut memory, sizes);
         let qkv = &self.qkv[sequence.start * in_cols..sequence.end * in_cols];
-        context.isa.run(Task { qkv, attention, bias, queries, scratch, output });
+        exec.isa.run(Task { qkv, attention, bias, queries, scratch, output });
         if let Some(narrow) = &mut rows.narrow {
-            narrow.write(context.isa, output, cols);
+            narrow.write(exec.isa, output, cols);
         }
-    }
-}
-
-/// Working memory of one head. A panel of queries is as wide as two vectors.
-struct Scratch<'a> {
-    /// `[panel][dim][query]`: queries, transposed.
-    queries: &'a mut [f32],
-    /// `[panel][key][dim]`: the values of a block of keys.
-    values: &'a mut [f32],
-    /// `[key][query]`: scores of a block of keys with a panel of queries, then their exponentials.
-    weights: &'a mut [f32],
-    /// `[panel][query]`: each query's largest score so far, times log2(e), and the sum of its
-    /// exponentials.
-    largest: &'a mut [f32],
-    sums: &'a mut [f32],
-    /// `[query]` of a panel: factors on the output so far, and on what a block adds to it.
-    keep: &'a mut [f32],
-    gain: &'a mut [f32],
-}
-
-impl<'a> Scratch<'a> {
-    /// Words of each part, in order.
-    fn sizes(queries: usize, head_dim: usize, width: usize) -> [usize; 7] {
-        let queries = queries.next_multiple_of(width);
-        let values = BLOCK_KEYS * head_dim.next_multiple_of(width);
-        [queries * head_dim, values, BLOCK_KEYS * width, queries, queries, width, width]
-    }
-
-    fn new(memory: &'a mut [f32], sizes: [usize; 7]) -> Self {
-        let mut rest = memory;
-        let mut take = |len: usize| {
-            let (part, others) = std::mem::take(&mut rest).split_at_mut(len);
-            rest = others;
-            part
-        };
-        let [queries, values, weights, largest, sums, keep, gain] = sizes.map(&mut take);
-        Self { queries, values, weights, largest, sums, keep, gain }
     }
 }

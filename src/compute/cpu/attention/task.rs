@@ -3,12 +3,12 @@
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::super::super::operands::Attention;
+use super::super::super::attention::Attention;
 use super::super::bias::Bias;
 use super::super::math::exp2_weight;
 use super::super::simd::{Op, Simd};
 use super::super::tile::{F32Words, Product, Terms, tiles, with_rows};
-use super::{BLOCK_KEYS, MAX_WIDTH, Scratch};
+use super::scratch::{BLOCK_KEYS, MAX_WIDTH, Scratch};
 
 /// All heads of a block of queries.
 pub(super) struct Task<'a> {

@@ -9,7 +9,8 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{Op, Simd, dot_bf16_widened, shuffle};
+use super::shuffle;
+use super::vector::{Op, Simd, dot_bf16_widened};
 
 /// The proof is [`Isa`](super::Isa): only `run` and its siblings make one.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::scalar::Scalar;
-use super::{Op, Simd};
+use super::vector::{Op, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 

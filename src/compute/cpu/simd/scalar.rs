@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Simd, dot_bf16_widened};
+use super::vector::{Simd, dot_bf16_widened};
 
 const LANES: usize = 8;
 

@@ -7,10 +7,14 @@
 
 use rayon::prelude::*;
 
-use super::super::super::rows::{RowFormat, RowValues, Rows};
-use super::super::Context;
-use super::super::packed::Words;
+use super::super::super::band::Band;
+use super::super::super::error::{Error, check_len};
+use super::super::super::row_format::RowFormat;
+use super::super::super::rows::{RowValues, Rows};
+use super::super::buffer::Buffer;
+use super::super::exec::CpuExec;
 use super::super::simd::{MAX_LANES, Op, Simd};
+use super::super::words::Words;
 use super::stage::{Stage, stride_of};
 
 /// Offsets that rows meet in one pass.
@@ -28,22 +32,38 @@ const TILE: usize = 6;
 /// Scores of a row: those with groups that it meets in part, and what vectors have beyond them.
 const ROOM: usize = OFFSETS + 3 * MAX_LANES;
 
-/// Writes `[n, width]`: see [`CpuExec::band`](super::super::CpuExec::band).
-pub(super) fn band(context: &Context, rows: Rows<'_>, width: usize, output: &mut [f32]) {
-    if width == 0 {
-        return;
+impl Band for CpuExec {
+    fn gram(&self, rows: &Buffer, width: usize) -> Result<Vec<f32>, Error> {
+        let mut band = vec![0.0; rows.rows() * width];
+        self.band(Rows::f32(rows.f32()?, rows.cols())?, width, &mut band)?;
+        Ok(band)
     }
-    output.par_chunks_mut(TASK_ROWS * width).enumerate().for_each(|(index, output)| {
-        for offset in (0..width).step_by(OFFSETS) {
-            let (end, first) = (width.min(offset + OFFSETS), index * TASK_ROWS);
-            Pass { context, rows, width, first, offset, end }.run(output);
+}
+
+impl CpuExec {
+    /// Writes the banded Gram matrix of `rows`, `[n, width]` f32: element `(i, d)` is the score of
+    /// rows `i` and `i + d`, zero past the last row. A value's bits depend on its two rows alone.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where `output` has another size.
+    pub fn band(&self, rows: Rows<'_>, width: usize, output: &mut [f32]) -> Result<(), Error> {
+        check_len("band", output.len(), rows.len() * width)?;
+        if width == 0 {
+            return Ok(());
         }
-    });
+        output.par_chunks_mut(TASK_ROWS * width).enumerate().for_each(|(index, output)| {
+            for offset in (0..width).step_by(OFFSETS) {
+                let (end, first) = (width.min(offset + OFFSETS), index * TASK_ROWS);
+                Pass { exec: self, rows, width, first, offset, end }.run(output);
+            }
+        });
+        Ok(())
+    }
 }
 
 /// Products of some rows with their neighbours at some offsets.
 struct Pass<'a> {
-    context: &'a Context,
+    exec: &'a CpuExec,
     rows: Rows<'a>,
     width: usize,
     /// The first row of the output.
@@ -56,11 +76,11 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Writes the offsets of `output: [rows, width]`.
     fn run(&self, output: &mut [f32]) {
-        let Self { context, rows, width, first, offset, end } = *self;
+        let Self { exec, rows, width, first, offset, end } = *self;
         let stride = 4 * rows.dim().div_ceil(4);
-        let mut others = context.arena.take(SLOTS * stride);
-        let mut own = context.arena.take(if offset > 0 { STEP * stride } else { 0 });
-        let mut scores = context.arena.take(STEP * ROOM);
+        let mut others = exec.arena.take(SLOTS * stride);
+        let mut own = exec.arena.take(if offset > 0 { STEP * stride } else { 0 });
+        let mut scores = exec.arena.take(STEP * ROOM);
         let mut staged = 0;
         for (step, output) in output.chunks_mut(STEP * width).enumerate() {
             // Every row is staged once, and stays until the last row that it meets has passed.
@@ -73,7 +93,7 @@ impl Pass<'_> {
             if offset > 0 {
                 self.stage(first + step * STEP, &mut own);
             }
-            context.isa.run(Tiles {
+            exec.isa.run(Tiles {
                 own: if offset > 0 { &own } else { &others[slot * stride..] },
                 others: &others,
                 stride,
@@ -91,24 +111,24 @@ impl Pass<'_> {
 
     /// Stages a step of rows, as many as there are, from `row` on.
     fn stage(&self, row: usize, to: &mut [f32]) {
-        let Self { context, rows, .. } = *self;
+        let Self { exec, rows, .. } = *self;
         let start = row.min(rows.len());
         let rows = rows.slice(start..rows.len().min(start + STEP));
         let dim = rows.dim();
         if let RowValues::F32(values) = rows.values() {
-            context.isa.run(Quads { from: values, stride: dim, dim, to });
+            exec.isa.run(Quads { from: values, stride: dim, dim, to });
             return;
         }
         let stride = stride_of(Words::F32, dim);
-        let mut wide = context.arena.take(rows.len() * stride);
-        context.isa.run(Stage { rows, words: Words::F32, to: wide.words_mut() });
-        context.isa.run(Quads { from: &wide, stride, dim, to });
+        let mut wide = exec.arena.take(rows.len() * stride);
+        exec.isa.run(Stage { rows, words: Words::F32, to: wide.words_mut() });
+        exec.isa.run(Quads { from: &wide, stride, dim, to });
     }
 
     /// Writes a step's scores, those of `row` first, as far as there are neighbours.
     fn keep(&self, row: usize, scores: &[f32], output: &mut [f32]) {
-        let Self { context, rows, width, offset, end, .. } = *self;
-        let group = context.isa.lanes() / 4;
+        let Self { exec, rows, width, offset, end, .. } = *self;
+        let group = exec.isa.lanes() / 4;
         for (index, output) in output.chunks_exact_mut(width).enumerate() {
             let (row, neighbour) = (row + index, row + index + offset);
             let output = &mut output[offset..end];

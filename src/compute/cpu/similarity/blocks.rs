@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use super::super::super::rows::Rows;
-use super::super::Context;
 use super::super::buffer::join;
-use super::super::packed::Words;
+use super::super::exec::CpuExec;
+use super::super::words::Words;
 use super::group::Group;
 use super::stage::{stride_of, words_of};
 
@@ -36,7 +36,7 @@ pub(super) trait Sink: Sync {
 
 /// Two operands and how their product is cut.
 pub(super) struct Blocks<'a> {
-    context: &'a Context,
+    exec: &'a CpuExec,
     a: Rows<'a>,
     b: Rows<'a>,
     words: Words,
@@ -53,12 +53,12 @@ struct Task {
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(context: &'a Context, a: Rows<'a>, b: Rows<'a>) -> Self {
-        let words = words_of(context.isa, a.format(), b.format());
-        let width = 2 * context.isa.lanes();
+    pub(super) fn new(exec: &'a CpuExec, a: Rows<'a>, b: Rows<'a>) -> Self {
+        let words = words_of(exec.isa, a.format(), b.format());
+        let width = 2 * exec.isa.lanes();
         let fitting = GROUP_BYTES / (4 * stride_of(words, b.dim()));
         let group = (fitting / width * width).clamp(width, MAX_GROUP);
-        Self { context, a, b, words, group, is_symmetric: a.is(&b) }
+        Self { exec, a, b, words, group, is_symmetric: a.is(&b) }
     }
 
     /// Gives every score to `sink` once, or its mirror image.
@@ -85,7 +85,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn run_task(&self, task: &Task, sink: &impl Sink) {
-        let Context { isa, arena, .. } = self.context;
+        let CpuExec { isa, arena, .. } = self.exec;
         let Task { rows, columns } = task;
         let group = Group::pack(*isa, arena, self.b.slice(columns.clone()), self.words);
         let mut scores = arena.take(BLOCK_ROWS * columns.len());

@@ -1,12 +1,14 @@
 //! Rows as panels of columns, packed for the products of a whole operand with them.
 
-use super::super::super::rows::{RowFormat, Rows};
+use super::super::super::row_format::RowFormat;
+use super::super::super::rows::Rows;
 use super::super::arena::{Arena, Block};
 use super::super::buffer::Operand;
-use super::super::linear::Multiply;
+use super::super::multiply::Multiply;
 use super::super::narrow::ZERO_POINT;
-use super::super::packed::{Panels, Words};
+use super::super::packed::Panels;
 use super::super::simd::{Isa, MAX_LANES, Op, Simd};
+use super::super::words::Words;
 use super::stage::{Stage, offset_bytes, stride_of};
 
 /// Some rows of the second operand as panels.

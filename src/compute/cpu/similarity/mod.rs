@@ -18,23 +18,11 @@ use self::best::BestOfProduct;
 use self::blocks::Blocks;
 use self::pairwise::Matrix;
 use self::threshold::{AtLeast, Linked};
-use super::super::exec::{Error, check_len};
-use super::super::operands::Pairs;
-use super::super::rows::{Rows, check_comparable};
-use super::{Context, CpuExec};
+use super::super::error::{Error, check_len};
+use super::super::rows::{Pairs, Rows, check_comparable};
+use super::exec::CpuExec;
 
 impl CpuExec {
-    /// Writes the banded Gram matrix of `rows`, `[n, width]` f32: element `(i, d)` is the score of
-    /// rows `i` and `i + d`, zero past the last row. A value's bits depend on its two rows alone.
-    ///
-    /// # Errors
-    /// [`Error::Length`] where `output` has another size.
-    pub fn band(&self, rows: Rows<'_>, width: usize, output: &mut [f32]) -> Result<(), Error> {
-        check_len("band", output.len(), rows.len() * width)?;
-        band::band(&self.context, rows, width, output);
-        Ok(())
-    }
-
     /// Writes the scores of all rows of `a` with all rows of `b`: `[m, n]` f32.
     ///
     /// # Errors
@@ -43,9 +31,9 @@ impl CpuExec {
     pub fn pairwise(&self, a: Rows<'_>, b: Rows<'_>, output: &mut [f32]) -> Result<(), Error> {
         check_comparable(a, b)?;
         check_len("matrix of scores", output.len(), a.len() * b.len())?;
-        let Context { isa, arena, .. } = &self.context;
+        let CpuExec { isa, arena, .. } = self;
         let matrix = Matrix::new(*isa, arena, output, b.len());
-        Blocks::new(&self.context, a, b).run(&matrix);
+        Blocks::new(self, a, b).run(&matrix);
         Ok(())
     }
 
@@ -63,8 +51,8 @@ impl CpuExec {
         exclude_self: bool,
     ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
         check_comparable(a, b)?;
-        let blocks = Blocks::new(&self.context, a, b);
-        let (isa, group, k) = (self.context.isa, blocks.group, k.min(b.len()));
+        let blocks = Blocks::new(self, a, b);
+        let (isa, group, k) = (self.isa, blocks.group, k.min(b.len()));
         let best = BestOfProduct::new(isa, a.len(), group, k, exclude_self);
         if k > 0 {
             blocks.run(&best);
@@ -85,8 +73,8 @@ impl CpuExec {
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
         check_comparable(a, b)?;
-        let found = AtLeast::new(self.context.isa, least, pairs);
-        Blocks::new(&self.context, a, b).run(&found);
+        let found = AtLeast::new(self.isa, least, pairs);
+        Blocks::new(self, a, b).run(&found);
         Ok(found.into_sorted())
     }
 
@@ -94,23 +82,8 @@ impl CpuExec {
     /// linked, and what links connect is a cluster. Links are forgotten as they are found.
     #[must_use]
     pub fn clusters(&self, rows: Rows<'_>, least: f32) -> Vec<u32> {
-        let linked = Linked::new(self.context.isa, least, rows.len());
-        Blocks::new(&self.context, rows, rows).run(&linked);
+        let linked = Linked::new(self.isa, least, rows.len());
+        Blocks::new(self, rows, rows).run(&linked);
         linked.into_roots()
-    }
-
-    /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
-    /// pass over `rows` in order, which may be mapped from a file.
-    ///
-    /// # Errors
-    /// As [`pairwise`](Self::pairwise).
-    pub fn scan(
-        &self,
-        queries: Rows<'_>,
-        rows: Rows<'_>,
-        k: usize,
-    ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        check_comparable(queries, rows)?;
-        Ok(scan::scan(&self.context, queries, rows, k.min(rows.len())))
     }
 }

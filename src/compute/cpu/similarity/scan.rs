@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::super::super::rows::{RowValues, Rows};
-use super::super::Context;
+use super::super::super::error::Error;
+use super::super::super::rows::{RowValues, Rows, check_comparable};
+use super::super::exec::CpuExec;
 use super::super::narrow::ZERO_POINT;
-use super::super::packed::Words;
 use super::super::simd::{MAX_LANES, Op, Simd};
+use super::super::words::Words;
 use super::best::{Best, Pick};
 use super::blocks::for_each;
 use super::dots::{ROWS, products, tile_queries};
@@ -20,33 +21,43 @@ const AHEAD: usize = 4 << 10;
 /// Rows of a task at least.
 const TASK_ROWS: usize = 4_096;
 
-/// See [`CpuExec::scan`](super::super::CpuExec::scan).
-pub(super) fn scan(
-    context: &Context,
-    queries: Rows<'_>,
-    rows: Rows<'_>,
-    k: usize,
-) -> Vec<Vec<(u32, f32)>> {
-    let words = match words_of(context.isa, queries.format(), rows.format()) {
-        // Memory is the limit, not products.
-        Words::Bf16 => Words::F32,
-        words => words,
-    };
-    let stride = stride_of(words, queries.dim());
-    let mut staged = context.arena.take(queries.len() * stride);
-    context.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
-    let queries = Queries { rows: queries, words: staged.words(), stride };
-    let threads = rayon::current_num_threads();
-    let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
-    let task = task.max(TASK_ROWS);
-    let tasks: Vec<Range<usize>> =
-        (0..rows.len()).step_by(task).map(|first| first..rows.len().min(first + task)).collect();
-    let best = Mutex::new(Best::new(queries.rows.len(), k));
-    for_each(&tasks, &|range: &Range<usize>| {
-        let found = queries.scan(context, rows, range.clone(), k);
-        best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
-    });
-    best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted()
+impl CpuExec {
+    /// The `k` best rows for each of a few `queries`, as [`top_k`](Self::top_k) gives them, in one
+    /// pass over `rows` in order, which may be mapped from a file.
+    ///
+    /// # Errors
+    /// As [`pairwise`](Self::pairwise).
+    pub fn scan(
+        &self,
+        queries: Rows<'_>,
+        rows: Rows<'_>,
+        k: usize,
+    ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
+        check_comparable(queries, rows)?;
+        let k = k.min(rows.len());
+        let words = match words_of(self.isa, queries.format(), rows.format()) {
+            // Memory is the limit, not products.
+            Words::Bf16 => Words::F32,
+            words => words,
+        };
+        let stride = stride_of(words, queries.dim());
+        let mut staged = self.arena.take(queries.len() * stride);
+        self.isa.run(Stage { rows: queries, words, to: staged.words_mut() });
+        let queries = Queries { rows: queries, words: staged.words(), stride };
+        let threads = rayon::current_num_threads();
+        let task = if threads == 1 { rows.len() } else { rows.len().div_ceil(4 * threads) };
+        let task = task.max(TASK_ROWS);
+        let tasks: Vec<Range<usize>> = (0..rows.len())
+            .step_by(task)
+            .map(|first| first..rows.len().min(first + task))
+            .collect();
+        let best = Mutex::new(Best::new(queries.rows.len(), k));
+        for_each(&tasks, &|range: &Range<usize>| {
+            let found = queries.scan(self, rows, range.clone(), k);
+            best.lock().unwrap_or_else(PoisonError::into_inner).merge(&found);
+        });
+        Ok(best.into_inner().unwrap_or_else(PoisonError::into_inner).into_sorted())
+    }
 }
 
 /// Staged queries.
@@ -60,16 +71,16 @@ struct Queries<'a> {
 
 impl Queries<'_> {
     /// The best among some rows.
-    fn scan(&self, context: &Context, rows: Rows<'_>, range: Range<usize>, k: usize) -> Best {
+    fn scan(&self, exec: &CpuExec, rows: Rows<'_>, range: Range<usize>, k: usize) -> Best {
         let count = self.rows.len();
         let mut best = Best::new(count, k);
-        let mut scores = context.arena.take(count * BLOCK_ROWS);
+        let mut scores = exec.arena.take(count * BLOCK_ROWS);
         for first in range.clone().step_by(BLOCK_ROWS) {
             let columns = first..range.end.min(first + BLOCK_ROWS);
             let scores = &mut scores[..count * columns.len()];
-            self.score(context, rows.slice(columns.clone()), scores);
+            self.score(exec, rows.slice(columns.clone()), scores);
             let rows = 0..count;
-            context.isa.run(Pick {
+            exec.isa.run(Pick {
                 scores,
                 rows,
                 columns,
@@ -83,8 +94,8 @@ impl Queries<'_> {
     }
 
     /// Writes the scores with `rows`: `[queries, rows]`.
-    fn score(&self, context: &Context, rows: Rows<'_>, scores: &mut [f32]) {
-        let (queries, isa) = (*self, context.isa);
+    fn score(&self, exec: &CpuExec, rows: Rows<'_>, scores: &mut [f32]) {
+        let (queries, isa) = (*self, exec.isa);
         match rows.values() {
             RowValues::F32(values) => isa.run(Wide { queries, values, scores }),
             RowValues::F16(values) => isa.run(Wide { queries, values, scores }),
@@ -228,7 +239,9 @@ impl Op for Bits<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, _: S) {
         let Self { queries: Queries { rows: queries, .. }, bytes, scores } = self;
-        let RowValues::Binary(query_bytes) = queries.values() else { return };
+        let RowValues::Binary(query_bytes) = queries.values() else {
+            unreachable!("rows of bits have scores with rows of bits alone")
+        };
         let (dim, row_bytes) = (queries.dim(), queries.row_bytes());
         let unused = (8 * row_bytes - dim) as u32;
         let scores = scores.chunks_exact_mut(bytes.len() / row_bytes);
@@ -244,20 +257,17 @@ impl Op for Bits<'_> {
 /// Bits that differ, but for the last few.
 #[inline(always)]
 fn hamming(a: &[u8], b: &[u8], unused: u32) -> u32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let ((eights_a, rest_a), (eights_b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut count = 0;
-    for (a, b) in a.iter().zip(b) {
+    for (a, b) in eights_a.iter().zip(eights_b) {
         count += (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones();
     }
-    for (a, b) in a_rest.iter().zip(b_rest) {
+    for (a, b) in rest_a.iter().zip(rest_b) {
         count += (a ^ b).count_ones();
     }
     if unused > 0 {
-        let last = |bytes: &[[u8; 8]], rest: &[u8]| {
-            rest.last().or(bytes.last().map(|eight| &eight[7])).copied().unwrap_or_default()
-        };
         let beyond = (1_u8 << unused) - 1;
-        count -= ((last(a, a_rest) ^ last(b, b_rest)) & beyond).count_ones();
+        count -= ((a[a.len() - 1] ^ b[b.len() - 1]) & beyond).count_ones();
     }
     count
 }

@@ -5,10 +5,11 @@
 
 use half::{bf16, f16};
 
-use super::super::super::rows::{RowFormat, RowValues, Rows};
+use super::super::super::row_format::RowFormat;
+use super::super::super::rows::{RowValues, Rows};
 use super::super::narrow::ZERO_POINT;
-use super::super::packed::Words;
 use super::super::simd::{Isa, MAX_LANES, Op, Simd};
+use super::super::words::Words;
 
 /// Words of a cache line, which is also the longest vector.
 const LINE_WORDS: usize = 16;

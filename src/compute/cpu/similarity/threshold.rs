@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::super::super::forest::Forest;
-use super::super::super::operands::Pairs;
+use super::super::super::rows::Pairs;
 use super::super::simd::{Isa, Op, Simd};
 use super::blocks::{ScoreBlock, Sink};
 

@@ -1,0 +1,38 @@
+//! What leaves the encoder: pooled spans and finished rows.
+
+use candle_core::Tensor;
+
+use super::super::error::Error;
+use super::super::pool::{Finish, MIN_NORM, Pool, Pooling, Span};
+use super::exec::CandleExec;
+
+impl Pool for CandleExec {
+    fn pool(
+        &self,
+        hidden: &Tensor,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+    ) -> Result<Tensor, Error> {
+        let rows = spans.iter().map(|span| {
+            let tokens = span.rows(cu_seqlens, hidden.dim(0)?)?;
+            let row = match pooling {
+                Pooling::Mean => hidden.narrow(0, tokens.start, tokens.len())?.mean_keepdim(0)?,
+                Pooling::Cls => hidden.narrow(0, tokens.start, 1)?,
+                Pooling::LastToken => hidden.narrow(0, tokens.end - 1, 1)?,
+            };
+            Ok(row)
+        });
+        Ok(Tensor::cat(&rows.collect::<Result<Vec<_>, Error>>()?, 0)?)
+    }
+
+    fn finish(&self, rows: Tensor, finish: Finish) -> Result<Vec<f32>, Error> {
+        finish.check(rows.dim(1)?)?;
+        let mut rows = rows.narrow(1, 0, finish.dims)?;
+        if finish.normalize {
+            let norms = rows.sqr()?.sum_keepdim(1)?.sqrt()?;
+            rows = rows.broadcast_div(&norms.maximum(MIN_NORM)?)?;
+        }
+        Ok(rows.contiguous()?.flatten_all()?.to_vec1()?)
+    }
+}

@@ -1,0 +1,114 @@
+//! What leaves the encoder: pooled spans and finished rows.
+
+use std::ops::Range;
+
+use super::buffer::Buffers;
+use super::error::Error;
+
+/// The least L2 norm divided by, as in `torch.nn.functional.normalize`.
+pub(super) const MIN_NORM: f32 = 1e-12;
+
+/// How the rows of a span become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// Arithmetic mean over the span.
+    Mean,
+    /// The span's first token.
+    Cls,
+    /// The span's last token.
+    LastToken,
+}
+
+/// A run of tokens `start..end` within sequence `seq` of a batch; never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the sequence.
+    pub seq: u32,
+    /// First token, counted in the sequence, special tokens included.
+    pub start: u32,
+    /// One past the last token.
+    pub end: u32,
+}
+
+impl Span {
+    /// The packed rows of this span, of `rows` in all.
+    ///
+    /// # Errors
+    /// When the sequence is not in the batch, the span is empty or reaches past its sequence, or
+    /// that past the rows.
+    pub(super) fn rows(&self, cu_seqlens: &[u32], rows: usize) -> Result<Range<usize>, Error> {
+        let seq = self.seq as usize;
+        let sequences = cu_seqlens.len().saturating_sub(1);
+        if seq >= sequences {
+            return Err(Error::Index { what: "sequence", index: seq, limit: sequences });
+        }
+        let (first, last) = (cu_seqlens[seq], cu_seqlens[seq + 1]);
+        if self.start >= self.end || self.end > last - first {
+            return Err(Error::Index {
+                what: "span end",
+                index: self.end as usize,
+                limit: (last - first) as usize + 1,
+            });
+        }
+        let end = (first + self.end) as usize;
+        if end > rows {
+            return Err(Error::Index { what: "span end", index: end, limit: rows + 1 });
+        }
+        Ok((first + self.start) as usize..end)
+    }
+}
+
+/// How pooled rows become vectors: sliced to `dims`, then normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// Leading columns to keep (Matryoshka representation learning, arXiv 2205.13147).
+    pub dims: usize,
+    /// Divide by the L2 norm, as `torch.nn.functional.normalize` does.
+    pub normalize: bool,
+}
+
+impl Finish {
+    /// Refuses dimensions that rows of `cols` do not have.
+    pub(super) fn check(&self, cols: usize) -> Result<(), Error> {
+        if self.dims == 0 || self.dims > cols {
+            return Err(Error::Index { what: "dimensions", index: self.dims, limit: cols + 1 });
+        }
+        Ok(())
+    }
+}
+
+/// What leaves the encoder.
+pub trait Pool: Buffers {
+    /// One row a span, accumulated in f32: `[spans, H]`.
+    ///
+    /// # Errors
+    /// When a span is empty or outside its sequence.
+    fn pool(
+        &self,
+        hidden: &Self::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+    ) -> Result<Self::Buffer, Error>;
+
+    /// [`finish`](Self::finish) of [`pool`](Self::pool): `[spans, finish.dims]`.
+    ///
+    /// # Errors
+    /// As theirs.
+    fn pool_finish(
+        &self,
+        hidden: &Self::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+        finish: Finish,
+    ) -> Result<Vec<f32>, Error> {
+        self.finish(self.pool(hidden, cu_seqlens, spans, pooling)?, finish)
+    }
+
+    /// Slices, normalises and brings rows to the host: `[rows, finish.dims]` row-major.
+    ///
+    /// # Errors
+    /// When `finish.dims` is above the rows' columns.
+    fn finish(&self, rows: Self::Buffer, finish: Finish) -> Result<Vec<f32>, Error>;
+}
