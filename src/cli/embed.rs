@@ -13,7 +13,8 @@ use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
-use crate::embeddings::{EmbedOptions, Embeddings, Forward, Kind, Model, Truncate};
+use crate::embeddings::{EmbedOptions, Embeddings, Forward, Model, Truncate};
+use crate::models::Task;
 use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 
 /// Texts embedded at a time, and their bytes: what is held in memory.
@@ -77,7 +78,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     }
     let mut flags = args.model.flags()?;
     if args.output_kind == OutputKind::Sparse {
-        flags.extend(flag("model.kind", "--output-kind", Some(Kind::Sparse))?);
+        flags.extend(flag("model.kind", "--output-kind", Some(Task::Sparse))?);
     }
     flags.extend(flag("embed.truncate", "--truncate", args.truncate)?);
     let config = set_up(global, flags, "warn")?;

@@ -13,6 +13,7 @@ mod cpu;
 #[cfg_attr(not(feature = "cuda"), path = "cuda/disabled.rs")]
 #[cfg_attr(feature = "cuda", expect(unsafe_code, reason = "calls of the driver, device pointers"))]
 mod cuda;
+mod dtype_choice;
 mod exec;
 mod forest;
 mod operands;
@@ -25,6 +26,7 @@ pub use cpu::{CpuExec, Isa};
 #[cfg(feature = "cuda")]
 pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
+pub use dtype_choice::DtypeChoice;
 pub use exec::{Batching, Error, Exec};
 pub use operands::{
     Activation, Attention, BiasWeights, DenseWeights, Dtype, Epilogue, Finish, Mask, NormKind,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::value::Value;
 
 use super::{DEFAULT_ORIGIN, Flag, HubSettings, variable};
-use crate::embeddings::{HubOptions, Token};
+use crate::models::{HubOptions, Token};
 
 /// Wait after a first failed attempt.
 const BACKOFF: Duration = Duration::from_millis(500);

@@ -3,11 +3,13 @@
 use super::Error;
 use super::device::DeviceChoice;
 use super::encoder::{EncoderSpec, Family};
-use super::folder::Folder;
-use super::model::{DtypeChoice, Engine, ModelOptions};
+use super::model::{Engine, ModelOptions};
 use super::modules::Modules;
 use super::network::Network;
-use crate::compute::{self, CandleExec, CpuExec, CudaDevice, CudaExec, Dtype, Exec, Finish};
+use crate::compute::{
+    self, CandleExec, CpuExec, CudaDevice, CudaExec, Dtype, DtypeChoice, Exec, Finish,
+};
+use crate::models::Folder;
 
 /// A network on its device or devices.
 pub(super) enum Form {

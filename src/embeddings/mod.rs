@@ -1,4 +1,4 @@
-//! From text to vectors: model files, tokens, packed batches, the encoder, pooling and the worker.
+//! From text to vectors: tokens, packed batches, the encoder, pooling and the worker.
 //!
 //! Invariant: a text's vector depends on the model and the text, never on what else is in a batch.
 
@@ -8,16 +8,13 @@ mod device;
 mod embed;
 mod encoder;
 mod error;
-mod folder;
 mod form;
 mod forward;
-mod hub;
 mod job;
 mod model;
 mod modules;
 mod network;
 mod prompts;
-mod registry;
 mod tokenize;
 mod warm_up;
 mod weights;
@@ -31,12 +28,7 @@ pub use encoder::{
     LayerSpec, NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,
 };
 pub use error::Error;
-pub use hub::{
-    Entry, Hub, HubError, HubOptions, Located, Place, Pulled, Repository, Store, Token, Verdict,
-};
 pub use job::{Forward, Job, Output};
-pub use model::{DtypeChoice, Engine, Model, ModelOptions};
-pub use modules::Kind;
-pub use registry::{ModelSpec, Registry};
+pub use model::{Engine, Model, ModelOptions};
 pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};
 pub use worker::{Worker, WorkerHandle};

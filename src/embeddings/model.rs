@@ -1,6 +1,5 @@
 //! A loaded model: its tokenizer, its network on a device, and jobs run on them in batches.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +9,13 @@ use super::config_file::ConfigFile;
 use super::device::DeviceChoice;
 use super::encoder::{EncoderSpec, read_family};
 use super::form::{Files, Form};
-use super::hub::Store;
 use super::job::Output;
-use super::modules::{HeadKind, Kind, Modules, read_modules};
+use super::modules::{HeadKind, Modules, read_modules};
 use super::prompts::Prompts;
 use super::tokenize::{Limits, Prompt, Tokenizer};
-use crate::compute::{self, Dtype, Finish, Isa, Numerics};
+use crate::compute::{Dtype, DtypeChoice, Finish, Isa, Numerics};
+use crate::models::layout::{CONFIG, MODULES};
+use crate::models::{self, Places, Store, Task};
 
 /// Which form of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -28,60 +28,11 @@ pub enum Engine {
     Candle,
 }
 
-/// Which dtype dense layers run in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum DtypeChoice {
-    /// bf16 where the device has fast products of it, else f32, or f16 on CUDA.
-    Auto,
-    /// 32-bit floating point: exact.
-    F32,
-    /// IEEE half precision, on CUDA alone.
-    F16,
-    /// bf16 weights.
-    Bf16,
-    /// 8-bit weights and activations.
-    Int8,
-}
-
-impl DtypeChoice {
-    /// What is chosen on a processor with the instructions of `isa`.
-    ///
-    /// # Errors
-    /// When processors have no such dtype.
-    pub fn resolve(self, isa: Isa) -> Result<Dtype, compute::Error> {
-        match self.given() {
-            None if isa.has_bf16_products() => Ok(Dtype::Bf16),
-            None => Ok(Dtype::F32),
-            Some(dtype @ Dtype::F16) => {
-                let (device, supported) = ("the processor".to_owned(), "f32, bf16, int8");
-                Err(compute::Error::Dtype { dtype, device, supported })
-            }
-            Some(dtype) => Ok(dtype),
-        }
-    }
-
-    /// The dtype that is named; `None` leaves it to the device.
-    pub(super) fn given(self) -> Option<Dtype> {
-        match self {
-            Self::Auto => None,
-            Self::F32 => Some(Dtype::F32),
-            Self::F16 => Some(Dtype::F16),
-            Self::Bf16 => Some(Dtype::Bf16),
-            Self::Int8 => Some(Dtype::Int8),
-        }
-    }
-}
-
 /// How a model is loaded.
 #[derive(Debug, Clone)]
 pub struct ModelOptions {
-    /// Known models stand below this folder as `owner/name`.
-    pub models_dir: PathBuf,
-    /// The cache of Hugging Face's libraries, read where `models_dir` has no such model.
-    pub cache_dir: Option<PathBuf>,
-    /// A file of the user's with more models.
-    pub registry: Option<PathBuf>,
+    /// Where its files are looked for.
+    pub places: Places,
     /// Branch, tag or commit, in place of the registry's or of `main`.
     pub revision: Option<String>,
     /// Where the model runs.
@@ -99,16 +50,14 @@ pub struct ModelOptions {
     pub max_batch_tokens: Option<usize>,
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
     /// head is an embedding model unless it is asked to be sparse.
-    pub kind: Option<Kind>,
+    pub kind: Option<Task>,
 }
 
 impl Default for ModelOptions {
     /// Models below `models`, in the fast form of the processor.
     fn default() -> Self {
         Self {
-            models_dir: PathBuf::from("models"),
-            cache_dir: None,
-            registry: None,
+            places: Places::default(),
             revision: None,
             device: DeviceChoice::Cpu,
             engine: Engine::Native,
@@ -143,14 +92,14 @@ impl Model {
     /// pickled or asks for something that is not supported, or a weight is not finite.
     pub fn load(model: &str, options: &ModelOptions) -> Result<Self, Error> {
         let start = Instant::now();
-        let located = Store::open(options)?.find(model, options.revision.as_deref())?;
+        let located = Store::open(&options.places)?.find(model, options.revision.as_deref())?;
         if located.stands_in {
             let (model, path) = (&located.name, located.path().display());
             tracing::warn!(model, %path, "not the registry's revision, what is here serves");
         }
         let folder = located.folder()?;
         let known = located.spec.as_ref();
-        let config = ConfigFile::read(&folder, "config.json")?;
+        let config = ConfigFile::read(&folder, CONFIG)?;
         let mut family = read_family(&config)?;
         let kind = options.kind.or(known.map(|spec| spec.kind));
         let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
@@ -167,7 +116,7 @@ impl Model {
             && said != dimensions
         {
             let problem = format!("gives vectors of {dimensions}, the registry says {said}");
-            return Err(Error::Malformed { path: folder.path("modules.json"), problem });
+            return Err(models::Error::Malformed { path: folder.path(MODULES), problem }.into());
         }
         let dtype = options.dtype.or(known.and_then(|spec| spec.dtype));
         let files = Files { folder: &folder, family: &family, modules: &modules };
@@ -268,7 +217,7 @@ impl Model {
 
     /// What it gives for a text.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Task {
         self.modules.kind()
     }
 
@@ -297,15 +246,15 @@ impl Model {
     pub(super) fn check_output(&self, output: Output) -> Result<(), Error> {
         let (asked, needed) = match output {
             Output::States => return Ok(()),
-            Output::Embeddings { .. } => ("vectors", Kind::Embedding),
-            Output::Scores => ("scores of pairs", Kind::Reranker),
-            Output::MaxLogits => ("sparse vectors", Kind::Sparse),
+            Output::Embeddings { .. } => ("vectors", Task::Embedding),
+            Output::Scores => ("scores of pairs", Task::Reranker),
+            Output::MaxLogits => ("sparse vectors", Task::Sparse),
         };
         let (kind, given) = match self.kind() {
             kind if kind == needed => return Ok(()),
-            Kind::Embedding => ("an embedding model", "vectors"),
-            Kind::Reranker => ("a reranker", "scores of pairs"),
-            Kind::Sparse => ("a sparse model", "sparse vectors"),
+            Task::Embedding => ("an embedding model", "vectors"),
+            Task::Reranker => ("a reranker", "scores of pairs"),
+            Task::Sparse => ("a sparse model", "sparse vectors"),
         };
         Err(Error::WrongKind { kind, given, asked })
     }

@@ -3,10 +3,10 @@
 use super::Error;
 use super::batch::Packed;
 use super::encoder::{Encoder, EncoderSpec, Family, Head, MaskedLm};
-use super::folder::Folder;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
 use crate::compute::{DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
+use crate::models::Folder;
 
 /// A model's weights on a device, ready to run.
 pub(super) struct Network<E: Exec> {

@@ -5,7 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Forward, Job, Model, ModelOptions};
+use chunkflow::compute::DtypeChoice;
+use chunkflow::embeddings::{EmbedOptions, Forward, Job, Model, ModelOptions};
 use rayon::ThreadPoolBuilder;
 
 use crate::support;

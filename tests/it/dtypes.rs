@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use chunkflow::compute::{Dtype, Isa};
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, Model, ModelOptions};
+use chunkflow::compute::{Dtype, DtypeChoice, Isa};
+use chunkflow::embeddings::{EmbedOptions, Model, ModelOptions};
 use serde_json::Value;
 
 use crate::process::{Place, check_fails, tiny};
@@ -12,7 +12,7 @@ use crate::support::{self, bits, widen};
 
 fn real(dtype: DtypeChoice, isa: Isa) -> Model {
     let options = ModelOptions {
-        models_dir: support::models_dir(),
+        places: support::places(),
         dtype: Some(dtype),
         isa,
         ..ModelOptions::default()

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Error, Kind, Model, ModelOptions};
+use chunkflow::embeddings::{EmbedOptions, Engine, Error, Model, ModelOptions};
+use chunkflow::models::Task;
 use chunkflow::{ErrorKind, embeddings};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn load(name: &str, engine: Engine, max_batch_tokens: usize) -> Model {
-    let kind = name.starts_with("sparse").then_some(Kind::Sparse);
+    let kind = name.starts_with("sparse").then_some(Task::Sparse);
     let max_batch_tokens = Some(max_batch_tokens);
     let options = ModelOptions { engine, max_batch_tokens, kind, ..ModelOptions::default() };
     Model::load(folder(name).to_str().unwrap(), &options).unwrap()

@@ -6,9 +6,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
-use chunkflow::embeddings::{
-    EmbedOptions, Error, Hub as Client, HubError, HubOptions, Model, ModelOptions, Pulled, Store,
-    Token, Verdict,
+use chunkflow::embeddings::{self, EmbedOptions, Model, ModelOptions};
+use chunkflow::models::{
+    Error, Hub as Client, HubError, HubOptions, Places, Pulled, Store, Token, Verdict,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,12 +47,16 @@ impl World {
         Self { hub, cache: tempfile::tempdir().unwrap(), token: None }
     }
 
-    fn options(&self) -> ModelOptions {
-        ModelOptions {
+    fn places(&self) -> Places {
+        Places {
             models_dir: self.cache.path().join("models"),
             cache_dir: Some(self.cache.path().join("hub")),
-            ..ModelOptions::default()
+            registry: None,
         }
+    }
+
+    fn options(&self) -> ModelOptions {
+        ModelOptions { places: self.places(), ..ModelOptions::default() }
     }
 
     fn client(&self, offline: bool) -> Client {
@@ -69,14 +73,14 @@ impl World {
     }
 
     fn store(&self) -> Store {
-        Store::open(&self.options()).unwrap()
+        Store::open(&self.places()).unwrap()
     }
 
     fn pull(&self, revision: Option<&str>, update: bool) -> Result<Pulled, Error> {
         self.client(false).pull(&self.store(), ID, revision, update, &mut |_, _, _| {})
     }
 
-    fn load(&self) -> Result<Model, Error> {
+    fn load(&self) -> Result<Model, embeddings::Error> {
         Model::load(ID, &self.options())
     }
 
@@ -101,7 +105,7 @@ impl World {
         assert!(!self.repository().join("snapshots").exists(), "a snapshot after {message}");
         assert!(!self.repository().join("refs").exists(), "a ref after {message}");
         let error = self.load().err().unwrap();
-        assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+        assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     }
 
     /// After a failed pull: the next one brings everything.
@@ -439,7 +443,7 @@ fn weights_in_parts_are_pulled_and_loaded() {
     assert_eq!(vectors(&world.load().unwrap()), reference());
     fs::remove_file(pulled.path.join("model-00002-of-00002.safetensors")).unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     assert!(error.to_string().contains("model-00002-of-00002.safetensors"), "{error}");
     world.recovers();
 }
@@ -513,7 +517,7 @@ fn a_cache_that_another_library_filled_is_trusted_at_first_sight_only() {
         let differs = matches!(verdict, Verdict::Differs { .. });
         assert_eq!(differs, file == "config_sentence_transformers.json", "{file}: {verdict:?}");
     }
-    assert!(matches!(world.load(), Err(Error::Digest { .. })));
+    assert!(matches!(world.load(), Err(embeddings::Error::Models(Error::Digest { .. }))));
 }
 
 #[test]
@@ -524,11 +528,13 @@ fn what_another_library_pulled_serves_for_a_pinned_model() {
     fs::write(&path, format!("[[model]]\n{spec}")).unwrap();
     world.pull(None, false).unwrap();
     fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
-    let options = ModelOptions { registry: Some(path), ..world.options() };
-    assert!(Store::open(&options).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
+    let places = Places { registry: Some(path), ..world.places() };
+    assert!(Store::open(&places).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
+    let options = ModelOptions { places, ..ModelOptions::default() };
     assert_eq!(vectors(&Model::load("x", &options).unwrap()), reference());
     let strict = ModelOptions { revision: Some(OTHER.to_owned()), ..options };
-    assert!(matches!(Model::load("x", &strict), Err(Error::MissingModel { .. })));
+    let error = Model::load("x", &strict);
+    assert!(matches!(error, Err(embeddings::Error::Models(Error::MissingModel { .. }))));
 }
 
 #[test]
@@ -554,7 +560,7 @@ fn a_snapshot_of_another_library_without_its_modules_is_not_whole() {
     fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
     fs::remove_file(snapshot.join("modules.json")).unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     assert!(error.to_string().contains("modules.json"), "{error}");
     // That library has asked for it and found that there is none.
     let absent = world.repository().join(".no_exist").join(COMMIT).join("modules.json");
@@ -569,7 +575,8 @@ fn a_lock_that_cannot_be_read_is_no_licence() {
     let models = tempfile::tempdir().unwrap();
     let folder = models.path().join(ID);
     support::copy_folder(&support::golden("tiny"), &folder);
-    let options = ModelOptions { models_dir: models.path().to_owned(), ..world.options() };
+    let places = Places { models_dir: models.path().to_owned(), ..world.places() };
+    let options = ModelOptions { places, ..ModelOptions::default() };
     assert_eq!(vectors(&Model::load(ID, &options).unwrap()), reference());
     fs::write(folder.join("chunkflow.lock"), "{").unwrap();
     let error = Model::load(ID, &options).err().unwrap().to_string();
@@ -586,8 +593,8 @@ fn a_wrong_digest_of_the_users_own_removes_nothing_of_others() {
     let digest = format!("sha256 = {{ \"model.safetensors\" = \"{}\" }}\n", "0".repeat(64));
     let spec = format!("[[model]]\nname = \"x\"\nrepository = \"{ID}\"\n{digest}");
     fs::write(&path, spec).unwrap();
-    let options = ModelOptions { registry: Some(path), ..world.options() };
-    let store = Store::open(&options).unwrap();
+    let places = Places { registry: Some(path), ..world.places() };
+    let store = Store::open(&places).unwrap();
     let error = world.client(false).pull(&store, "x", None, true, &mut |_, _, _| {});
     assert!(matches!(error, Err(Error::Digest { .. })), "{error:?}");
     assert!(blob.is_file(), "the hub vouches for it");
@@ -603,7 +610,7 @@ fn a_lock_that_is_a_folder_is_an_error() {
     fs::create_dir(&lock).unwrap();
     fs::write(lock.join("occupied"), "").unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::Read { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::Read { .. })), "{error}");
 }
 
 #[test]

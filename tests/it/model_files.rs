@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
 use chunkflow::embeddings::{EmbedOptions, Engine, Error, Model, ModelOptions};
+use chunkflow::models::Places;
 use safetensors::Dtype;
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,11 +24,11 @@ const WORDS: &str = "embeddings.word_embeddings.weight";
 const REFUSAL: Duration = Duration::from_secs(2);
 
 fn load(model: &str, models_dir: &Path, engine: Engine) -> Result<Model, Error> {
-    let models_dir = models_dir.to_owned();
+    let places = Places { models_dir: models_dir.to_owned(), ..Places::default() };
     Model::load(
         model,
         &ModelOptions {
-            models_dir,
+            places,
             engine,
             max_batch_tokens: Some(ONE_BATCH),
             ..ModelOptions::default()

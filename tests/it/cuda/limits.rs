@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use chunkflow::compute::{self, Numerics};
+use chunkflow::compute::{self, DtypeChoice, Numerics};
 use chunkflow::embeddings::{
-    DeviceChoice, DtypeChoice, EmbedOptions, Error, Forward, Model, ModelOptions, Worker,
+    DeviceChoice, EmbedOptions, Error, Forward, Model, ModelOptions, Worker,
 };
 
 use super::emulation::Emulation;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use chunkflow::embeddings::{Engine, Model, ModelOptions};
+use chunkflow::models::Places;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -31,6 +32,11 @@ pub(crate) fn models_dir() -> PathBuf {
     root().join("models")
 }
 
+/// That place alone.
+pub(crate) fn places() -> Places {
+    Places { models_dir: models_dir(), ..Places::default() }
+}
+
 /// The folder of the real all-MiniLM-L6-v2. A test without it fails: a skipped one proves nothing.
 pub(crate) fn real_folder() -> PathBuf {
     let folder = models_dir().join("sentence-transformers/all-MiniLM-L6-v2");
@@ -52,9 +58,9 @@ pub(crate) fn real(engine: Engine) -> &'static Arc<Model> {
 
 /// Loads the model in `folder`.
 pub(crate) fn load(folder: &Path, engine: Engine, max_batch_tokens: usize) -> Model {
-    let models_dir = models_dir();
     let max_batch_tokens = Some(max_batch_tokens);
-    let options = ModelOptions { models_dir, engine, max_batch_tokens, ..ModelOptions::default() };
+    let places = places();
+    let options = ModelOptions { places, engine, max_batch_tokens, ..ModelOptions::default() };
     Model::load(folder.to_str().unwrap(), &options).unwrap()
 }
 

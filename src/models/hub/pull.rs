@@ -8,14 +8,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::blob::{Blob, Progress, create_folder_of, write_error};
-use super::cache::CachedRepository;
-use super::client::Client;
-use super::lock::{Lock, replace};
-use super::repository::{check_file, is_commit};
-use super::{HubError, HubOptions, Pulled, Repository, Store};
-use crate::embeddings::Error;
-use crate::embeddings::weights::{self, in_directory};
-use crate::embeddings::{modules, prompts, tokenize};
+use super::client::{Client, unavailable};
+use crate::models::cache::CachedRepository;
+use crate::models::error::{Error, HubError};
+use crate::models::layout::{
+    CONFIG, Index, MODULES, Module, PICKLES, SENTENCE_CONFIGS, SETTINGS, TOKENIZER,
+    TOKENIZER_CONFIG, WEIGHTS, in_directory,
+};
+use crate::models::lock::{Lock, replace};
+use crate::models::options::{HubOptions, Pulled};
+use crate::models::repository::{Repository, check_file, is_commit};
+use crate::models::store::Store;
 
 /// A hub.
 pub struct Hub {
@@ -116,7 +119,7 @@ fn checked_commit(
         return Ok(commit);
     }
     let problem = format!("answers with the commit `{}`", commit.escape_debug());
-    Err(super::client::unavailable(&client.url(path), &problem))
+    Err(unavailable(&client.url(path), &problem))
 }
 
 /// A slash in a branch's name is part of it.
@@ -139,30 +142,28 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// Fetches what is needed of the files that are `present`, the weights last.
     fn all(&mut self, present: &BTreeSet<String>) -> Result<(), Error> {
-        let mut missing: Vec<&str> = ["config.json", "tokenizer.json"]
-            .into_iter()
-            .filter(|file| !present.contains(*file))
-            .collect();
-        if !weights::FILES.iter().any(|file| present.contains(*file)) {
-            let pickled = weights::PICKLES.iter().any(|file| present.contains(*file));
+        let mut missing: Vec<&str> =
+            [CONFIG, TOKENIZER].into_iter().filter(|file| !present.contains(*file)).collect();
+        if !WEIGHTS.iter().any(|file| present.contains(*file)) {
+            let pickled = PICKLES.iter().any(|file| present.contains(*file));
             missing.push(if pickled {
                 "safetensors weights, only pickled ones, which are refused"
             } else {
-                weights::FILES[0]
+                WEIGHTS[0]
             });
         }
         if !missing.is_empty() {
             let (repository, missing) = (self.repository.to_string(), missing.join(", no "));
             return Err(HubError::Incomplete { repository, missing }.into());
         }
-        let small = ["config.json", prompts::FILE];
-        let small = small.iter().chain(&tokenize::FILES).chain(&tokenize::SENTENCE_CONFIGS);
+        let small = [CONFIG, SETTINGS, TOKENIZER, TOKENIZER_CONFIG];
+        let small = small.iter().chain(&SENTENCE_CONFIGS);
         for file in small.filter(|file| present.contains(**file)) {
             self.one(file)?;
         }
         let mut directories = vec![String::new()];
-        if present.contains(modules::FILE) {
-            let modules: Vec<modules::Entry> = self.json(modules::FILE)?;
+        if present.contains(MODULES) {
+            let modules: Vec<Module> = self.json(MODULES)?;
             directories.extend(modules.into_iter().map(|module| module.path));
         }
         directories.reverse();
@@ -174,18 +175,18 @@ impl Fetch<'_> {
 
     /// The config and the weights in a module's directory.
     fn module(&mut self, directory: &str, present: &BTreeSet<String>) -> Result<(), Error> {
-        let config = in_directory(directory, "config.json");
+        let config = in_directory(directory, CONFIG);
         if !directory.is_empty() && present.contains(&config) {
             self.one(&config)?;
         }
-        let [whole, index] = weights::FILES.map(|file| in_directory(directory, file));
+        let [whole, index] = WEIGHTS.map(|file| in_directory(directory, file));
         if present.contains(&whole) {
             return self.one(&whole);
         }
         if !present.contains(&index) {
             return Ok(());
         }
-        let parts = self.json::<weights::Index>(&index)?.files();
+        let parts = self.json::<Index>(&index)?.files();
         for part in parts {
             self.one(&in_directory(directory, &part))?;
         }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Repository;
 use super::cache::{self, CachedRepository};
+use super::error::Error;
+use super::folder::Folder;
+use super::layout::in_directory;
 use super::lock::Lock;
-use crate::embeddings::Error;
-use crate::embeddings::folder::Folder;
-use crate::embeddings::registry::ModelSpec;
-use crate::embeddings::weights;
+use super::registry::ModelSpec;
+use super::repository::Repository;
 
 /// Under what the lock of a plain folder keeps its digests: it has no commit.
 const NO_COMMIT: &str = "folder";
@@ -35,8 +35,8 @@ pub enum Place {
 /// A model that is on this machine.
 #[derive(Debug, Clone)]
 pub struct Located {
-    pub(in crate::embeddings) name: String,
-    pub(in crate::embeddings) spec: Option<ModelSpec>,
+    pub(crate) name: String,
+    pub(crate) spec: Option<ModelSpec>,
     place: Place,
     path: PathBuf,
     sha256: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub struct Located {
     /// What the files must stand in, links followed.
     boundary: Option<PathBuf>,
     /// Whether it is another revision than the one that the registry names.
-    pub(in crate::embeddings) stands_in: bool,
+    pub(crate) stands_in: bool,
 }
 
 /// What became of a file's verification.
@@ -139,7 +139,7 @@ impl Located {
 
     /// The files, refused where one is gone that was published or seen before: without it the
     /// model would run and give other vectors.
-    pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
+    pub(crate) fn folder(&self) -> Result<Folder, Error> {
         if let Some(file) = self.gone().next() {
             let problem = "is gone, though its digest is known".to_owned();
             return Err(Error::Malformed { path: self.path.join(file), problem });
@@ -165,7 +165,7 @@ impl Located {
 
     /// Remembers the digests of files that were seen for the first time. A place that cannot be
     /// written, such as a mounted cache, keeps none.
-    pub(in crate::embeddings) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
+    pub(crate) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
         let Some((path, commit)) = self.lock.as_ref().filter(|_| !seen.is_empty()) else {
             return false;
         };
@@ -234,7 +234,7 @@ fn collect(root: &Path, below: &str, files: &mut Vec<String>) {
         if name.starts_with('.') || name == "chunkflow.lock" {
             continue;
         }
-        let file = weights::in_directory(below, &name);
+        let file = in_directory(below, &name);
         let path = root.join(&file);
         if path.is_dir() && below.matches('/').count() < MAX_DEPTH {
             collect(root, &file, files);
