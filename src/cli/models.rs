@@ -195,7 +195,7 @@ fn verify(
                 Verdict::Unknown => "no digest to compare with".to_owned(),
                 Verdict::Missing => {
                     passed = false;
-                    "MISSING, though its digest is known".to_owned()
+                    "MISSING".to_owned()
                 }
                 Verdict::Differs { expected, actual } => {
                     passed = false;

@@ -3,7 +3,7 @@
 
 use super::config_file::ConfigFile;
 use crate::compute::{Activation, Epilogue, Pooling};
-use crate::models::layout::{CONFIG, MODULES, Module, SETTINGS, classifies, in_directory};
+use crate::models::layout::{self, CONFIG, MODULES, Module, SETTINGS, classifies, in_directory};
 use crate::models::{Error, Folder, ModelSpec, POOLINGS, Task, parse_pooling};
 
 /// The modules after the transformer.
@@ -95,7 +95,7 @@ pub(super) fn read_modules(
     wanted: Option<Task>,
 ) -> Result<Modules, Error> {
     let classifies = classifies(config.list("architectures").into_iter());
-    match folder.optional_json::<Vec<Module>>(MODULES)? {
+    match layout::read_modules(folder)? {
         Some(entries) if entries.len() == 1 && classifies => {
             read_classifier(config, read_settings(folder)?.as_ref())
         }

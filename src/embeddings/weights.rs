@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Error;
-use crate::models::layout::{Index, PICKLES, WEIGHTS, in_directory};
+use crate::models::layout::Weights;
 use crate::models::{self, Folder, Map};
 
 /// Far above what any checkpoint needs, far below what hurts.
@@ -46,18 +46,11 @@ pub(super) fn with_checkpoint<T>(
 
 /// The files of the checkpoint in `directory`.
 fn files(folder: &Folder, directory: &str) -> Result<Vec<String>, models::Error> {
-    let [whole, index] = WEIGHTS.map(|file| in_directory(directory, file));
-    if folder.exists(&whole) {
-        return Ok(vec![whole]);
-    }
-    if let Some(index) = folder.optional_json::<Index>(&index)? {
-        return Ok(index.files().iter().map(|file| in_directory(directory, file)).collect());
-    }
-    let mut pickles = PICKLES.iter().map(|name| in_directory(directory, name));
-    match pickles.find(|pickle| folder.exists(pickle)) {
-        Some(pickle) => Err(models::Error::Pickle { path: folder.path(&pickle) }),
-        // To be reported as the file that cannot be read.
-        None => Ok(vec![whole]),
+    match Weights::read(folder, directory)? {
+        // An absent one is to be reported as the file that cannot be read.
+        Weights::Whole(file) | Weights::Absent(file) => Ok(vec![file]),
+        Weights::Parts { parts, .. } => Ok(parts),
+        Weights::Pickled(file) => Err(models::Error::Pickle { path: folder.path(&file) }),
     }
 }
 

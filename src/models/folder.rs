@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::blob_digest;
 use super::error::Error;
+use super::layout::Files;
 use super::repository::check_file;
 
 /// The largest configuration or tokenizer file that is read into memory, in bytes.
@@ -150,6 +151,31 @@ impl Folder {
             }
         }
         Ok(path)
+    }
+}
+
+impl Files for &Folder {
+    fn has(&self, file: &str) -> bool {
+        self.exists(file)
+    }
+
+    fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
+        Folder::optional_json(self, file)
+    }
+}
+
+/// A folder's files as they are, unverified, for a look at which there are; one that cannot be
+/// read counts as absent, and whoever needs it says why.
+pub(super) struct Glance<'a>(pub(super) &'a Path);
+
+impl Files for Glance<'_> {
+    fn has(&self, file: &str) -> bool {
+        self.0.join(file).is_file()
+    }
+
+    fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
+        let bytes = fs::read(self.0.join(file)).ok();
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A model that is on this machine: its files, and what they must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::cache::{self, CachedRepository};
 use super::error::Error;
-use super::folder::Folder;
-use super::layout::in_directory;
+use super::folder::{Folder, Glance};
+use super::layout::{Files, Layout, files_needed, in_directory};
 use super::lock::Lock;
 use super::registry::ModelSpec;
 use super::repository::Repository;
@@ -58,7 +58,7 @@ pub enum Verdict {
     Recorded,
     /// There is none to expect, and nowhere to record this one.
     Unknown,
-    /// The file is gone, though its digest is known.
+    /// The file is not there, though its digest is known or the model needs it.
     Missing,
     /// The digest is another one.
     Differs {
@@ -179,15 +179,21 @@ impl Located {
         }
     }
 
-    /// Hashes every file and compares it with what was published, or seen before.
+    /// Hashes every file that the model needs or whose digest is known, and compares it with what
+    /// was published, or seen before.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
         let folder = self.open()?;
-        let mut verdicts = Vec::new();
-        verdicts.extend(self.gone().map(|file| (file.clone(), Verdict::Missing)));
-        for file in self.files() {
+        let files = Glance(&self.path);
+        let layout = Layout::read(Glance(&self.path)).unwrap_or_default();
+        let mut needed: BTreeSet<String> = self.sha256.keys().cloned().collect();
+        needed.extend(files_needed(&layout, |file| files.has(file)));
+        let (present, absent): (Vec<_>, Vec<_>) = needed.into_iter().partition(|f| files.has(f));
+        let mut verdicts: Vec<(String, Verdict)> =
+            absent.into_iter().map(|file| (file, Verdict::Missing)).collect();
+        for file in present {
             let verdict = match folder.map(&file).and_then(|map| folder.verify_map(&file, &map)) {
                 Ok(()) if self.lock.is_none() => Verdict::Unknown,
                 Ok(()) => Verdict::Matches,

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cache::{self, CachedRepository};
 use super::error::{Error, HubError};
-use super::layout::{MODULES, is_classifier, missing_file};
+use super::folder::Glance;
+use super::layout::{CONFIG, Files, Layout, MODULES, classifies, files_needed};
 use super::located::{Located, Place};
 use super::lock::Lock;
 use super::registry::{ModelSpec, Registry};
@@ -224,4 +225,23 @@ fn folders_in(models_dir: &Path) -> Vec<String> {
         models.map(move |name| format!("{owner}/{name}")).collect::<Vec<_>>()
     });
     ids.filter(|id| is_id(id)).collect()
+}
+
+/// The first file without which the model in `folder` does not run.
+fn missing_file(folder: &Path) -> Option<String> {
+    let files = Glance(folder);
+    let layout = Layout::read(Glance(folder)).unwrap_or_default();
+    let mut needed = files_needed(&layout, |file| files.has(file)).into_iter();
+    needed.find(|file| !files.has(file))
+}
+
+/// Whether the model in `folder` is a classifier, which needs no `modules.json`.
+fn is_classifier(folder: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(default)]
+        architectures: Vec<String>,
+    }
+    let config: Option<Config> = Glance(folder).optional_json(CONFIG).unwrap_or_default();
+    config.is_some_and(|config| classifies(config.architectures.iter().map(String::as_str)))
 }

@@ -413,6 +413,45 @@ fn repositories_that_cannot_be_run_name_what_they_lack() {
 }
 
 #[test]
+fn a_module_that_lacks_a_file_is_refused_before_anything_large_is_pulled() {
+    let large = |world: &World| {
+        let requests = world.hub.requests();
+        requests.iter().filter(|request| request.path.contains("safetensors")).count()
+    };
+    let world = World::new();
+    let weights = world.hub.remove("2_Dense/model.safetensors");
+    world.hub.put("2_Dense/pytorch_model.bin", weights);
+    world.refuse(&[ID, "pickled"], ErrorKind::Model);
+    assert_eq!(large(&world), 0);
+    for file in ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"] {
+        let world = World::new();
+        world.hub.remove(file);
+        world.refuse(&[ID, file], ErrorKind::Model);
+        assert_eq!(large(&world), 0);
+    }
+}
+
+#[test]
+fn verification_is_of_the_files_that_a_model_needs() {
+    let world = World::new();
+    let models = tempfile::tempdir().unwrap();
+    let folder = models.path().join(ID);
+    support::copy_folder(&support::golden("tiny"), &folder);
+    fs::write(folder.join("README.md"), "# tiny").unwrap();
+    let places = Places { models_dir: models.path().to_owned(), ..world.places() };
+    let verify = |model: &str| Store::open(&places).unwrap().find(model, None).unwrap().verify();
+    let all = |verdict: &Verdict| NEEDED.map(|file| (file.to_owned(), verdict.clone())).to_vec();
+    assert_eq!(verify(ID).unwrap(), all(&Verdict::Recorded));
+    fs::remove_file(folder.join("README.md")).unwrap();
+    assert_eq!(verify(ID).unwrap(), all(&Verdict::Matches));
+    // A folder that is named by its path has no digests, but it has needs.
+    fs::remove_file(folder.join("1_Pooling/config.json")).unwrap();
+    let verdicts = verify(folder.to_str().unwrap()).unwrap();
+    assert_eq!(verdicts[0], ("1_Pooling/config.json".to_owned(), Verdict::Missing));
+    assert!(verdicts[1..].iter().all(|(_, verdict)| *verdict == Verdict::Unknown));
+}
+
+#[test]
 fn weights_in_parts_are_pulled_and_loaded() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
