@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::{chunking, compute, config, embeddings, evaluation, results, similarity};
+use crate::{chunking, compute, config, embeddings, evaluation, models, results, similarity};
 
 /// What sort of failure an [`Error`] is; who can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,10 @@ pub enum Error {
     /// Rows of vectors, or a file of them.
     #[error(transparent)]
     Similarity(#[from] similarity::Error),
-    /// A model, its files or its queue.
+    /// A model's files, or where they come from.
+    #[error(transparent)]
+    Models(#[from] models::Error),
+    /// A model or its queue.
     #[error(transparent)]
     Embeddings(#[from] embeddings::Error),
     /// A chunk specification.
@@ -69,6 +72,7 @@ impl Error {
         match self {
             Self::Compute(error) => compute_kind(error),
             Self::Similarity(error) => similarity_kind(error),
+            Self::Models(error) => models_kind(error),
             Self::Embeddings(error) => embeddings_kind(error),
             Self::Chunking(_) => ErrorKind::Input,
             Self::Results(error) => match error {
@@ -116,8 +120,8 @@ fn similarity_kind(error: &similarity::Error) -> ErrorKind {
     }
 }
 
-fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
-    use embeddings::Error as E;
+fn models_kind(error: &models::Error) -> ErrorKind {
+    use models::Error as E;
     match error {
         E::UnknownModel { .. } | E::MissingModel { .. } => ErrorKind::NotFound,
         E::Hub(error) => hub_kind(error),
@@ -125,8 +129,31 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         | E::Malformed { .. }
         | E::Unsupported { .. }
         | E::Digest { .. }
-        | E::Pickle { .. }
-        | E::NotFinite { .. } => ErrorKind::Model,
+        | E::Pickle { .. } => ErrorKind::Model,
+    }
+}
+
+fn hub_kind(error: &models::HubError) -> ErrorKind {
+    use models::HubError as E;
+    match error {
+        E::Name { .. } => ErrorKind::Input,
+        E::Denied { .. } => ErrorKind::Permission,
+        E::NotFound { .. } => ErrorKind::NotFound,
+        E::Throttled { .. } => ErrorKind::Overloaded,
+        E::Offline { .. } | E::Unavailable { .. } | E::Redirect { .. } | E::NotBuilt => {
+            ErrorKind::Unavailable
+        }
+        E::Incomplete { .. } => ErrorKind::Model,
+        E::Write { .. } => ErrorKind::CannotCreate,
+        E::Setting { .. } => ErrorKind::Config,
+    }
+}
+
+fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
+    use embeddings::Error as E;
+    match error {
+        E::Models(error) => models_kind(error),
+        E::NotFinite { .. } => ErrorKind::Model,
         E::Tokenizer(_)
         | E::UnknownPrompt { .. }
         | E::PromptTooLong { .. }
@@ -139,21 +166,5 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         E::Stopped | E::Cancelled | E::Expired => ErrorKind::Unavailable,
         E::OutputNotFinite | E::Panicked(_) => ErrorKind::Internal,
         E::Compute(error) => compute_kind(error),
-    }
-}
-
-fn hub_kind(error: &embeddings::HubError) -> ErrorKind {
-    use embeddings::HubError as E;
-    match error {
-        E::Name { .. } => ErrorKind::Input,
-        E::Denied { .. } => ErrorKind::Permission,
-        E::NotFound { .. } => ErrorKind::NotFound,
-        E::Throttled { .. } => ErrorKind::Overloaded,
-        E::Offline { .. } | E::Unavailable { .. } | E::Redirect { .. } | E::NotBuilt => {
-            ErrorKind::Unavailable
-        }
-        E::Incomplete { .. } => ErrorKind::Model,
-        E::Write { .. } => ErrorKind::CannotCreate,
-        E::Setting { .. } => ErrorKind::Config,
     }
 }

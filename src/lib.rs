@@ -23,7 +23,8 @@
 //! | [`compute`] | the operations of an encoder on a device, without words |
 //! | [`similarity`] | Gram matrices and what is read from them |
 //! | [`chunking`] | units, and the best segmentation of them |
-//! | [`embeddings`] | model files, tokens, the encoder, pooling, the scheduler |
+//! | [`models`] | where a model's files come from, verified |
+//! | [`embeddings`] | tokens, the encoder, pooling, the scheduler |
 //! | [`results`] | rows and chunks on their way out |
 //! | [`pipeline`] | the story: a document becomes chunks with vectors |
 //! | [`evaluation`] | how good chunks are: metrics, data sets, baselines |
@@ -39,6 +40,8 @@ pub mod compute;
 pub mod similarity;
 
 pub mod chunking;
+
+pub mod models;
 
 pub mod embeddings;
 

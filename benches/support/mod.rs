@@ -7,6 +7,8 @@ mod random_model;
 use std::path::{Path, PathBuf};
 
 use chunkflow::embeddings::{EmbedOptions, LoadedModel, ModelOptions};
+use chunkflow::models::Places;
+
 
 use self::random_model::{Sizes, write_random_model};
 
@@ -24,7 +26,8 @@ fn minilm_folder() -> PathBuf {
 }
 
 fn load(folder: &Path) -> LoadedModel {
-    let options = ModelOptions { models_dir: root().join("models"), ..ModelOptions::default() };
+    let places = Places { models_dir: root().join("models"), ..Places::default() };
+    let options = ModelOptions { places, ..ModelOptions::default() };
     LoadedModel::load(&folder.to_string_lossy(), &options).expect("the model loads")
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::SharedState;
 use super::error::ApiError;
-use crate::embeddings::Registry;
+use crate::Error;
+use crate::models::Registry;
 
 #[derive(Serialize)]
 pub(super) struct Models {
@@ -47,7 +48,7 @@ pub(super) async fn retrieve(
 pub(super) fn check_model(state: &SharedState, asked: Option<&str>) -> Result<(), ApiError> {
     let served = state.model().name();
     let Some(asked) = asked.filter(|asked| *asked != served) else { return Ok(()) };
-    let registry = Registry::embedded()?;
+    let registry = Registry::embedded().map_err(Error::from)?;
     if registry.find(asked).is_some_and(|model| model.name == served) {
         return Ok(());
     }

@@ -10,6 +10,7 @@ mod cut;
 mod error;
 mod pack;
 pub(crate) mod random;
+mod resolve;
 mod segment;
 mod segments;
 mod spec;

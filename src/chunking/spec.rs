@@ -6,13 +6,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::validate::validate;
-use super::{Error, Segments, UnitKind};
+use super::{Segments, UnitKind};
 
-/// Tokens of a unit of the method `fixed` where chunks overlap.
-const FINE_TOKENS: usize = 8;
-/// Of a local parabola: through fewer points it is what it smooths.
-pub(super) const MIN_PARABOLA: usize = 5;
 
 /// A set of defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
@@ -137,7 +132,8 @@ macro_rules! choices {
         }
 
         impl ChunkSpec {
-            fn with(self, options: &ChunkOptions) -> Self {
+            /// These, but for what `options` give.
+            pub(super) fn with(self, options: &ChunkOptions) -> Self {
                 Self { $($field: options.$field.unwrap_or(self.$field),)+ }
             }
         }
@@ -275,25 +271,6 @@ impl Preset {
     }
 }
 
-impl ChunkOptions {
-    /// The choices, checked.
-    ///
-    /// # Errors
-    /// When one is outside its range or does not go with another; it is named.
-    pub fn resolve(&self) -> Result<ChunkSpec, Error> {
-        let mut spec = self.preset.unwrap_or_default().spec().with(self);
-        match self.method.filter(|_| self.units.is_none()) {
-            Some(Method::Recursive) => spec.units = UnitKind::Recursive,
-            Some(Method::Fixed) => spec.units = UnitKind::Tokens,
-            Some(_) => spec.units = UnitKind::Sentence,
-            None => {}
-        }
-        spec.set_what_depends(self);
-        validate(&spec, self.segments.is_some())?;
-        Ok(spec)
-    }
-}
-
 impl ChunkSpec {
     /// The most tokens of a unit, beside `special_tokens` around a chunk. Units of structure or of
     /// tokens may be whole chunks, so the target is their limit too.
@@ -304,36 +281,5 @@ impl ChunkSpec {
             UnitKind::Recursive | UnitKind::Tokens => self.target_tokens - self.overlap_tokens,
         };
         self.piece_tokens.min(chunk.saturating_sub(special_tokens)).max(1)
-    }
-
-    /// Chooses what was not `given` and follows from what was.
-    fn set_what_depends(&mut self, given: &ChunkOptions) {
-        if given.segments.is_none() && self.method == Method::Window {
-            self.segments = Segments::Threshold;
-        }
-        // A lower limit alone is no contradiction, and packing fills up to it.
-        if given.target_tokens.is_none() {
-            let packed = matches!(self.method, Method::Fixed | Method::Recursive);
-            let most = if packed { usize::MAX } else { self.target_tokens };
-            self.target_tokens = most.min(self.max_tokens);
-        }
-        if given.piece_tokens.is_none() {
-            self.piece_tokens = match (self.method, self.overlap_tokens) {
-                // A unit is a chunk, or small enough that what is repeated is nearly exact.
-                (Method::Fixed, 1..) => FINE_TOKENS,
-                (Method::Fixed | Method::Recursive, _) => self.target_tokens,
-                _ => self.piece_tokens.min(self.max_tokens),
-            };
-        }
-        if given.threshold_value.is_none() && given.threshold.is_some() {
-            self.threshold_value = match self.threshold {
-                Threshold::Percentile | Threshold::Gradient => 95.0,
-                Threshold::Deviation => 1.0,
-                Threshold::Iqr | Threshold::Quartile => 1.5,
-            };
-        }
-        if given.smoothing_width.is_none() && self.smoothing == Smoothing::SavitzkyGolay {
-            self.smoothing_width = MIN_PARABOLA;
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! What a specification may be: the limit of each choice, and what goes together.
 
-use super::spec::MIN_PARABOLA;
 use super::{ChunkSpec, Error, Method, Segments, Smoothing, Threshold};
 
+/// Of a local parabola: through fewer points it is what it smooths.
+pub(super) const MIN_PARABOLA: usize = 5;
 /// The least `max_tokens`: room for a few words beside the special tokens.
 const MIN_MAX_TOKENS: usize = 16;
 /// The most units of a segment: a band is this wide at most.

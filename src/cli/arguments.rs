@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::progress::PullProgress;
 use crate::Error;
 use crate::chunking::ChunkOptions;
+use crate::compute::DtypeChoice;
 use crate::config::{Config, Flag, Layers, hub_options};
 use crate::embeddings::{
-    self, Backend, DeviceChoice, DtypeChoice, EmbedOptions, Hub, LoadedModel, Model, Pulled, Store,
-    Truncate,
+    self, Backend, DeviceChoice, EmbedOptions, LoadedModel, Model, Truncate,
 };
+use crate::models::{self, Hub, Pulled, Store};
 use crate::results::Destination;
 use crate::telemetry;
 
@@ -223,10 +224,10 @@ pub(super) fn layers(global: &GlobalArgs, mut flags: Vec<Flag>) -> anyhow::Resul
 /// unless the network may not be used.
 pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result<LoadedModel> {
     let options = config.model_options();
-    let store = Store::open(&options).map_err(Error::from)?;
+    let store = Store::open(&options.places).map_err(Error::from)?;
     let name = &config.model.name;
     let missing = match store.find(name, options.revision.as_deref()) {
-        Err(error @ embeddings::Error::MissingModel { .. }) => Some(error),
+        Err(error @ models::Error::MissingModel { .. }) => Some(error),
         _ => None,
     };
     if let Some(error) = missing {

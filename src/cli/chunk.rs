@@ -11,7 +11,7 @@ use super::arguments::{
 };
 use super::input::{Document, Documents, InputArgs, Plain};
 use super::progress::Progress;
-use super::{refuse_arguments, refuse_one_file};
+use super::refuse::{refuse_arguments, refuse_one_file};
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::pipeline::{self, Chunked};

@@ -11,11 +11,12 @@ use super::arguments::{
 };
 use super::input::{Document, InputArgs, Plain};
 use super::progress::Progress;
-use super::refuse_arguments;
+use super::refuse::refuse_arguments;
 use crate::Error;
 use crate::embeddings::{
-    self, EmbedOptions, Embeddings, Kind, LoadedModel, Model, Planned, ReadRows, Truncate,
+    self, EmbedOptions, Embeddings, LoadedModel, Model, Planned, ReadRows, Truncate,
 };
+use crate::models::Task;
 use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
 
 /// Bytes of a block where every token has a row: about 16,000 of them.
@@ -76,7 +77,7 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     }
     let mut flags = args.model.flags()?;
     if args.output_kind == OutputKind::Sparse {
-        flags.extend(flag("model.kind", "--output-kind", Some(Kind::Sparse))?);
+        flags.extend(flag("model.kind", "--output-kind", Some(Task::Sparse))?);
     }
     flags.extend(flag("embed.truncate", "--truncate", args.truncate)?);
     let config = set_up(global, flags, "warn")?;

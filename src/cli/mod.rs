@@ -15,16 +15,15 @@ mod exit;
 mod input;
 mod models;
 mod progress;
+mod refuse;
 mod rerank;
 #[cfg(feature = "server")]
 mod serve;
 mod similar;
 mod vectors;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::arguments::GlobalArgs;
@@ -70,20 +69,6 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// Ends the program as clap does when arguments do not go together.
-fn refuse_arguments(message: &str) -> ! {
-    Cli::command().error(ErrorKind::ArgumentConflict, message).exit()
-}
-
-/// Refuses one file for two outputs, of which only the later would remain.
-fn refuse_one_file(a: Option<&PathBuf>, a_flag: &str, b: Option<&PathBuf>, b_flag: &str) {
-    if let (Some(a), Some(b)) = (a, b)
-        && std::path::absolute(a).ok() == std::path::absolute(b).ok()
-    {
-        refuse_arguments(&format!("{a_flag} and {b_flag} are one file, {}", b.display()));
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -103,6 +88,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Models(args) => models::run(&global, &args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::arguments::{GlobalArgs, HubArgs, pull, set_up};
 use crate::Error;
 use crate::config::Config;
-use crate::embeddings::{Entry, Kind, Store, Verdict};
+use crate::models::{Entry, Store, Task, Verdict};
 
 /// Exit code where a file is not what was published (`EX_DATAERR`).
 const DIFFERS: u8 = 65;
@@ -83,7 +83,7 @@ pub(super) fn run(global: &GlobalArgs, args: &ModelsArgs) -> anyhow::Result<Exit
     | ModelsCommand::Path { hub, .. }
     | ModelsCommand::Rm { hub, .. }) = &args.command;
     let config = set_up(global, hub.flags()?, "warn")?;
-    let store = Store::open(&config.model_options()).map_err(Error::from)?;
+    let store = Store::open(&config.places()).map_err(Error::from)?;
     let revision = config.model.revision.as_deref();
     let mut out = std::io::stdout().lock();
     match &args.command {
@@ -137,9 +137,9 @@ fn row(entry: &Entry) -> [String; 7] {
     let spec = &entry.spec;
     let number = |value: Option<usize>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let kind = match spec.kind {
-        Kind::Embedding => "embedding",
-        Kind::Reranker => "reranker",
-        Kind::Sparse => "sparse",
+        Task::Embedding => "embedding",
+        Task::Reranker => "reranker",
+        Task::Sparse => "sparse",
     };
     let here = entry.bytes.map(|bytes| format!("{:.0} MB", bytes as f64 / 1e6));
     [
@@ -195,7 +195,7 @@ fn verify(
                 Verdict::Unknown => "no digest to compare with".to_owned(),
                 Verdict::Missing => {
                     passed = false;
-                    "MISSING, though its digest is known".to_owned()
+                    "MISSING".to_owned()
                 }
                 Verdict::Differs { expected, actual } => {
                     passed = false;

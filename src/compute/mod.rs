@@ -18,6 +18,7 @@ mod cpu;
 #[cfg_attr(feature = "cuda", expect(unsafe_code, reason = "calls of the driver, device pointers"))]
 mod cuda;
 mod dtype;
+mod dtype_choice;
 mod embed;
 mod error;
 mod exec;
@@ -40,6 +41,7 @@ pub use cpu::{CpuDevice, CpuExec, Isa};
 pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
 pub use dtype::{Dtype, Numerics};
+pub use dtype_choice::DtypeChoice;
 pub use embed::{Embed, TableWeights, Tokens};
 pub use error::Error;
 pub use exec::{Batching, Exec};

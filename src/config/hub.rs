@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use figment::value::Value;
 
-use super::{DEFAULT_ORIGIN, Flag, HubSettings, variable};
-use crate::embeddings::{HubOptions, Token};
+use super::env_vars;
+use super::environment::variable;
+use super::flag::{DEFAULT_ORIGIN, Flag};
+use super::settings::HubSettings;
+use crate::models::{HubOptions, Token};
 
 /// Wait after a first failed attempt.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -21,20 +24,19 @@ pub(super) fn default_cache() -> Option<Flag> {
 /// The settings that variables of other programs give.
 pub(super) fn aliases() -> Vec<Flag> {
     let mut flags = Vec::new();
-    if let Some(endpoint) = variable("HF_ENDPOINT") {
-        flags.push(flag("hub.endpoint", "HF_ENDPOINT", endpoint));
+    if let Some(endpoint) = variable(env_vars::HF_ENDPOINT) {
+        flags.push(flag("hub.endpoint", env_vars::HF_ENDPOINT, endpoint));
     }
-    if let Some(home) = variable("HF_HOME") {
+    if let Some(home) = variable(env_vars::HF_HOME) {
         let cache = expand(&home).join("hub");
-        flags.push(flag("hub.cache", "HF_HOME", cache.display().to_string()));
+        flags.push(flag("hub.cache", env_vars::HF_HOME, cache.display().to_string()));
     }
-    // The first is the old name; the later goes before.
-    for name in ["HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"] {
+    for name in env_vars::HUB_CACHES {
         if let Some(cache) = variable(name) {
             flags.push(flag("hub.cache", name, expand(&cache).display().to_string()));
         }
     }
-    for name in ["TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE"] {
+    for name in env_vars::OFFLINE_SWITCHES {
         if is_on(name) {
             flags.push(flag("hub.offline", name, true));
         }
@@ -48,15 +50,15 @@ pub(super) fn aliases() -> Vec<Flag> {
 pub fn hub_options(settings: &HubSettings) -> HubOptions {
     let scheme = settings.endpoint.split(':').next().unwrap_or_default();
     let proxies = match scheme {
-        "http" => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
-        _ => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+        "http" => env_vars::HTTP_PROXIES,
+        _ => env_vars::HTTPS_PROXIES,
     };
     HubOptions {
         endpoint: settings.endpoint.clone(),
         token: token(),
         proxy: proxies.into_iter().find_map(variable),
-        no_proxy: ["no_proxy", "NO_PROXY"].into_iter().find_map(variable),
-        certificates: variable("SSL_CERT_FILE").map(PathBuf::from),
+        no_proxy: env_vars::NO_PROXIES.into_iter().find_map(variable),
+        certificates: variable(env_vars::SSL_CERT_FILE).map(PathBuf::from),
         offline: settings.offline,
         backoff: BACKOFF,
     }
@@ -64,12 +66,12 @@ pub fn hub_options(settings: &HubSettings) -> HubOptions {
 
 /// Of the variable, its older name, or the file that a login leaves.
 fn token() -> Option<Token> {
-    if is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
+    if is_on(env_vars::NO_IMPLICIT_TOKEN) {
         return None;
     }
-    let named = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].into_iter().find_map(variable);
+    let named = env_vars::TOKENS.into_iter().find_map(variable);
     named.as_deref().and_then(Token::new).or_else(|| {
-        let path = ["HF_TOKEN_FILE", "HF_TOKEN_PATH"].into_iter().find_map(variable);
+        let path = env_vars::TOKEN_FILES.into_iter().find_map(variable);
         let path = path.map(|path| expand(&path));
         let path = path.or_else(|| Some(home()?.join("token")))?;
         Token::new(&std::fs::read_to_string(path).ok()?)
@@ -78,17 +80,17 @@ fn token() -> Option<Token> {
 
 /// The folder of Hugging Face's libraries.
 fn home() -> Option<PathBuf> {
-    let named = variable("HF_HOME").map(|path| expand(&path));
+    let named = variable(env_vars::HF_HOME).map(|path| expand(&path));
     named.or_else(|| {
-        let cache = variable("XDG_CACHE_HOME").map(|path| expand(&path));
-        let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
+        let cache = variable(env_vars::XDG_CACHE_HOME).map(|path| expand(&path));
+        let cache = cache.or_else(|| Some(Path::new(&variable(env_vars::HOME)?).join(".cache")))?;
         Some(cache.join("huggingface"))
     })
 }
 
 /// A leading `~` is the user's home.
 fn expand(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), variable("HOME")) {
+    match (path.strip_prefix("~/"), variable(env_vars::HOME)) {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
     }

@@ -4,10 +4,12 @@
 //! `config/default.yaml`, which is embedded and holds every key. An unknown key or a bad value is
 //! an error that names where it came from.
 
+mod env_vars;
+mod environment;
+mod flag;
 mod hub;
 mod settings;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
@@ -19,6 +21,11 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::env_vars::{CHUNKFLOW_ENV, SETTING_PREFIX};
+use self::environment::variable;
+pub use self::environment::{is_interactive, no_color, rust_log};
+use self::flag::DEFAULT_ORIGIN;
+pub use self::flag::Flag;
 pub use self::hub::hub_options;
 pub use self::settings::{
     ComputeSettings, Config, EmbedSettings, HubSettings, LogFormat, LogSettings, ModelSettings,
@@ -31,12 +38,6 @@ const PROFILES: [(&str, &str); 2] = [
     ("production", include_str!("../../config/production.yaml")),
     ("test", include_str!("../../config/test.yaml")),
 ];
-const PREFIX: &str = "CHUNKFLOW__";
-/// What the embedded defaults are called.
-const DEFAULT_ORIGIN: &str = "default";
-
-/// Selects the profile.
-pub const CHUNKFLOW_ENV: &str = "CHUNKFLOW_ENV";
 
 /// What is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
@@ -58,17 +59,6 @@ pub enum Error {
     /// Keys or values are wrong; one line each.
     #[error("{0}")]
     Invalid(String),
-}
-
-/// A setting given on the command line.
-#[derive(Debug, Clone)]
-pub struct Flag {
-    /// Its place, such as `compute.threads`.
-    pub key: Cow<'static, str>,
-    /// What the user typed, such as `--threads`.
-    pub name: Cow<'static, str>,
-    /// Its value.
-    pub value: Value,
 }
 
 /// One value of [`Config`] and where it came from.
@@ -107,7 +97,7 @@ impl Layers {
         for flag in hub::aliases() {
             figment = figment.merge(&flag);
         }
-        figment = figment.merge(Env::prefixed(PREFIX).split("__"));
+        figment = figment.merge(Env::prefixed(SETTING_PREFIX).split("__"));
         for flag in flags {
             figment = figment.merge(flag);
         }
@@ -206,33 +196,10 @@ fn origin_of(metadata: &Metadata, key: &str) -> String {
     match &metadata.source {
         Some(Source::File(path)) => path.display().to_string(),
         _ if metadata.name.contains("environment variable") => {
-            format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+            format!("{SETTING_PREFIX}{}", key.to_uppercase().replace('.', "__"))
         }
         _ => metadata.name.to_string(),
     }
-}
-
-/// The filter of `RUST_LOG`, which goes before `log.level`.
-#[must_use]
-pub fn rust_log() -> Option<String> {
-    variable("RUST_LOG")
-}
-
-/// Whether a terminal may be animated: not under CI.
-#[must_use]
-pub fn is_interactive() -> bool {
-    variable("CI").is_none()
-}
-
-/// Whether colour is unwanted (<https://no-color.org>).
-#[must_use]
-pub fn no_color() -> bool {
-    variable("NO_COLOR").is_some()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn read_profile(profile: &str) -> Result<Yaml, Error> {
@@ -272,15 +239,5 @@ impl Provider for Yaml {
             figment::Error::from(format!("{}: {problem}", self.name))
         })?;
         Ok(Map::from([(Profile::Default, dict.unwrap_or_default())]))
-    }
-}
-
-impl Provider for &Flag {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Serialized::default(&self.key, &self.value).data()
     }
 }

@@ -7,8 +7,9 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkOptions;
-use crate::compute::{Isa, Numerics};
-use crate::embeddings::{Backend, DeviceChoice, DtypeChoice, Kind, ModelOptions, Truncate};
+use crate::compute::{DtypeChoice, Isa, Numerics};
+use crate::embeddings::{Backend, DeviceChoice, ModelOptions, Truncate};
+use crate::models::{Places, Task};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
@@ -55,7 +56,7 @@ pub struct ModelSettings {
     pub registry: Option<PathBuf>,
     /// What the model is to give, where its files leave it open.
     #[garde(skip)]
-    pub kind: Option<Kind>,
+    pub kind: Option<Task>,
 }
 
 /// Section `hub`.
@@ -177,13 +178,21 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Where models are looked for under these settings.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        Places {
+            models_dir: self.model.dir.clone(),
+            cache_dir: self.hub.cache.clone(),
+            registry: self.model.registry.clone(),
+        }
+    }
+
     /// How models are loaded under these settings.
     #[must_use]
     pub fn model_options(&self) -> ModelOptions {
         ModelOptions {
-            models_dir: self.model.dir.clone(),
-            cache_dir: self.hub.cache.clone(),
-            registry: self.model.registry.clone(),
+            places: self.places(),
             revision: self.model.revision.clone(),
             device: self.compute.device,
             backend: self.compute.engine,

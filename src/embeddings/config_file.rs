@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::Error;
-use super::folder::Folder;
 use crate::compute::Activation;
+use crate::models::{Error, Folder};
 
 /// The largest value accepted for any size: far above every model, and small enough that products
 /// of two do not overflow.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::Error;
 use super::device::DeviceChoice;
 use super::encoder::Family;
-use super::folder::Folder;
 use super::modules::Modules;
 use super::network::{Network, OnDevice, OnDevices};
-use super::options::{Backend, DtypeChoice, ModelOptions};
-use crate::compute::{self, CandleExec, CpuDevice, CudaDevice, Dtype, Exec};
+use super::options::{Backend, ModelOptions};
+use crate::compute::{self, CandleExec, CpuDevice, CudaDevice, Dtype, DtypeChoice, Exec};
+use crate::models::Folder;
 use crate::similarity;
 
 /// Devices that are open, for as long as this or a model on them lives.

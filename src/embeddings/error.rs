@@ -1,85 +1,16 @@
-//! What can go wrong between a model's name and its vectors.
+//! What can go wrong between a model's files and its vectors.
 
 use std::path::PathBuf;
 
-use super::hub::HubError;
-use crate::compute;
+use crate::{compute, models};
 
 /// Errors of this module; every variant names the value and what would be accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Neither a known name nor a folder.
-    #[error(
-        "unknown model `{name}`: neither a folder, nor a name that `chunkflow models list` shows, \
-         nor owner/name on the hub{}",
-        nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
-    )]
-    UnknownModel {
-        /// As given.
-        name: String,
-        /// A known name that is spelt much the same.
-        nearest: Option<String>,
-    },
-    /// A model whose files are not on this machine.
-    #[error(
-        "model `{name}` is not on this machine, there is no {} \
-         (run `chunkflow models pull {name}`, or give the model's folder)",
-        looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and no ")
-    )]
-    MissingModel {
-        /// As given.
-        name: String,
-        /// The files that were looked for.
-        looked: Vec<PathBuf>,
-    },
-    /// A name or the hub.
+    /// A model's files.
     #[error(transparent)]
-    Hub(#[from] HubError),
-    /// A file could not be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file holds something other than it should.
-    #[error("{path}: {problem}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the value.
-        problem: String,
-    },
-    /// A model that this version cannot run.
-    #[error("{path}: {field} is {value}, supported: {supported}")]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// The field's name.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// What would be accepted.
-        supported: String,
-    },
-    /// A file's contents are not those that were published.
-    #[error("{path} is corrupted: sha256 is {actual}, expected {expected}")]
-    Digest {
-        /// The file.
-        path: PathBuf,
-        /// As recorded.
-        expected: String,
-        /// As found.
-        actual: String,
-    },
-    /// Only pickled weights were found.
-    #[error("{path}: pickled weights can run code and are refused, convert them to safetensors")]
-    Pickle {
-        /// The file.
-        path: PathBuf,
-    },
+    Models(#[from] models::Error),
     /// A weight is NaN or infinite.
     #[error("{path}: tensor `{tensor}` holds {value} at element {index}")]
     NotFinite {

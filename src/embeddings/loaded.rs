@@ -12,7 +12,6 @@ use super::Error;
 use super::batch::plan_batches;
 use super::devices::{Devices, Files};
 use super::engine::{Engine, RowSink, Work};
-use super::hub::Store;
 use super::job::{IndexedJob, Job};
 use super::model::{Model, Outline};
 use super::network::Network;
@@ -20,6 +19,7 @@ use super::options::ModelOptions;
 use super::pace::Pace;
 use super::together::{Pick, compute_rows, encode_together, take_rows};
 use crate::compute::{self, Batching, Dtype};
+use crate::models::Store;
 
 /// A model that is ready to run, on the threads of its callers.
 pub struct LoadedModel {
@@ -57,7 +57,7 @@ impl LoadedModel {
     /// As there.
     pub fn load_on(model: &str, options: &ModelOptions, devices: &Devices) -> Result<Self, Error> {
         let start = Instant::now();
-        let located = Store::open(options)?.find(model, options.revision.as_deref())?;
+        let located = Store::open(&options.places)?.find(model, options.revision.as_deref())?;
         if located.stands_in {
             let (model, path) = (&located.name, located.path().display());
             tracing::warn!(model, %path, "not the registry's revision, what is here serves");

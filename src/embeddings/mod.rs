@@ -1,4 +1,4 @@
-//! From text to vectors: model files, tokens, packed batches, the encoder, pooling and the scheduler.
+//! From text to vectors: tokens, packed batches, the encoder, pooling, engines and the scheduler.
 //!
 //! Invariant: a text's vector depends on the model and the text, never on what else is in a batch.
 
@@ -10,8 +10,6 @@ mod devices;
 mod encoder;
 mod engine;
 mod error;
-mod folder;
-mod hub;
 mod job;
 mod loaded;
 mod model;
@@ -21,7 +19,6 @@ mod options;
 mod pace;
 mod planned;
 mod prompts;
-mod registry;
 mod scheduler;
 mod together;
 mod tokenize;
@@ -40,15 +37,10 @@ pub use encoder::{
 };
 pub use engine::{Cancel, Engine, RowSink, RowWork, Submission, Work};
 pub use error::Error;
-pub use hub::{
-    Entry, Hub, HubError, HubOptions, Located, Place, Pulled, Repository, Store, Token, Verdict,
-};
 pub use job::{Job, Output};
 pub use loaded::LoadedModel;
 pub use model::Model;
-pub use modules::Kind;
-pub use options::{Backend, DtypeChoice, ModelOptions};
+pub use options::{Backend, ModelOptions};
 pub use planned::{Planned, ReadRows};
-pub use registry::{ModelSpec, Registry};
 pub use scheduler::{Queued, Scheduler, SchedulerHandle, SchedulerOptions};
 pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};

@@ -3,12 +3,12 @@
 use super::Error;
 use super::config_file::ConfigFile;
 use super::encoder::{EncoderSpec, Family, read_family};
-use super::folder::Folder;
-use super::hub::Located;
 use super::job::Output;
-use super::modules::{HeadKind, Kind, Modules, read_modules};
+use super::modules::{HeadKind, Modules, read_modules};
 use super::prompts::Prompts;
 use super::tokenize::{Limits, Prompt, Tokenizer};
+use crate::models::layout::{CONFIG, MODULES};
+use crate::models::{self, Folder, Located, Task};
 
 /// What a model is, without its weights.
 pub struct Model {
@@ -32,10 +32,10 @@ pub(super) struct Outline {
 
 impl Outline {
     /// Reads all files but the weights and the tokenizer.
-    pub(super) fn read(located: &Located, kind: Option<Kind>) -> Result<Self, Error> {
+    pub(super) fn read(located: &Located, kind: Option<Task>) -> Result<Self, Error> {
         let folder = located.folder()?;
         let known = located.spec.as_ref();
-        let config = ConfigFile::read(&folder, "config.json")?;
+        let config = ConfigFile::read(&folder, CONFIG)?;
         let mut family = read_family(&config)?;
         let kind = kind.or(known.map(|spec| spec.kind));
         let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
@@ -52,7 +52,7 @@ impl Outline {
             && said != dimensions
         {
             let problem = format!("gives vectors of {dimensions}, the registry says {said}");
-            return Err(Error::Malformed { path: folder.path("modules.json"), problem });
+            return Err(models::Error::Malformed { path: folder.path(MODULES), problem }.into());
         }
         Ok(Self { folder, family, modules, limits, prompts, dimensions })
     }
@@ -92,7 +92,7 @@ impl Model {
 
     /// What it gives for a text.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Task {
         self.modules.kind()
     }
 
@@ -141,9 +141,9 @@ impl Model {
     pub(super) fn check_output(&self, output: Output) -> Result<(), Error> {
         let is_there = match output {
             Output::MeanStates => true,
-            Output::Embeddings { .. } => self.kind() == Kind::Embedding,
-            Output::Scores => self.kind() == Kind::Reranker,
-            Output::MaxLogits => self.kind() == Kind::Sparse,
+            Output::Embeddings { .. } => self.kind() == Task::Embedding,
+            Output::Scores => self.kind() == Task::Reranker,
+            Output::MaxLogits => self.kind() == Task::Sparse,
         };
         if is_there { Ok(()) } else { Err(self.wrong_kind(output)) }
     }
@@ -157,9 +157,9 @@ impl Model {
             Output::MaxLogits => "sparse vectors",
         };
         let (kind, given) = match self.kind() {
-            Kind::Embedding => ("an embedding model", "vectors"),
-            Kind::Reranker => ("a reranker", "scores of pairs"),
-            Kind::Sparse => ("a sparse model", "sparse vectors"),
+            Task::Embedding => ("an embedding model", "vectors"),
+            Task::Reranker => ("a reranker", "scores of pairs"),
+            Task::Sparse => ("a sparse model", "sparse vectors"),
         };
         Error::WrongKind { kind, given, asked }
     }

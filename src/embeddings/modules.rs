@@ -1,34 +1,10 @@
 //! What follows the transformer, read as sentence-transformers reads it: `modules.json` with its
 //! Pooling, Dense and Normalize parts, or the head that `config.json` names.
 
-use std::fs;
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
-
-use super::Error;
 use super::config_file::ConfigFile;
-use super::folder::Folder;
-use super::prompts;
-use super::registry::ModelSpec;
-use super::weights::{self, in_directory};
 use crate::compute::{Activation, Epilogue, Pooling};
-
-/// The modules, in order.
-pub(super) const FILE: &str = "modules.json";
-
-/// What a model gives for a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A vector, or one of every token.
-    #[default]
-    Embedding,
-    /// Scores of a pair of texts (cross-encoder).
-    Reranker,
-    /// A weight for every vocabulary entry (SPLADE, arXiv 2109.10086).
-    Sparse,
-}
+use crate::models::layout::{self, CONFIG, MODULES, Module, SETTINGS, classifies, in_directory};
+use crate::models::{Error, Folder, ModelSpec, POOLINGS, Task, parse_pooling};
 
 /// The modules after the transformer.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,14 +48,6 @@ pub(super) struct Dense {
     pub(super) activation: Epilogue,
 }
 
-/// A module: its directory and its Python class.
-#[derive(Deserialize)]
-pub(super) struct Entry {
-    pub(super) path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 impl Modules {
     fn new(pooling: Pooling, head: HeadKind) -> Self {
         Self { pooling, include_prompt: true, dense: Vec::new(), normalize: false, head }
@@ -88,11 +56,11 @@ impl Modules {
     /// Takes pooling and normalisation from the registry where the folder has no `modules.json`
     /// to say them; a repository of plain `transformers` has none.
     pub(super) fn fill(&mut self, folder: &Folder, known: Option<&ModelSpec>) -> Result<(), Error> {
-        if self.head != HeadKind::Dense || folder.exists(FILE) {
+        if self.head != HeadKind::Dense || folder.exists(MODULES) {
             return Ok(());
         }
         let Some(spec) = known else {
-            tracing::warn!(path = %folder.path(FILE).display(), "absent: tokens are pooled by mean");
+            tracing::warn!(path = %folder.path(MODULES).display(), "absent: tokens are pooled by mean");
             return Ok(());
         };
         if let Some(name) = &spec.pooling {
@@ -108,48 +76,13 @@ impl Modules {
     }
 
     /// What the model gives.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Task {
         match self.head {
-            HeadKind::Dense => Kind::Embedding,
-            HeadKind::Classifier { .. } => Kind::Reranker,
-            HeadKind::MaskedLm { .. } => Kind::Sparse,
+            HeadKind::Dense => Task::Embedding,
+            HeadKind::Classifier { .. } => Task::Reranker,
+            HeadKind::MaskedLm { .. } => Task::Sparse,
         }
     }
-}
-
-/// The files that the modules in `folder` need, as far as `modules.json` can be read.
-pub(super) fn files_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read(folder.join(FILE)).ok();
-    let entries = entries.and_then(|bytes| serde_json::from_slice::<Vec<Entry>>(&bytes).ok());
-    let mut files = Vec::new();
-    for entry in entries.unwrap_or_default() {
-        let kind = entry.kind.rsplit('.').next().unwrap_or_default();
-        if matches!(kind, "Pooling" | "SpladePooling" | "Dense") {
-            files.push(in_directory(&entry.path, "config.json"));
-        }
-        let weights = [weights::FILES, weights::PICKLES].concat();
-        let weights = weights.iter().map(|file| in_directory(&entry.path, file));
-        if kind == "Dense" && !weights.clone().any(|file| folder.join(file).is_file()) {
-            files.extend(weights.take(1));
-        }
-    }
-    files
-}
-
-/// Whether the model in `folder` is a classifier, which needs no `modules.json`.
-pub(super) fn is_classifier(folder: &Path) -> bool {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default)]
-        architectures: Vec<String>,
-    }
-    let bytes = fs::read(folder.join("config.json")).ok();
-    let config = bytes.and_then(|bytes| serde_json::from_slice::<Config>(&bytes).ok());
-    config.is_some_and(|config| classifies(config.architectures.iter().map(String::as_str)))
-}
-
-fn classifies<'a>(mut architectures: impl Iterator<Item = &'a str>) -> bool {
-    architectures.any(|name| name.ends_with("ForSequenceClassification"))
 }
 
 /// Reads `modules.json`. A folder without one is a classifier where its `config.json` says so, and
@@ -159,16 +92,16 @@ pub(super) fn read_modules(
     folder: &Folder,
     config: &ConfigFile,
     hidden: usize,
-    wanted: Option<Kind>,
+    wanted: Option<Task>,
 ) -> Result<Modules, Error> {
     let classifies = classifies(config.list("architectures").into_iter());
-    match folder.optional_json::<Vec<Entry>>(FILE)? {
+    match layout::read_modules(folder)? {
         Some(entries) if entries.len() == 1 && classifies => {
             read_classifier(config, read_settings(folder)?.as_ref())
         }
         Some(entries) => read_entries(folder, &entries, hidden),
         None if classifies => read_classifier(config, None),
-        None if wanted == Some(Kind::Sparse) => {
+        None if wanted == Some(Task::Sparse) => {
             let head = HeadKind::MaskedLm { twice: false, max_entries: None };
             Ok(Modules::new(Pooling::Mean, head))
         }
@@ -176,12 +109,12 @@ pub(super) fn read_modules(
     }
 }
 
-fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Modules, Error> {
+fn read_entries(folder: &Folder, entries: &[Module], hidden: usize) -> Result<Modules, Error> {
     const SUPPORTED: &str = "Transformer, Pooling, any number of Dense, Normalize, in this order; \
                              or MLMTransformer, SpladePooling";
     let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
     let unsupported = |field, value| Error::Unsupported {
-        path: folder.path(FILE),
+        path: folder.path(MODULES),
         field,
         value,
         supported: SUPPORTED.to_owned(),
@@ -189,8 +122,7 @@ fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Mod
     // How far the order above has come.
     let mut stage = 0;
     for entry in entries {
-        let kind = entry.kind.rsplit('.').next().unwrap_or_default();
-        let allowed = match (stage, kind) {
+        let allowed = match (stage, entry.kind()) {
             (0, "Transformer" | "MLMTransformer") => entry.path.is_empty(),
             (1, "Pooling") => {
                 (modules.pooling, modules.include_prompt) = read_pooling(folder, &entry.path)?;
@@ -214,7 +146,7 @@ fn read_entries(folder: &Folder, entries: &[Entry], hidden: usize) -> Result<Mod
         };
         stage += 1;
         if !allowed {
-            let value = format!("`{}` at path `{}`", entry.kind, entry.path);
+            let value = format!("`{}` at path `{}`", entry.class, entry.path);
             return Err(unsupported("type", value));
         }
     }
@@ -254,12 +186,12 @@ fn read_classifier(config: &ConfigFile, own: Option<&ConfigFile>) -> Result<Modu
 
 /// The settings that sentence-transformers keeps for the model as a whole.
 fn read_settings(folder: &Folder) -> Result<Option<ConfigFile>, Error> {
-    let exists = folder.exists(prompts::FILE);
-    exists.then(|| ConfigFile::read(folder, prompts::FILE)).transpose()
+    let exists = folder.exists(SETTINGS);
+    exists.then(|| ConfigFile::read(folder, SETTINGS)).transpose()
 }
 
 fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
     if config.text("pooling_strategy").is_some_and(|strategy| strategy != "max") {
         return Err(config.unsupported("pooling_strategy", "max"));
     }
@@ -275,19 +207,8 @@ fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Err
     }
 }
 
-pub(super) const POOLINGS: &str = "one of mean, cls, lasttoken";
-
-pub(super) fn parse_pooling(mode: &str) -> Option<Pooling> {
-    match mode {
-        "mean" | "mean_tokens" => Some(Pooling::Mean),
-        "cls" | "cls_token" => Some(Pooling::Cls),
-        "lasttoken" => Some(Pooling::LastToken),
-        _ => None,
-    }
-}
-
 fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
     // One name, or several joined in a list; older files have a flag for each.
     let mut modes = config.list("pooling_mode");
     modes.extend(config.text("pooling_mode"));
@@ -310,7 +231,7 @@ fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Err
 
 /// Reads a Dense module behind one of `columns` outputs.
 fn read_dense(folder: &Folder, directory: &str, columns: usize) -> Result<Dense, Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, "config.json"))?;
+    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
     let activation = config.text("activation_function").unwrap_or("Tanh");
     let activation = match activation.rsplit('.').next() {
         Some("Identity") => Epilogue::None,

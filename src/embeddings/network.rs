@@ -3,11 +3,11 @@
 use super::Error;
 use super::batch::Packed;
 use super::encoder::{Encoder, Family, Head, MaskedLm};
-use super::folder::Folder;
 use super::job::Output;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
 use crate::compute::{Batching, DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
+use crate::models::Folder;
 
 /// A model's weights on its devices, whatever form of the operations runs them.
 pub(super) trait Network: Send + Sync {

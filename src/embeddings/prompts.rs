@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Error;
-use super::folder::Folder;
-use super::registry::ModelSpec;
-
-/// Where they stand.
-pub(super) const FILE: &str = "config_sentence_transformers.json";
+use crate::models::layout::SETTINGS;
+use crate::models::{Folder, ModelSpec};
 
 /// Texts that a model was trained to see before a query or a passage.
 #[derive(Debug, Default, Deserialize)]
@@ -23,7 +20,7 @@ pub(super) struct Prompts {
 impl Prompts {
     /// The folder's prompts, and those of the registry under names that the folder has not.
     pub(super) fn read(folder: &Folder, known: Option<&ModelSpec>) -> Result<Self, Error> {
-        let mut own: Self = folder.optional_json(FILE)?.unwrap_or_default();
+        let mut own: Self = folder.optional_json(SETTINGS)?.unwrap_or_default();
         for (name, text) in known.into_iter().flat_map(|spec| &spec.prompts) {
             own.prompts.entry(name.clone()).or_insert_with(|| text.clone());
         }

@@ -14,9 +14,9 @@ use tokenizers::{Encoding, PostProcessor};
 use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
-use super::folder::Folder;
-use super::registry::ModelSpec;
 use crate::compute::Span;
+use crate::models::layout::{SENTENCE_CONFIGS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::models::{self, Folder, ModelSpec};
 
 /// Which end of a text that is too long is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -73,20 +73,6 @@ struct SentenceConfig {
     do_lower_case: bool,
 }
 
-/// The tokenizer's own files.
-#[cfg(feature = "hub")]
-pub(super) const FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
-
-pub(super) const SENTENCE_CONFIGS: [&str; 7] = [
-    "sentence_bert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_camembert_config.json",
-    "sentence_albert_config.json",
-    "sentence_xlm-roberta_config.json",
-    "sentence_xlnet_config.json",
-];
-
 /// A model's tokenizer and the limits that its folder sets.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -115,8 +101,7 @@ impl Limits {
         let sentence = SENTENCE_CONFIGS.iter().find(|file| folder.exists(file));
         let sentence: SentenceConfig =
             sentence.map(|file| folder.json(file)).transpose()?.unwrap_or_default();
-        let config: TokenizerConfig =
-            folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
+        let config: TokenizerConfig = folder.optional_json(TOKENIZER_CONFIG)?.unwrap_or_default();
         let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
         let known = known.and_then(|spec| spec.max_tokens).unwrap_or(usize::MAX);
         let max_tokens = sentence.max_seq_length.unwrap_or(longest.min(known)).min(spec.max_tokens);
@@ -175,9 +160,10 @@ impl<'de> Deserialize<'de> for Count {
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model whose word table has `vocabulary` rows.
     pub(super) fn load(folder: &Folder, vocabulary: usize, limits: &Limits) -> Result<Self, Error> {
-        let malformed =
-            |problem: String| Error::Malformed { path: folder.path("tokenizer.json"), problem };
-        let bytes = folder.read("tokenizer.json")?;
+        let malformed = |problem: String| -> Error {
+            models::Error::Malformed { path: folder.path(TOKENIZER), problem }.into()
+        };
+        let bytes = folder.read(TOKENIZER)?;
         let outline: Outline =
             serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
         let entries = outline.model.vocab.0;

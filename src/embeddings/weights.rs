@@ -1,49 +1,21 @@
 //! Checkpoints: safetensors, memory-mapped, checked and widened to f32 while they are packed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 
 use super::Error;
-use super::folder::{Folder, Map};
-
-/// What holds weights: one file, or an index of several.
-pub(super) const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
-/// File names that carry pickled weights in hub repositories.
-pub(super) const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+use crate::models::layout::Weights;
+use crate::models::{self, Folder, Map};
 
 /// Far above what any checkpoint needs, far below what hurts.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 const MAX_TENSORS: usize = 32_768;
-
-/// Which tensor stands in which file of a checkpoint in parts.
-#[derive(Deserialize)]
-pub(super) struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
-impl Index {
-    /// The parts, each once.
-    pub(super) fn files(self) -> BTreeSet<String> {
-        self.weight_map.into_values().collect()
-    }
-}
-
-/// The parts that an index in `folder` names; none where it has no index.
-pub(super) fn parts_in(folder: &Path) -> BTreeSet<String> {
-    let [whole, index] = FILES.map(|file| folder.join(file));
-    let bytes = if whole.is_file() { None } else { fs::read(index).ok() };
-    let index = bytes.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
-    index.map(Index::files).unwrap_or_default()
-}
 
 /// Opens the weights in `directory` of the model and hands their tensors to `load`; the mapping
 /// ends with the call. Digests are verified meanwhile, and nothing is returned before they are.
@@ -56,15 +28,16 @@ pub(super) fn with_checkpoint<T>(
     load: impl FnOnce(&Checkpoint<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let files = files(folder, directory)?;
-    let maps: Result<Vec<_>, Error> =
+    let maps: Result<Vec<_>, models::Error> =
         files.into_iter().map(|file| Ok((folder.map(&file)?, file))).collect();
     let maps = maps?;
     thread::scope(|scope| {
         let verified =
             scope.spawn(|| maps.iter().try_for_each(|(map, file)| folder.verify_map(file, map)));
         let parts = maps.iter().map(|(map, file)| Part::read(folder.path(file), map));
-        let parts: Result<Vec<_>, Error> = parts.collect();
-        let loaded = parts.and_then(|parts| load(&Checkpoint { parts, prefix }));
+        let parts: Result<Vec<_>, models::Error> = parts.collect();
+        let loaded =
+            parts.map_err(Error::from).and_then(|parts| load(&Checkpoint { parts, prefix }));
         // A file that is not the published one explains whatever else is wrong with it.
         verified.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         loaded
@@ -72,25 +45,13 @@ pub(super) fn with_checkpoint<T>(
 }
 
 /// The files of the checkpoint in `directory`.
-fn files(folder: &Folder, directory: &str) -> Result<Vec<String>, Error> {
-    let [whole, index] = FILES.map(|file| in_directory(directory, file));
-    if folder.exists(&whole) {
-        return Ok(vec![whole]);
+fn files(folder: &Folder, directory: &str) -> Result<Vec<String>, models::Error> {
+    match Weights::read(folder, directory)? {
+        // An absent one is to be reported as the file that cannot be read.
+        Weights::Whole(file) | Weights::Absent(file) => Ok(vec![file]),
+        Weights::Parts { parts, .. } => Ok(parts),
+        Weights::Pickled(file) => Err(models::Error::Pickle { path: folder.path(&file) }),
     }
-    if let Some(index) = folder.optional_json::<Index>(&index)? {
-        return Ok(index.files().iter().map(|file| in_directory(directory, file)).collect());
-    }
-    let mut pickles = PICKLES.iter().map(|name| in_directory(directory, name));
-    match pickles.find(|pickle| folder.exists(pickle)) {
-        Some(pickle) => Err(Error::Pickle { path: folder.path(&pickle) }),
-        // To be reported as the file that cannot be read.
-        None => Ok(vec![whole]),
-    }
-}
-
-/// `name` below a module's directory; the root's is empty.
-pub(super) fn in_directory(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
 /// One file of tensors.
@@ -101,9 +62,9 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn read(path: PathBuf, map: &'a Map) -> Result<Self, Error> {
+    fn read(path: PathBuf, map: &'a Map) -> Result<Self, models::Error> {
         let bytes: &'a [u8] = map;
-        let malformed = |problem| Error::Malformed { path: path.clone(), problem };
+        let malformed = |problem| models::Error::Malformed { path: path.clone(), problem };
         // Read before the parser, which would hold a header of up to 100 MB.
         if let Some(header) = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
             && header > MAX_HEADER_BYTES
@@ -135,7 +96,8 @@ impl<'a> Checkpoint<'a> {
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'a, [f32]>, Error> {
         let Some((part, view)) = self.find(name) else {
             let path = self.parts.first().map(|part| part.path.clone()).unwrap_or_default();
-            return Err(Error::Malformed { path, problem: format!("tensor `{name}` is missing") });
+            let problem = format!("tensor `{name}` is missing");
+            return Err(models::Error::Malformed { path, problem }.into());
         };
         if view.shape() != shape {
             let actual = view.shape();
@@ -200,6 +162,6 @@ impl<'a> Part<'a> {
     }
 
     fn malformed(&self, problem: String) -> Error {
-        Error::Malformed { path: self.path.clone(), problem }
+        models::Error::Malformed { path: self.path.clone(), problem }.into()
     }
 }

@@ -3,8 +3,9 @@
 
 use std::fs;
 
-use chunkflow::compute::{Dtype, Isa};
-use chunkflow::embeddings::{DtypeChoice, EmbedOptions, LoadedModel, ModelOptions};
+use chunkflow::compute::{Dtype, DtypeChoice, Isa};
+use chunkflow::embeddings::{EmbedOptions, LoadedModel, ModelOptions};
+
 use serde_json::Value;
 
 use crate::process::{Place, check_fails, tiny};
@@ -13,7 +14,7 @@ use crate::support::{self, bits, widen};
 
 fn real(dtype: DtypeChoice, isa: Isa) -> LoadedModel {
     let options = ModelOptions {
-        models_dir: support::models_dir(),
+        places: support::places(),
         dtype: Some(dtype),
         isa,
         ..ModelOptions::default()

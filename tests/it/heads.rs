@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use chunkflow::ErrorKind;
-use chunkflow::embeddings::{Backend, EmbedOptions, Error, Kind, LoadedModel, ModelOptions};
+use chunkflow::embeddings::{Backend, EmbedOptions, Error, LoadedModel, ModelOptions};
+use chunkflow::models::Task;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn load(name: &str, engine: Backend, max_batch_tokens: usize) -> LoadedModel {
-    let kind = name.starts_with("sparse").then_some(Kind::Sparse);
+    let kind = name.starts_with("sparse").then_some(Task::Sparse);
     let max_batch_tokens = Some(max_batch_tokens);
     let options =
         ModelOptions { backend: engine, max_batch_tokens, kind, ..ModelOptions::default() };

@@ -6,9 +6,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
-use chunkflow::embeddings::{
-    EmbedOptions, Error, Hub as Client, HubError, HubOptions, LoadedModel, ModelOptions, Pulled,
-    Store, Token, Verdict,
+use chunkflow::embeddings::{self, EmbedOptions, LoadedModel, ModelOptions};
+use chunkflow::models::{
+    Error, Hub as Client, HubError, HubOptions, Places, Pulled, Store, Token, Verdict,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -48,12 +48,16 @@ impl World {
         Self { hub, cache: tempfile::tempdir().unwrap(), token: None }
     }
 
-    fn options(&self) -> ModelOptions {
-        ModelOptions {
+    fn places(&self) -> Places {
+        Places {
             models_dir: self.cache.path().join("models"),
             cache_dir: Some(self.cache.path().join("hub")),
-            ..ModelOptions::default()
+            registry: None,
         }
+    }
+
+    fn options(&self) -> ModelOptions {
+        ModelOptions { places: self.places(), ..ModelOptions::default() }
     }
 
     fn client(&self, offline: bool) -> Client {
@@ -70,14 +74,14 @@ impl World {
     }
 
     fn store(&self) -> Store {
-        Store::open(&self.options()).unwrap()
+        Store::open(&self.places()).unwrap()
     }
 
     fn pull(&self, revision: Option<&str>, update: bool) -> Result<Pulled, Error> {
         self.client(false).pull(&self.store(), ID, revision, update, &mut |_, _, _| {})
     }
 
-    fn load(&self) -> Result<LoadedModel, Error> {
+    fn load(&self) -> Result<LoadedModel, embeddings::Error> {
         LoadedModel::load(ID, &self.options())
     }
 
@@ -102,7 +106,7 @@ impl World {
         assert!(!self.repository().join("snapshots").exists(), "a snapshot after {message}");
         assert!(!self.repository().join("refs").exists(), "a ref after {message}");
         let error = self.load().err().unwrap();
-        assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+        assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     }
 
     /// After a failed pull: the next one brings everything.
@@ -410,6 +414,45 @@ fn repositories_that_cannot_be_run_name_what_they_lack() {
 }
 
 #[test]
+fn a_module_that_lacks_a_file_is_refused_before_anything_large_is_pulled() {
+    let large = |world: &World| {
+        let requests = world.hub.requests();
+        requests.iter().filter(|request| request.path.contains("safetensors")).count()
+    };
+    let world = World::new();
+    let weights = world.hub.remove("2_Dense/model.safetensors");
+    world.hub.put("2_Dense/pytorch_model.bin", weights);
+    world.refuse(&[ID, "pickled"], ErrorKind::Model);
+    assert_eq!(large(&world), 0);
+    for file in ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"] {
+        let world = World::new();
+        world.hub.remove(file);
+        world.refuse(&[ID, file], ErrorKind::Model);
+        assert_eq!(large(&world), 0);
+    }
+}
+
+#[test]
+fn verification_is_of_the_files_that_a_model_needs() {
+    let world = World::new();
+    let models = tempfile::tempdir().unwrap();
+    let folder = models.path().join(ID);
+    support::copy_folder(&support::golden("tiny"), &folder);
+    fs::write(folder.join("README.md"), "# tiny").unwrap();
+    let places = Places { models_dir: models.path().to_owned(), ..world.places() };
+    let verify = |model: &str| Store::open(&places).unwrap().find(model, None).unwrap().verify();
+    let all = |verdict: &Verdict| NEEDED.map(|file| (file.to_owned(), verdict.clone())).to_vec();
+    assert_eq!(verify(ID).unwrap(), all(&Verdict::Recorded));
+    fs::remove_file(folder.join("README.md")).unwrap();
+    assert_eq!(verify(ID).unwrap(), all(&Verdict::Matches));
+    // A folder that is named by its path has no digests, but it has needs.
+    fs::remove_file(folder.join("1_Pooling/config.json")).unwrap();
+    let verdicts = verify(folder.to_str().unwrap()).unwrap();
+    assert_eq!(verdicts[0], ("1_Pooling/config.json".to_owned(), Verdict::Missing));
+    assert!(verdicts[1..].iter().all(|(_, verdict)| *verdict == Verdict::Unknown));
+}
+
+#[test]
 fn weights_in_parts_are_pulled_and_loaded() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
@@ -440,7 +483,7 @@ fn weights_in_parts_are_pulled_and_loaded() {
     assert_eq!(vectors(&world.load().unwrap()), reference());
     fs::remove_file(pulled.path.join("model-00002-of-00002.safetensors")).unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     assert!(error.to_string().contains("model-00002-of-00002.safetensors"), "{error}");
     world.recovers();
 }
@@ -514,7 +557,7 @@ fn a_cache_that_another_library_filled_is_trusted_at_first_sight_only() {
         let differs = matches!(verdict, Verdict::Differs { .. });
         assert_eq!(differs, file == "config_sentence_transformers.json", "{file}: {verdict:?}");
     }
-    assert!(matches!(world.load(), Err(Error::Digest { .. })));
+    assert!(matches!(world.load(), Err(embeddings::Error::Models(Error::Digest { .. }))));
 }
 
 #[test]
@@ -525,11 +568,13 @@ fn what_another_library_pulled_serves_for_a_pinned_model() {
     fs::write(&path, format!("[[model]]\n{spec}")).unwrap();
     world.pull(None, false).unwrap();
     fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
-    let options = ModelOptions { registry: Some(path), ..world.options() };
-    assert!(Store::open(&options).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
+    let places = Places { registry: Some(path), ..world.places() };
+    assert!(Store::open(&places).unwrap().find("x", None).unwrap().path().ends_with(COMMIT));
+    let options = ModelOptions { places, ..ModelOptions::default() };
     assert_eq!(vectors(&LoadedModel::load("x", &options).unwrap()), reference());
     let strict = ModelOptions { revision: Some(OTHER.to_owned()), ..options };
-    assert!(matches!(LoadedModel::load("x", &strict), Err(Error::MissingModel { .. })));
+    let error = LoadedModel::load("x", &strict);
+    assert!(matches!(error, Err(embeddings::Error::Models(Error::MissingModel { .. }))));
 }
 
 #[test]
@@ -555,7 +600,7 @@ fn a_snapshot_of_another_library_without_its_modules_is_not_whole() {
     fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
     fs::remove_file(snapshot.join("modules.json")).unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::MissingModel { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::MissingModel { .. })), "{error}");
     assert!(error.to_string().contains("modules.json"), "{error}");
     // That library has asked for it and found that there is none.
     let absent = world.repository().join(".no_exist").join(COMMIT).join("modules.json");
@@ -570,7 +615,8 @@ fn a_lock_that_cannot_be_read_is_no_licence() {
     let models = tempfile::tempdir().unwrap();
     let folder = models.path().join(ID);
     support::copy_folder(&support::golden("tiny"), &folder);
-    let options = ModelOptions { models_dir: models.path().to_owned(), ..world.options() };
+    let places = Places { models_dir: models.path().to_owned(), ..world.places() };
+    let options = ModelOptions { places, ..ModelOptions::default() };
     assert_eq!(vectors(&LoadedModel::load(ID, &options).unwrap()), reference());
     fs::write(folder.join("chunkflow.lock"), "{").unwrap();
     let error = LoadedModel::load(ID, &options).err().unwrap().to_string();
@@ -587,8 +633,8 @@ fn a_wrong_digest_of_the_users_own_removes_nothing_of_others() {
     let digest = format!("sha256 = {{ \"model.safetensors\" = \"{}\" }}\n", "0".repeat(64));
     let spec = format!("[[model]]\nname = \"x\"\nrepository = \"{ID}\"\n{digest}");
     fs::write(&path, spec).unwrap();
-    let options = ModelOptions { registry: Some(path), ..world.options() };
-    let store = Store::open(&options).unwrap();
+    let places = Places { registry: Some(path), ..world.places() };
+    let store = Store::open(&places).unwrap();
     let error = world.client(false).pull(&store, "x", None, true, &mut |_, _, _| {});
     assert!(matches!(error, Err(Error::Digest { .. })), "{error:?}");
     assert!(blob.is_file(), "the hub vouches for it");
@@ -604,7 +650,7 @@ fn a_lock_that_is_a_folder_is_an_error() {
     fs::create_dir(&lock).unwrap();
     fs::write(lock.join("occupied"), "").unwrap();
     let error = world.load().err().unwrap();
-    assert!(matches!(error, Error::Read { .. }), "{error}");
+    assert!(matches!(error, embeddings::Error::Models(Error::Read { .. })), "{error}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ mod no_network;
 mod parity;
 /// The binary under test, and what a run of it left.
 mod process;
-/// The queue answers every job once, and refuses what it cannot hold.
+/// The queue answers everything once, and nobody takes from another.
 mod scheduler;
 /// Segmentations are the exact optimum.
 mod segmentation;

@@ -319,7 +319,7 @@ fn long_work_goes_on_however_much_short_work_comes() {
 
 #[test]
 fn two_models_share_the_lanes_of_their_devices() {
-    let options = ModelOptions { models_dir: support::models_dir(), ..ModelOptions::default() };
+    let options = ModelOptions::default();
     let devices = Devices::open(&options).unwrap();
     let load = |folder: std::path::PathBuf| {
         let loaded = LoadedModel::load_on(folder.to_str().unwrap(), &options, &devices);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::output::{aligned, mean_and_sd};
 use crate::Error;
 use crate::cli::arguments::{GlobalArgs, set_up};
-use crate::cli::refuse_arguments;
+use crate::cli::refuse::refuse_arguments;
 use crate::evaluation::{CHUNK_TOKENS, Comparison, Run, Summary, compare, format_value, read_runs};
 
 /// Compare two runs item by item: the mean difference of each metric with its 95% interval, by a

@@ -7,7 +7,6 @@ mod retrieval;
 mod segmentation;
 mod sweep;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -38,10 +37,4 @@ pub(super) fn run(global: &GlobalArgs, args: &EvaluateArgs) -> anyhow::Result<Ex
         EvaluateCommand::Sweep(args) => sweep::run(global, args),
         EvaluateCommand::Compare(args) => compare::run(global, args),
     }
-}
-
-/// What a data set is called: the last name of its path.
-fn dataset_name(path: &Path) -> String {
-    let name = path.canonicalize().ok().and_then(|path| Some(path.file_stem()?.to_owned()));
-    name.unwrap_or_else(|| path.as_os_str().to_owned()).to_string_lossy().into_owned()
 }

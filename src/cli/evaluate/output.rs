@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::cli::refuse_one_file;
+use crate::cli::refuse::refuse_one_file;
 use crate::evaluation::{
     CHUNK_TOKENS, Run, Summary, format_value, html_report, is_error, write_runs,
 };
@@ -165,4 +165,10 @@ pub(super) fn aligned<L: AsRef<[String]>>(lines: &[L]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What a data set is called: the last name of its path.
+pub(super) fn dataset_name(path: &Path) -> String {
+    let name = path.canonicalize().ok().and_then(|path| Some(path.file_stem()?.to_owned()));
+    name.unwrap_or_else(|| path.as_os_str().to_owned()).to_string_lossy().into_owned()
 }

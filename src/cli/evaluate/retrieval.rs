@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::dataset_name;
-use super::output::ReportArgs;
+use super::output::{ReportArgs, dataset_name};
 use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load_model, set_up};

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::dataset_name;
-use super::output::ReportArgs;
+use super::output::{ReportArgs, dataset_name};
 use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
 use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load_model, set_up};
 use crate::cli::progress::Progress;
-use crate::cli::refuse_arguments;
+use crate::cli::refuse::refuse_arguments;
 use crate::config::Config;
 use crate::embeddings::{EmbedOptions, Engine};
 use crate::evaluation::datasets::{GoldDocument, read_gold, read_predictions};

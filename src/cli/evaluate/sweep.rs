@@ -7,15 +7,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::dataset_name;
-use super::output::{ReportArgs, sort};
+use super::output::{ReportArgs, dataset_name, sort};
 use super::retrieval::{QuestionArgs, bytes};
 use super::segmentation::{Segmentation, check_counts, topics};
 use crate::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec, Preset};
 use crate::cli::arguments::{GlobalArgs, ModelArgs, chunk_flags, load_model, set_up};
 use crate::cli::progress::Progress;
-use crate::cli::refuse_arguments;
+use crate::cli::refuse::refuse_arguments;
 use crate::config::Config;
 use crate::evaluation::datasets::{read_gold, read_retrieval};
 use crate::evaluation::{

@@ -8,6 +8,7 @@ use super::Loader;
 use super::families::Family;
 use super::load::{bias_of, weight_of};
 use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Precision, Span};
+use crate::models;
 
 /// The heads that models of a family may have.
 #[derive(Clone, Copy)]
@@ -19,7 +20,7 @@ pub(in super::super) struct Heads {
     /// Names that the decoder may have. Its weights are the word table's where it has no own.
     pub(super) decoder: &'static [&'static str],
     /// Refuses a config whose heads are other than these.
-    pub(super) check: fn(&ConfigFile) -> Result<(), Error>,
+    pub(super) check: fn(&ConfigFile) -> Result<(), models::Error>,
 }
 
 impl Heads {
@@ -27,7 +28,11 @@ impl Heads {
         Self { classifier: &[], masked_lm: &[], decoder: &[], check: |_| Ok(()) };
 
     /// Refuses a head that the family does not have.
-    pub(in super::super) fn check(&self, config: &ConfigFile, head: HeadKind) -> Result<(), Error> {
+    pub(in super::super) fn check(
+        &self,
+        config: &ConfigFile,
+        head: HeadKind,
+    ) -> Result<(), models::Error> {
         let layers = match head {
             HeadKind::Dense => return Ok(()),
             HeadKind::Classifier { .. } => self.classifier,

@@ -8,8 +8,8 @@ use super::super::engine::RowWork;
 use super::super::job::IndexedJob;
 use super::super::loaded::LoadedModel;
 use super::super::together::{Pick, Rows, compute_rows, encode_together, take_row};
-use super::Shared;
 use super::queue::{Batch, Picked};
+use super::shared::Shared;
 use super::ticket::{Task, Ticket};
 use crate::compute;
 

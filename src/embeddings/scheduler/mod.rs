@@ -7,22 +7,21 @@
 
 mod lane;
 mod queue;
+mod shared;
 mod ticket;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use self::queue::{Batch, Ended, Queue};
+use self::queue::Queue;
+use self::shared::{Shared, State, answer};
 use self::ticket::Ticket;
 use super::Error;
 use super::devices::Devices;
 use super::engine::{Engine, RowSink, Submission, Work};
 use super::loaded::LoadedModel;
 use super::model::Model;
-
-/// The longest wait that a refused caller is told.
-const MAX_RETRY_AFTER_S: f64 = 60.0;
 
 /// What a scheduler takes at a time.
 #[derive(Debug, Clone, Copy)]
@@ -31,71 +30,6 @@ pub struct SchedulerOptions {
     pub max_queued_tokens: usize,
     /// How long a batch may take, unless one that keeps the kernels at speed takes longer.
     pub max_batch: Duration,
-}
-
-/// The lanes that run, and what they are fed with.
-struct State {
-    queue: Queue,
-    stopping: bool,
-    /// Lanes that run.
-    running: usize,
-    /// Whether a device was lost.
-    device_lost: bool,
-    /// `[lanes]` tokens a second of each lane, smoothed; 0 before its first batch.
-    rates: Vec<f64>,
-}
-
-impl State {
-    /// Whole seconds until what waits now is done, within sensible bounds.
-    fn retry_after_s(&self) -> u64 {
-        let rate: f64 = self.rates.iter().sum();
-        let seconds = self.queue.tokens() as f64 / rate.max(1.0);
-        seconds.ceil().clamp(1.0, MAX_RETRY_AFTER_S) as u64
-    }
-}
-
-struct Shared {
-    state: Mutex<State>,
-    filled: Condvar,
-    max_queued_tokens: usize,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for something to run. `None` when nothing waits and the scheduler is to stop.
-    fn next_batch(&self) -> Option<Batch> {
-        let mut state = self.lock();
-        loop {
-            let ended = state.queue.remove_ended(Instant::now());
-            if !ended.is_empty() {
-                drop(state);
-                answer(ended);
-                state = self.lock();
-                continue;
-            }
-            if let Some(batch) = state.queue.next_batch() {
-                if !state.queue.is_empty() {
-                    self.filled.notify_one();
-                }
-                return Some(batch);
-            }
-            if state.stopping {
-                state.running -= 1;
-                return None;
-            }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Tells those who asked that their work is given up.
-fn answer(ended: Vec<Ended>) {
-    for (ticket, reason) in ended {
-        ticket.end(Err(reason));
-    }
 }
 
 /// Threads that run what is queued. Dropping it finishes what is queued and joins them.

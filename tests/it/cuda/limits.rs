@@ -6,11 +6,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use chunkflow::compute::{self, Numerics};
-use chunkflow::embeddings::{
-    DeviceChoice, DtypeChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions,
-    Scheduler, SchedulerOptions, Submission,
-};
+use chunkflow::compute::{self, DtypeChoice, Numerics};
+use chunkflow::embeddings::{DeviceChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions, Scheduler, SchedulerOptions, Submission};
+
 
 use super::emulation::Emulation;
 use super::{options, ordinal};

@@ -3,8 +3,8 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use chunkflow::compute::{CudaDevice, CudaExec, Dtype, Numerics};
-use chunkflow::embeddings::{DeviceChoice, DtypeChoice, ModelOptions};
+use chunkflow::compute::{CudaDevice, CudaExec, Dtype, DtypeChoice, Numerics};
+use chunkflow::embeddings::{DeviceChoice, ModelOptions};
 use half::{bf16, f16};
 
 use crate::support;
@@ -66,7 +66,7 @@ pub(crate) fn rounded(dtype: Dtype, values: &[f32]) -> Vec<f32> {
 /// Options that load a model on the device under test.
 pub(crate) fn options(dtype: DtypeChoice) -> ModelOptions {
     ModelOptions {
-        models_dir: support::models_dir(),
+        places: support::places(),
         device: DeviceChoice::Cuda(Some(ordinal())),
         dtype: Some(dtype),
         max_batch_tokens: Some(support::ONE_BATCH),

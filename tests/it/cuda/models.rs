@@ -1,6 +1,8 @@
 //! Whole models on CUDA beside the processor's form, which is held to the references elsewhere.
 
-use chunkflow::embeddings::{Backend, DtypeChoice, EmbedOptions, Kind, LoadedModel, ModelOptions};
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, ModelOptions};
+use chunkflow::compute::DtypeChoice;
+use chunkflow::models::Task;
 
 use super::options;
 use crate::families::cosine;
@@ -74,7 +76,7 @@ fn rerankers_and_sparse_models_are_those_of_the_processor() {
     let _turn = super::turn();
     for name in ["rerank-bert", "rerank-modernbert", "sparse-bert", "sparse-plain"] {
         let folder = golden("heads").join(name);
-        let kind = name.starts_with("sparse").then_some(Kind::Sparse);
+        let kind = name.starts_with("sparse").then_some(Task::Sparse);
         let cuda = load(&folder, &ModelOptions { kind, ..options(DtypeChoice::F32) });
         let cpu = load(&folder, &ModelOptions { kind, ..ModelOptions::default() });
         if kind.is_some() {

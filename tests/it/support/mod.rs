@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use chunkflow::embeddings::{Backend, LoadedModel, ModelOptions};
+
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
@@ -32,6 +33,11 @@ pub(crate) fn models_dir() -> PathBuf {
     root().join("models")
 }
 
+/// That place alone.
+pub(crate) fn places() -> Places {
+    Places { models_dir: models_dir(), ..Places::default() }
+}
+
 /// The folder of the real all-MiniLM-L6-v2. A test without it fails: a skipped one proves nothing.
 pub(crate) fn real_folder() -> PathBuf {
     let folder = models_dir().join("sentence-transformers/all-MiniLM-L6-v2");
@@ -53,10 +59,10 @@ pub(crate) fn real(engine: Backend) -> &'static Arc<LoadedModel> {
 
 /// Loads the model in `folder`.
 pub(crate) fn load(folder: &Path, engine: Backend, max_batch_tokens: usize) -> LoadedModel {
-    let models_dir = models_dir();
+    let places = places();
     let max_batch_tokens = Some(max_batch_tokens);
     let backend = engine;
-    let options = ModelOptions { models_dir, backend, max_batch_tokens, ..ModelOptions::default() };
+    let options = ModelOptions { places, backend, max_batch_tokens, ..ModelOptions::default() };
     LoadedModel::load(folder.to_str().unwrap(), &options).unwrap()
 }
 

@@ -3,8 +3,8 @@
 use super::super::spec::{LayerSpec, Rotary};
 use super::rotary;
 use crate::compute::Mask;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 /// Which layers attend to the whole text: by `layer_types` where the file has them, otherwise
 /// by `is_global`.

@@ -6,8 +6,8 @@ use super::super::names::Names;
 use super::Family;
 use super::bert::{self, Keys};
 use crate::compute::Activation;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     prefix: "distilbert.",

@@ -7,8 +7,8 @@ use super::super::names::Names;
 use super::super::spec::NormPlacement;
 use super::{Family, alternating, qwen3};
 use crate::compute::Activation;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     attention_output_norm: "post_attention_layernorm",

@@ -7,8 +7,8 @@ use super::super::names::Names;
 use super::super::spec::{Gate, LayerSpec, Positions, Rotary, RotaryScaling};
 use super::{Family, bert, rotary};
 use crate::compute::Mask;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     prefix: "new.",

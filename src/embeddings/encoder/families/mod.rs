@@ -16,8 +16,8 @@ mod rotary;
 use super::heads::Heads;
 use super::names::Names;
 use super::spec::EncoderSpec;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 /// What is known of a model from its family and its config.
 #[derive(Clone)]

@@ -11,8 +11,8 @@ use super::super::spec::{
 };
 use super::{Family, alternating, bert};
 use crate::compute::{Activation, NormKind};
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     prefix: "model.",

@@ -4,8 +4,8 @@
 use super::super::names::Names;
 use super::super::spec::DistanceBias;
 use super::{Family, bert, roberta};
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     prefix: "mpnet.",

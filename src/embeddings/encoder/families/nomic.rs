@@ -8,8 +8,8 @@ use super::super::spec::{Gate, LayerSpec, Positions};
 use super::bert::{self, Keys};
 use super::{Family, rotary};
 use crate::compute::{Activation, Mask};
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names {
     prefix: "bert.",

@@ -11,8 +11,8 @@ use super::super::spec::{
 };
 use super::{Family, bert, rotary};
 use crate::compute::{Activation, Mask, NormKind};
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 pub(super) const NAMES: Names = Names {
     prefix: "model.",

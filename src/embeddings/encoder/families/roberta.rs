@@ -8,8 +8,8 @@ use super::super::names::Names;
 use super::super::spec::{EncoderSpec, Positions};
 use super::{Family, bert};
 use crate::compute::Activation;
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 const NAMES: Names = Names { prefix: "roberta.", ..bert::NAMES };
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::super::spec::{Rotary, RotaryScaling};
-use crate::embeddings::Error;
 use crate::embeddings::config_file::ConfigFile;
+use crate::models::Error;
 
 /// From `rope_parameters`, or from the older key `base`; any scaling is refused.
 pub(super) fn read(config: &ConfigFile, base: &'static str, default: f32) -> Result<Rotary, Error> {

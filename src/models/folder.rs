@@ -10,15 +10,17 @@ use std::sync::{Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::Error;
-use super::hub::{blob_digest, check_file};
+use super::cache::blob_digest;
+use super::error::Error;
+use super::layout::Files;
+use super::repository::check_file;
 
 /// The largest configuration or tokenizer file that is read into memory, in bytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// A folder with the digests that its files must have.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
     sha256: BTreeMap<String, String>,
     /// What every file must stand in, links followed.
@@ -45,23 +47,23 @@ impl Folder {
         Ok(self)
     }
 
-    pub(super) fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.root.join(file)
     }
 
-    pub(super) fn exists(&self, file: &str) -> bool {
+    pub(crate) fn exists(&self, file: &str) -> bool {
         self.path(file).is_file()
     }
 
     /// The digests of files that were read and had none to match.
-    pub(super) fn seen(&self) -> BTreeMap<String, String> {
+    pub(crate) fn seen(&self) -> BTreeMap<String, String> {
         let seen =
             self.seen.as_ref().map(|seen| seen.lock().unwrap_or_else(PoisonError::into_inner));
         seen.map(|seen| seen.clone()).unwrap_or_default()
     }
 
     /// Reads a small file whole, verified.
-    pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self, file: &str) -> Result<Vec<u8>, Error> {
         let path = self.open(file)?;
         let size = fs::metadata(&path).map_err(|source| read_error(&path, source))?.len();
         if size > MAX_JSON_BYTES {
@@ -74,13 +76,13 @@ impl Folder {
     }
 
     /// Reads and parses a JSON file, verified.
-    pub(super) fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, Error> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T, Error> {
         serde_json::from_slice(&self.read(file)?)
             .map_err(|error| Error::Malformed { path: self.path(file), problem: error.to_string() })
     }
 
     /// The same, `None` where there is no such file.
-    pub(super) fn optional_json<T: DeserializeOwned>(
+    pub(crate) fn optional_json<T: DeserializeOwned>(
         &self,
         file: &str,
     ) -> Result<Option<T>, Error> {
@@ -89,7 +91,7 @@ impl Folder {
 
     /// Maps a large file into memory; [`verify_map`](Self::verify_map) is still to be called.
     #[expect(unsafe_code, reason = "memory-mapping the weights")]
-    pub(super) fn map(&self, file: &str) -> Result<Map, Error> {
+    pub(crate) fn map(&self, file: &str) -> Result<Map, Error> {
         let path = self.open(file)?;
         let handle = File::open(&path).map_err(|source| read_error(&path, source))?;
         // SAFETY: the map is read only here, while the weights are packed, and dropped at the end
@@ -101,12 +103,12 @@ impl Folder {
 
     /// Checks that `bytes` are the contents that `file` must have, by the digest that was
     /// published, recorded, or given by the hub as the name of the blob behind a link.
-    pub(super) fn verify(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn verify(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
         self.verify_digest(file, || Sha256::digest(bytes).to_vec())
     }
 
     /// The same of a mapped file, a piece at a time, so that it does not fill the memory.
-    pub(super) fn verify_map(&self, file: &str, map: &Map) -> Result<(), Error> {
+    pub(crate) fn verify_map(&self, file: &str, map: &Map) -> Result<(), Error> {
         self.verify_digest(file, || {
             let mut digest = Sha256::new();
             for (index, piece) in map.chunks(PIECE_BYTES).enumerate() {
@@ -152,17 +154,42 @@ impl Folder {
     }
 }
 
+impl Files for &Folder {
+    fn has(&self, file: &str) -> bool {
+        self.exists(file)
+    }
+
+    fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
+        Folder::optional_json(self, file)
+    }
+}
+
+/// A folder's files as they are, unverified, for a look at which there are; one that cannot be
+/// read counts as absent, and whoever needs it says why.
+pub(super) struct Glance<'a>(pub(super) &'a Path);
+
+impl Files for Glance<'_> {
+    fn has(&self, file: &str) -> bool {
+        self.0.join(file).is_file()
+    }
+
+    fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
+        let bytes = fs::read(self.0.join(file)).ok();
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+}
+
 /// Bytes of a mapped file that are hashed before their memory is given back.
 const PIECE_BYTES: usize = 4 << 20;
 
 /// A file in memory, read-only.
-pub(super) struct Map(memmap2::Mmap);
+pub(crate) struct Map(memmap2::Mmap);
 
 impl Map {
     /// Gives back the memory of bytes that have been read; they can be read again.
     #[cfg_attr(unix, expect(unsafe_code, reason = "advice on the mapped weights"))]
     #[cfg_attr(not(unix), expect(unused_variables, reason = "no such advice"))]
-    pub(super) fn release(&self, bytes: Range<usize>) {
+    pub(crate) fn release(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         {
             let advice = memmap2::UncheckedAdvice::DontNeed;

@@ -1,18 +1,18 @@
 //! A model that is on this machine: its files, and what they must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Repository;
 use super::cache::{self, CachedRepository};
+use super::error::Error;
+use super::folder::{Folder, Glance};
+use super::layout::{Files, Layout, files_needed, in_directory};
 use super::lock::Lock;
-use crate::embeddings::Error;
-use crate::embeddings::folder::Folder;
-use crate::embeddings::registry::ModelSpec;
-use crate::embeddings::weights;
+use super::registry::ModelSpec;
+use super::repository::Repository;
 
 /// Under what the lock of a plain folder keeps its digests: it has no commit.
 const NO_COMMIT: &str = "folder";
@@ -35,8 +35,8 @@ pub enum Place {
 /// A model that is on this machine.
 #[derive(Debug, Clone)]
 pub struct Located {
-    pub(in crate::embeddings) name: String,
-    pub(in crate::embeddings) spec: Option<ModelSpec>,
+    pub(crate) name: String,
+    pub(crate) spec: Option<ModelSpec>,
     place: Place,
     path: PathBuf,
     sha256: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub struct Located {
     /// What the files must stand in, links followed.
     boundary: Option<PathBuf>,
     /// Whether it is another revision than the one that the registry names.
-    pub(in crate::embeddings) stands_in: bool,
+    pub(crate) stands_in: bool,
 }
 
 /// What became of a file's verification.
@@ -58,7 +58,7 @@ pub enum Verdict {
     Recorded,
     /// There is none to expect, and nowhere to record this one.
     Unknown,
-    /// The file is gone, though its digest is known.
+    /// The file is not there, though its digest is known or the model needs it.
     Missing,
     /// The digest is another one.
     Differs {
@@ -139,7 +139,7 @@ impl Located {
 
     /// The files, refused where one is gone that was published or seen before: without it the
     /// model would run and give other vectors.
-    pub(in crate::embeddings) fn folder(&self) -> Result<Folder, Error> {
+    pub(crate) fn folder(&self) -> Result<Folder, Error> {
         if let Some(file) = self.gone().next() {
             let problem = "is gone, though its digest is known".to_owned();
             return Err(Error::Malformed { path: self.path.join(file), problem });
@@ -165,7 +165,7 @@ impl Located {
 
     /// Remembers the digests of files that were seen for the first time. A place that cannot be
     /// written, such as a mounted cache, keeps none.
-    pub(in crate::embeddings) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
+    pub(crate) fn remember(&self, seen: BTreeMap<String, String>) -> bool {
         let Some((path, commit)) = self.lock.as_ref().filter(|_| !seen.is_empty()) else {
             return false;
         };
@@ -179,15 +179,21 @@ impl Located {
         }
     }
 
-    /// Hashes every file and compares it with what was published, or seen before.
+    /// Hashes every file that the model needs or whose digest is known, and compares it with what
+    /// was published, or seen before.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
         let folder = self.open()?;
-        let mut verdicts = Vec::new();
-        verdicts.extend(self.gone().map(|file| (file.clone(), Verdict::Missing)));
-        for file in self.files() {
+        let files = Glance(&self.path);
+        let layout = Layout::read(Glance(&self.path)).unwrap_or_default();
+        let mut needed: BTreeSet<String> = self.sha256.keys().cloned().collect();
+        needed.extend(files_needed(&layout, |file| files.has(file)));
+        let (present, absent): (Vec<_>, Vec<_>) = needed.into_iter().partition(|f| files.has(f));
+        let mut verdicts: Vec<(String, Verdict)> =
+            absent.into_iter().map(|file| (file, Verdict::Missing)).collect();
+        for file in present {
             let verdict = match folder.map(&file).and_then(|map| folder.verify_map(&file, &map)) {
                 Ok(()) if self.lock.is_none() => Verdict::Unknown,
                 Ok(()) => Verdict::Matches,
@@ -234,7 +240,7 @@ fn collect(root: &Path, below: &str, files: &mut Vec<String>) {
         if name.starts_with('.') || name == "chunkflow.lock" {
             continue;
         }
-        let file = weights::in_directory(below, &name);
+        let file = in_directory(below, &name);
         let path = root.join(&file);
         if path.is_dir() && below.matches('/').count() < MAX_DEPTH {
             collect(root, &file, files);

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{Error, HubError};
 use super::repository::is_commit;
-use crate::embeddings::Error;
 
 /// The contents of `chunkflow.lock`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl Lock {
         }
         let text = serde_json::to_vec_pretty(&lock).map_err(io::Error::from);
         let written = text.and_then(|text| replace(path, &text));
-        written.map_err(|source| super::HubError::Write { path: path.to_owned(), source }.into())
+        written.map_err(|source| HubError::Write { path: path.to_owned(), source }.into())
     }
 }
 

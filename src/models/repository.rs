@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::{Component, Path};
 
-use super::HubError;
+use super::error::HubError;
 
 /// Longest owner, name or segment of a revision, in bytes, as `huggingface_hub` has it.
 const MAX_NAME_BYTES: usize = 96;
 const MAX_REVISION_BYTES: usize = 255;
 /// What a repository's files are taken from where nothing else is said.
-pub(in crate::embeddings) const MAIN: &str = "main";
+pub(super) const MAIN: &str = "main";
 
 /// A model on the hub, at a branch, tag or commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) fn is_commit(text: &str) -> bool {
     is_hexadecimal(text, 40)
 }
 
-pub(in crate::embeddings) fn is_hexadecimal(text: &str, digits: usize) -> bool {
+pub(super) fn is_hexadecimal(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 
@@ -100,7 +100,7 @@ fn check_revision(revision: &str) -> Result<(), HubError> {
 }
 
 /// Refuses a file name that is not plainly below its folder.
-pub(in crate::embeddings) fn check_file(file: &str) -> Result<(), HubError> {
+pub(super) fn check_file(file: &str) -> Result<(), HubError> {
     let normal = |component| matches!(component, Component::Normal(_));
     let forbidden = |c: char| c.is_control() || matches!(c, '\\' | '%' | ':');
     let is_plain = !file.is_empty()

@@ -5,8 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Repository;
-use super::repository::{is_commit, is_hexadecimal};
+use super::repository::{Repository, is_commit, is_hexadecimal, is_id};
 
 /// The file, beside `blobs`, that remembers what was seen first.
 const LOCK_FILE: &str = "chunkflow.lock";
@@ -66,14 +65,14 @@ pub(super) fn repositories(cache: &Path) -> Vec<String> {
         let (owner, name) = name.strip_prefix("models--")?.split_once("--")?;
         Some(format!("{owner}/{name}"))
     });
-    let mut ids: Vec<String> = ids.filter(|id| super::repository::is_id(id)).collect();
+    let mut ids: Vec<String> = ids.filter(|id| is_id(id)).collect();
     ids.sort_unstable();
     ids
 }
 
 /// The SHA-256 that a file of a snapshot must have by the name of the blob behind it, which for
 /// large files is that digest.
-pub(in crate::embeddings) fn blob_digest(file: &Path) -> Option<String> {
+pub(super) fn blob_digest(file: &Path) -> Option<String> {
     let blob = fs::read_link(file).ok()?;
     let name = blob.file_name()?.to_str()?;
     is_hexadecimal(name, 64).then(|| name.to_owned())

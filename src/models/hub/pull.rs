@@ -8,14 +8,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::blob::{Blob, Progress, create_folder_of, write_error};
-use super::cache::CachedRepository;
-use super::client::Client;
-use super::lock::{Lock, replace};
-use super::repository::{check_file, is_commit};
-use super::{HubError, HubOptions, Pulled, Repository, Store};
-use crate::embeddings::Error;
-use crate::embeddings::weights::{self, in_directory};
-use crate::embeddings::{modules, prompts, tokenize};
+use super::client::{Client, unavailable};
+use crate::models::cache::CachedRepository;
+use crate::models::error::{Error, HubError};
+use crate::models::layout::{Files, Layout, files_needed, is_pickle};
+use crate::models::lock::{Lock, replace};
+use crate::models::options::{HubOptions, Pulled};
+use crate::models::repository::{Repository, check_file, is_commit};
+use crate::models::store::Store;
 
 /// A hub.
 pub struct Hub {
@@ -90,12 +90,12 @@ impl Hub {
             cached: &cached,
             repository: &repository,
             commit: &commit,
+            listed: listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect(),
             expected: &sha256,
             blobs: Vec::new(),
             progress,
         };
-        let present = listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-        fetch.all(&present)?;
+        fetch.all()?;
         let blobs = fetch.blobs;
         publish(&cached, &repository, &commit, &blobs)?;
         let path = cached.snapshot(&commit);
@@ -116,7 +116,7 @@ fn checked_commit(
         return Ok(commit);
     }
     let problem = format!("answers with the commit `{}`", commit.escape_debug());
-    Err(super::client::unavailable(&client.url(path), &problem))
+    Err(unavailable(&client.url(path), &problem))
 }
 
 /// A slash in a branch's name is part of it.
@@ -130,6 +130,8 @@ struct Fetch<'a> {
     cached: &'a CachedRepository,
     repository: &'a Repository,
     commit: &'a str,
+    /// The files of the repository.
+    listed: BTreeSet<String>,
     expected: &'a BTreeMap<String, String>,
     /// File, the blob that holds it, and its SHA-256.
     blobs: Vec<(String, PathBuf, String)>,
@@ -137,72 +139,29 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Fetches what is needed of the files that are `present`, the weights last.
-    fn all(&mut self, present: &BTreeSet<String>) -> Result<(), Error> {
-        let mut missing: Vec<&str> = ["config.json", "tokenizer.json"]
-            .into_iter()
-            .filter(|file| !present.contains(*file))
-            .collect();
-        if !weights::FILES.iter().any(|file| present.contains(*file)) {
-            let pickled = weights::PICKLES.iter().any(|file| present.contains(*file));
-            missing.push(if pickled {
-                "safetensors weights, only pickled ones, which are refused"
-            } else {
-                weights::FILES[0]
-            });
-        }
-        if !missing.is_empty() {
-            let (repository, missing) = (self.repository.to_string(), missing.join(", no "));
-            return Err(HubError::Incomplete { repository, missing }.into());
-        }
-        let small = ["config.json", prompts::FILE];
-        let small = small.iter().chain(&tokenize::FILES).chain(&tokenize::SENTENCE_CONFIGS);
-        for file in small.filter(|file| present.contains(**file)) {
-            self.one(file)?;
-        }
-        let mut directories = vec![String::new()];
-        if present.contains(modules::FILE) {
-            let modules: Vec<modules::Entry> = self.json(modules::FILE)?;
-            directories.extend(modules.into_iter().map(|module| module.path));
-        }
-        directories.reverse();
-        for directory in directories {
-            self.module(&directory, present)?;
-        }
+    /// Fetches the files that the model needs, small ones first.
+    fn all(&mut self) -> Result<(), Error> {
+        let layout = Layout::read(&mut *self)?;
+        let needed = files_needed(&layout, |file| self.listed.contains(file));
+        needed.iter().try_for_each(|file| check_file(file))?;
+        self.refuse_incomplete(&needed)?;
+        needed.iter().try_for_each(|file| self.one(file))?;
+        // The layout's files came first; what stands last says that all are there.
+        self.blobs.sort_by_key(|(file, ..)| needed.iter().position(|name| name == file));
         Ok(())
     }
 
-    /// The config and the weights in a module's directory.
-    fn module(&mut self, directory: &str, present: &BTreeSet<String>) -> Result<(), Error> {
-        let config = in_directory(directory, "config.json");
-        if !directory.is_empty() && present.contains(&config) {
-            self.one(&config)?;
+    fn refuse_incomplete(&self, needed: &[String]) -> Result<(), HubError> {
+        let absent = needed.iter().filter(|file| !self.listed.contains(*file));
+        let mut missing: Vec<&str> = absent.map(String::as_str).collect();
+        if needed.iter().any(|file| is_pickle(file)) {
+            missing.push("safetensors weights, only pickled ones, which are refused");
         }
-        let [whole, index] = weights::FILES.map(|file| in_directory(directory, file));
-        if present.contains(&whole) {
-            return self.one(&whole);
-        }
-        if !present.contains(&index) {
+        if missing.is_empty() {
             return Ok(());
         }
-        let parts = self.json::<weights::Index>(&index)?.files();
-        for part in parts {
-            self.one(&in_directory(directory, &part))?;
-        }
-        // Last, as the one whose presence says that there are weights.
-        self.blobs.sort_by_key(|(file, ..)| *file == index);
-        Ok(())
-    }
-
-    fn json<T: DeserializeOwned>(&mut self, file: &str) -> Result<T, Error> {
-        self.one(file)?;
-        let blob = self.blobs.iter().find(|(known, ..)| known == file);
-        let path = blob.map(|(_, path, _)| path.clone()).unwrap_or_default();
-        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::Malformed {
-            path: PathBuf::from(file),
-            problem: error.to_string(),
-        })
+        let (repository, missing) = (self.repository.to_string(), missing.join(", no "));
+        Err(HubError::Incomplete { repository, missing })
     }
 
     fn one(&mut self, file: &str) -> Result<(), Error> {
@@ -216,6 +175,26 @@ impl Fetch<'_> {
         let (path, sha256) = blob.obtain(self.client, self.cached, expected, self.progress)?;
         self.blobs.push((file.to_owned(), path, sha256));
         Ok(())
+    }
+}
+
+impl Files for Fetch<'_> {
+    fn has(&self, file: &str) -> bool {
+        self.listed.contains(file)
+    }
+
+    fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
+        if !self.has(file) {
+            return Ok(None);
+        }
+        self.one(file)?;
+        let blob = self.blobs.iter().find(|(known, ..)| known == file);
+        let path = blob.map(|(_, path, _)| path.clone()).unwrap_or_default();
+        let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Malformed {
+            path: PathBuf::from(file),
+            problem: error.to_string(),
+        })
     }
 }
 

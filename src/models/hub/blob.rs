@@ -11,12 +11,11 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap};
 use ureq::http::{Response, StatusCode};
 
-use super::HubError;
-use super::cache::CachedRepository;
 use super::client::{BodyError, Client, unavailable};
-use super::repository::{is_commit, is_hexadecimal};
-use crate::embeddings::Error;
-use crate::embeddings::folder::hexadecimal;
+use crate::models::cache::CachedRepository;
+use crate::models::error::{Error, HubError};
+use crate::models::folder::hexadecimal;
+use crate::models::repository::{is_commit, is_hexadecimal};
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// Longest name that is taken for a blob's.

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-use super::hub::{MAIN, is_hexadecimal};
-use super::modules::{Kind, POOLINGS, parse_pooling};
-use super::options::DtypeChoice;
+use super::error::Error;
+use super::pooling::{POOLINGS, parse_pooling};
+use super::repository::{MAIN, Repository, is_hexadecimal};
+use super::task::Task;
+use crate::compute::DtypeChoice;
 
 const EMBEDDED: &str = include_str!("../../models.toml");
 /// Above this a name that nobody knows is taken for another one misspelt.
@@ -32,7 +33,7 @@ pub struct ModelSpec {
     pub family: Option<String>,
     /// What the model gives.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: Task,
     /// How tokens become a vector, where the files do not say.
     pub pooling: Option<String>,
     /// Whether vectors have unit length, where the files do not say.
@@ -64,7 +65,7 @@ impl ModelSpec {
             aliases: Vec::new(),
             revision: None,
             family: None,
-            kind: Kind::default(),
+            kind: Task::default(),
             pooling: None,
             normalize: None,
             prompts: BTreeMap::new(),
@@ -84,7 +85,7 @@ impl ModelSpec {
 
     /// What is wrong with a value.
     fn problem(&self) -> Option<String> {
-        let pooling = self.pooling.as_ref().filter(|_| self.kind == Kind::Embedding);
+        let pooling = self.pooling.as_ref().filter(|_| self.kind == Task::Embedding);
         if let Some(pooling) = pooling.filter(|name| parse_pooling(name).is_none()) {
             return Some(format!("pooling is `{pooling}`, supported: {POOLINGS}"));
         }
@@ -136,7 +137,7 @@ impl Registry {
         let malformed = |problem| Error::Malformed { path: path.to_owned(), problem };
         let registry: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
         for model in &registry.models {
-            super::hub::Repository::new(&model.repository, model.revision.as_deref())?;
+            Repository::new(&model.repository, model.revision.as_deref())?;
             if let Some(problem) = model.problem() {
                 return Err(malformed(format!("model `{}`: {problem}", model.name)));
             }

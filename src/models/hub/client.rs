@@ -1,7 +1,7 @@
 //! Requests to a hub: attempts, redirects followed by hand, the token for the endpoint alone.
 //!
 //! Not by the crate `hf-hub`, which follows redirects by itself, sends the token along, and names a
-//! file before its digest is known; its cache layout is what [`super::cache`] reads and writes.
+//! file before its digest is known; its cache layout is what [`crate::models::cache`] reads and writes.
 
 use std::io;
 use std::thread;
@@ -15,7 +15,8 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::destination::{PublicResolver, follow, is_same_origin};
-use super::{HubError, HubOptions, Token};
+use crate::models::error::HubError;
+use crate::models::options::{HubOptions, Token};
 
 const ATTEMPTS: u32 = 5;
 const MAX_REDIRECTS: usize = 8;

@@ -1,7 +1,8 @@
 //! Stands in for the hub where the feature is off.
 
-use super::{HubError, HubOptions, Pulled, Store};
-use crate::embeddings::Error;
+use super::error::{Error, HubError};
+use super::options::{HubOptions, Pulled};
+use super::store::Store;
 
 /// A hub that this build cannot reach.
 pub struct Hub;

@@ -4,15 +4,34 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cache::{self, CachedRepository};
+use super::error::{Error, HubError};
+use super::folder::Glance;
+use super::layout::{CONFIG, Files, Layout, MODULES, classifies, files_needed};
+use super::located::{Located, Place};
 use super::lock::Lock;
-use super::repository::is_id;
-use super::{HubError, Located, Place, Repository};
-use crate::embeddings::registry::{ModelSpec, Registry};
-use crate::embeddings::{Error, ModelOptions};
-use crate::embeddings::{modules, weights};
+use super::registry::{ModelSpec, Registry};
+use super::repository::{Repository, is_id};
+
+/// Where models are looked for.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Known models stand below this folder as `owner/name`.
+    pub models_dir: PathBuf,
+    /// The cache of Hugging Face's libraries, read where `models_dir` has no such model.
+    pub cache_dir: Option<PathBuf>,
+    /// A file of the user's with more models.
+    pub registry: Option<PathBuf>,
+}
+
+impl Default for Places {
+    /// Below `models` alone.
+    fn default() -> Self {
+        Self { models_dir: PathBuf::from("models"), cache_dir: None, registry: None }
+    }
+}
 
 /// The places where models stand, and the names they are known by.
 #[derive(Debug, Clone)]
@@ -37,16 +56,16 @@ pub struct Entry {
 }
 
 impl Store {
-    /// The places that `options` name, and the registry with the user's file in it.
+    /// These places, and the registry with the user's file in it.
     ///
     /// # Errors
     /// When the user's file cannot be read or is malformed.
-    pub fn open(options: &ModelOptions) -> Result<Self, Error> {
+    pub fn open(places: &Places) -> Result<Self, Error> {
         let mut registry = Registry::embedded()?;
-        if let Some(path) = &options.registry {
+        if let Some(path) = &places.registry {
             registry.extend(path)?;
         }
-        let (models_dir, cache_dir) = (options.models_dir.clone(), options.cache_dir.clone());
+        let (models_dir, cache_dir) = (places.models_dir.clone(), places.cache_dir.clone());
         Ok(Self { registry, models_dir, cache_dir })
     }
 
@@ -134,10 +153,10 @@ impl Store {
         };
         let snapshot = cached.snapshot(&commit);
         // What another library has pulled may lack what it does not read.
-        let whole = lock.files.contains_key(&commit) || cached.is_absent(&commit, modules::FILE);
+        let whole = lock.files.contains_key(&commit) || cached.is_absent(&commit, MODULES);
         let missing = missing_file(&snapshot).or_else(|| {
-            let needed = !whole && !snapshot.join(modules::FILE).is_file();
-            (needed && !modules::is_classifier(&snapshot)).then(|| modules::FILE.to_owned())
+            let needed = !whole && !snapshot.join(MODULES).is_file();
+            (needed && !is_classifier(&snapshot)).then(|| MODULES.to_owned())
         });
         if let Some(file) = missing {
             looked.push(snapshot.join(file));
@@ -208,17 +227,21 @@ fn folders_in(models_dir: &Path) -> Vec<String> {
     ids.filter(|id| is_id(id)).collect()
 }
 
-/// The first file without which the model does not run: of those that every model needs, then of
-/// those that its index of weights and its modules name.
+/// The first file without which the model in `folder` does not run.
 fn missing_file(folder: &Path) -> Option<String> {
-    let absent = |file: &&str| !folder.join(file).is_file();
-    let basic = ["config.json", "tokenizer.json"].into_iter().find(absent).or_else(|| {
-        let none = weights::FILES.iter().chain(&weights::PICKLES).all(absent);
-        none.then_some(weights::FILES[0])
-    });
-    let named = || {
-        let parts = weights::parts_in(folder).into_iter().chain(modules::files_in(folder));
-        parts.into_iter().find(|file| !folder.join(file).is_file())
-    };
-    basic.map(str::to_owned).or_else(named)
+    let files = Glance(folder);
+    let layout = Layout::read(Glance(folder)).unwrap_or_default();
+    let mut needed = files_needed(&layout, |file| files.has(file)).into_iter();
+    needed.find(|file| !files.has(file))
+}
+
+/// Whether the model in `folder` is a classifier, which needs no `modules.json`.
+fn is_classifier(folder: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(default)]
+        architectures: Vec<String>,
+    }
+    let config: Option<Config> = Glance(folder).optional_json(CONFIG).unwrap_or_default();
+    config.is_some_and(|config| classifies(config.architectures.iter().map(String::as_str)))
 }

@@ -8,7 +8,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::HubError;
+use crate::models::error::HubError;
 
 /// Resolves names to public addresses alone, at the moment of connecting, so that a name cannot
 /// change its meaning in between. A proxy may stand anywhere; what is reached without it, because

@@ -1,0 +1,31 @@
+//! A setting that is given by hand, as a layer of its own.
+
+use std::borrow::Cow;
+
+use figment::providers::Serialized;
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+/// What the embedded defaults are called.
+pub(super) const DEFAULT_ORIGIN: &str = "default";
+
+/// A setting given on the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// Its place, such as `compute.threads`.
+    pub key: Cow<'static, str>,
+    /// What the user typed, such as `--threads`.
+    pub name: Cow<'static, str>,
+    /// Its value.
+    pub value: Value,
+}
+
+impl Provider for &Flag {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::default(&self.key, &self.value).data()
+    }
+}

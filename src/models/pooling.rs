@@ -1,0 +1,16 @@
+//! How tokens become a vector, by the names that a model's files use.
+
+use crate::compute::Pooling;
+
+/// The names that are understood, in words.
+pub(crate) const POOLINGS: &str = "one of mean, cls, lasttoken";
+
+/// The pooling that sentence-transformers calls `mode`.
+pub(crate) fn parse_pooling(mode: &str) -> Option<Pooling> {
+    match mode {
+        "mean" | "mean_tokens" => Some(Pooling::Mean),
+        "cls" | "cls_token" => Some(Pooling::Cls),
+        "lasttoken" => Some(Pooling::LastToken),
+        _ => None,
+    }
+}
