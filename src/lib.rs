@@ -23,7 +23,8 @@
 //! | [`similarity`] | Gram matrices and what is read from them |
 //! | [`chunking`] | units, and the best segmentation of them |
 //! | [`embeddings`] | model files, tokens, the encoder, pooling, the worker |
-//! | [`results`] | rows and chunks on their way out |
+//! | [`files`] | every file format, in and out |
+//! | [`records`] | what is written: vectors, chunks, matches, clusters, runs |
 //! | [`pipeline`] | the story: a document becomes chunks with vectors |
 //! | [`evaluation`] | how good chunks are: metrics, data sets, baselines |
 //! | [`config`] | settings and where each came from |
@@ -41,7 +42,9 @@ pub mod chunking;
 
 pub mod embeddings;
 
-pub mod results;
+pub mod files;
+
+pub mod records;
 
 pub mod pipeline;
 

@@ -14,7 +14,7 @@ use crate::config::{Config, Flag, Layers, hub_options};
 use crate::embeddings::{
     self, DeviceChoice, DtypeChoice, EmbedOptions, Engine, Hub, Model, Pulled, Store, Truncate,
 };
-use crate::results::Destination;
+use crate::files::Destination;
 use crate::telemetry;
 
 /// Options of every command.

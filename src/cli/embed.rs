@@ -9,12 +9,13 @@ use clap::{Args, ValueEnum};
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_cuts,
 };
-use super::input::{Document, Documents, InputArgs, Plain};
+use super::input::{Documents, InputArgs};
 use super::progress::Progress;
 use super::refuse_arguments;
 use crate::Error;
 use crate::embeddings::{EmbedOptions, Embeddings, Forward, Kind, Model, Truncate};
-use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
+use crate::files::{Document, Format, Plain, Writer, open_writer};
+use crate::records::{SparseVectors, TokenVectors, Vectors};
 
 /// Texts embedded at a time, and their bytes: what is held in memory.
 const BLOCK_TEXTS: usize = 1_024;
@@ -85,20 +86,22 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let destination = args.output.open()?;
     let model = Arc::new(load_model(global, &config)?);
     let options = args.vectors.options(&model, config.embed.truncate)?;
-    let sink = match args.output_kind {
+    let fields = match args.output_kind {
         OutputKind::Dense => {
             let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
-            Output::Dense(open_sink(format, destination, dimensions).map_err(Error::from)?)
+            Vectors::fields(dimensions)
         }
-        OutputKind::Tokens => Output::Tokens(RecordWriter::new(destination)),
-        OutputKind::Sparse => Output::Sparse(RecordWriter::new(destination)),
+        OutputKind::Tokens => TokenVectors::fields(),
+        OutputKind::Sparse => SparseVectors::fields(),
     };
+    let writer = open_writer(format, destination, &fields).map_err(Error::from)?;
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
     let lanes = model.lanes();
-    let mut run = Run { model, options, sink, progress, rows: 0, truncated: 0 };
-    let block_bytes = match &run.sink {
-        Output::Tokens(_) => TOKENS_BLOCK_BYTES,
-        Output::Dense(_) | Output::Sparse(_) => BLOCK_BYTES,
+    let kind = args.output_kind;
+    let mut run = Run { model, options, kind, writer, progress, rows: 0, truncated: 0 };
+    let block_bytes = match kind {
+        OutputKind::Tokens => TOKENS_BLOCK_BYTES,
+        OutputKind::Dense | OutputKind::Sparse => BLOCK_BYTES,
     };
     let mut blocks = Blocks { documents, bytes: block_bytes };
     if args.output_kind == OutputKind::Dense && lanes > 1 {
@@ -143,18 +146,12 @@ fn ids(block: &[Document]) -> Vec<Option<String>> {
     block.iter().map(|document| document.id.clone()).collect()
 }
 
-/// Where vectors go.
-enum Output {
-    Dense(Box<dyn Sink>),
-    Tokens(RecordWriter),
-    Sparse(RecordWriter),
-}
-
 /// A run over an input, block by block.
 struct Run {
     model: Arc<Model>,
     options: EmbedOptions,
-    sink: Output,
+    kind: OutputKind,
+    writer: Box<dyn Writer>,
     progress: Progress,
     rows: u64,
     truncated: usize,
@@ -187,12 +184,11 @@ impl Run {
 
     /// Writes a block's vectors.
     fn write(&mut self, block: &[Document], embeddings: &Embeddings) -> Result<(), Error> {
-        let ids = ids(block);
-        let rows = Rows { first_index: self.rows, ids: &ids, embeddings };
-        match &mut self.sink {
-            Output::Dense(sink) => sink.write(rows)?,
-            Output::Tokens(writer) => writer.write_tokens(rows)?,
-            Output::Sparse(_) => {}
+        let (ids, first_index) = (&ids(block)[..], self.rows);
+        if self.kind == OutputKind::Tokens {
+            self.writer.write(&TokenVectors { first_index, ids, embeddings })?;
+        } else {
+            self.writer.write(&Vectors { first_index, ids, embeddings })?;
         }
         self.count(block, &embeddings.tokens, &embeddings.truncated);
         Ok(())
@@ -200,18 +196,19 @@ impl Run {
 
     fn embed(&mut self, block: &[Document]) -> Result<(), Error> {
         let texts = texts(block);
-        match &mut self.sink {
-            Output::Dense(_) => {
+        match self.kind {
+            OutputKind::Dense => {
                 let embeddings = self.model.embed(&texts, &self.options)?;
                 self.write(block, &embeddings)
             }
-            Output::Tokens(_) => {
+            OutputKind::Tokens => {
                 let embeddings = self.model.embed_tokens(&texts, &self.options)?;
                 self.write(block, &embeddings)
             }
-            Output::Sparse(writer) => {
-                let embeddings = self.model.embed_sparse(&texts, &self.options)?;
-                writer.write_sparse(self.rows, &ids(block), &embeddings)?;
+            OutputKind::Sparse => {
+                let embeddings = &self.model.embed_sparse(&texts, &self.options)?;
+                let (ids, first_index) = (&ids(block)[..], self.rows);
+                self.writer.write(&SparseVectors { first_index, ids, embeddings })?;
                 self.count(block, &embeddings.tokens, &embeddings.truncated);
                 Ok(())
             }
@@ -226,10 +223,7 @@ impl Run {
     }
 
     fn finish(self) -> Result<(), Error> {
-        match self.sink {
-            Output::Dense(sink) => sink.finish()?,
-            Output::Tokens(writer) | Output::Sparse(writer) => writer.finish()?,
-        }
+        self.writer.finish()?;
         self.progress.finish();
         warn_of_cuts(self.truncated, self.rows as usize, &self.model);
         Ok(())

@@ -18,7 +18,6 @@ mod rerank;
 #[cfg(feature = "server")]
 mod serve;
 mod similar;
-mod vectors;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_cuts};
-use super::input::{Document, InputArgs, Plain};
+use super::input::InputArgs;
 use super::progress::Progress;
 use crate::Error;
 use crate::embeddings::{self, Model};
-use crate::results::{Ranked, RecordWriter};
+use crate::files::{Document, Format, Plain, open_writer};
+use crate::records::{Ranked, RankedDocuments};
 
 /// Documents scored at a time.
 const BLOCK_TEXTS: usize = 256;
@@ -43,7 +44,9 @@ pub(super) struct RerankArgs {
 pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
-    let mut writer = RecordWriter::new(args.output.open()?);
+    let destination = args.output.open()?;
+    let mut writer =
+        open_writer(Format::Jsonl, destination, &RankedDocuments::FIELDS).map_err(Error::from)?;
     let model = load_model(global, &config)?;
     check_labels(&model).map_err(Error::from)?;
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
@@ -62,9 +65,8 @@ pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<Exit
     warn_of_cuts(cut, ranked.len(), &model);
     // Equal scores keep the order of the input.
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-    for document in ranked.iter().take(args.top_n.unwrap_or(usize::MAX)) {
-        writer.write_ranked(document).map_err(Error::from)?;
-    }
+    ranked.truncate(args.top_n.unwrap_or(usize::MAX));
+    writer.write(&RankedDocuments(&ranked)).map_err(Error::from)?;
     writer.finish().map_err(Error::from)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,14 +9,13 @@ use clap::{ArgGroup, Args};
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, load_model, set_up, warn_of_cuts,
 };
-use super::input::{self, InputArgs, Plain};
-use super::vectors::{Columns, Vectors};
+use super::input::InputArgs;
 use crate::Error;
 use crate::config::Config;
-use crate::results::{
-    Cluster, Destination, Match, MatrixWriter, Member, RecordFormat, open_match_sink,
-    write_clusters,
+use crate::files::{
+    self, Columns, Destination, Format, MatrixWriter, Plain, RecordFormat, VectorFile, open_writer,
 };
+use crate::records::{Cluster, Clusters, Match, Matches, Member};
 use crate::similarity::{
     self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, least_cosine, pairwise, scan,
     threshold, top_k,
@@ -128,9 +127,10 @@ fn cosine(text: &str) -> Result<f32, String> {
 
 pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
-    let corpus = Vectors::open(&args.corpus, args.columns(), args.ids.as_deref())?;
+    let corpus =
+        VectorFile::open(&args.corpus, args.columns(), args.ids.as_deref()).map_err(Error::from)?;
     if args.return_documents {
-        corpus.check_texts()?;
+        corpus.check_texts().map_err(Error::from)?;
     }
     let device = Device::cpu(config.model_options().isa);
     let search = Search { global, args, config, corpus, device };
@@ -138,16 +138,16 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
     if let Some(least) = args.duplicates {
         search.duplicates(least, destination)?;
     } else if let Some(path) = &args.queries
-        && Vectors::are_in(path, args.columns())?
+        && VectorFile::are_in(path, args.columns()).map_err(Error::from)?
     {
-        let file = Vectors::open(path, args.columns(), None)?;
-        let unit = file.unit_rows()?;
+        let file = VectorFile::open(path, args.columns(), None).map_err(Error::from)?;
+        let unit = file.unit_rows().map_err(Error::from)?;
         let all = (0..unit.rows().map_err(Error::from)?.len() as u64).collect();
-        let mut ids = file.facts(&all, false)?;
+        let mut ids = file.facts(&all, false).map_err(Error::from)?;
         let names = all.iter().map(|row| ids.remove(row).and_then(|facts| facts.id)).collect();
         search.with_queries(file.name(), names, &unit, destination)?;
     } else if args.matrix && args.queries.is_none() && args.query.is_empty() {
-        let unit = search.corpus.unit_rows()?;
+        let unit = search.corpus.unit_rows().map_err(Error::from)?;
         let rows = unit.rows().map_err(Error::from)?;
         search.matrix(rows, rows, destination)?;
     } else {
@@ -168,7 +168,7 @@ struct Search<'a> {
     global: &'a GlobalArgs,
     args: &'a SimilarArgs,
     config: Config,
-    corpus: Vectors,
+    corpus: VectorFile,
     device: Device,
 }
 
@@ -196,19 +196,19 @@ impl Search<'_> {
         names: Names,
         queries: &UnitRows<'_>,
         destination: Destination,
-    ) -> anyhow::Result<()> {
-        let rows = queries.rows().map_err(Error::from)?;
+    ) -> Result<(), Error> {
+        let rows = queries.rows()?;
         self.check_queries(source, rows, queries.floats().is_some())?;
         match (queries.floats(), self.corpus.format()?) {
             (Some(floats), RowFormat::Int8) => {
-                let quantised = similarity::int8(floats, rows.dim()).map_err(Error::from)?;
-                let unit = UnitRows::new(quantised.rows().map_err(Error::from)?);
-                self.answer(names, unit.rows().map_err(Error::from)?, destination)
+                let quantised = similarity::int8(floats, rows.dim())?;
+                let unit = UnitRows::new(quantised.rows()?);
+                self.answer(names, unit.rows()?, destination)
             }
             (Some(floats), RowFormat::Binary) => {
                 check_signs(source, &names, floats, rows.dim())?;
-                let bits = similarity::bits(floats, rows.dim()).map_err(Error::from)?;
-                let rows = Rows::binary(&bits, rows.dim()).map_err(Error::from)?;
+                let bits = similarity::bits(floats, rows.dim())?;
+                let rows = Rows::binary(&bits, rows.dim())?;
                 self.answer(names, rows, destination)
             }
             _ => self.answer(names, rows, destination),
@@ -222,7 +222,7 @@ impl Search<'_> {
         source: &str,
         queries: Rows<'_>,
         are_floats: bool,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Error> {
         let (dim, format, corpus) = (self.corpus.dim(), self.corpus.format()?, self.corpus.name());
         let problem = if queries.dim() != dim {
             format!("vectors have {} dimensions, those of {corpus} {dim}", queries.dim())
@@ -232,7 +232,7 @@ impl Search<'_> {
         } else {
             return Ok(());
         };
-        Err(input::Error::Field { place: source.to_owned(), problem }.into())
+        Err(files::Error::Malformed { place: source.to_owned(), problem }.into())
     }
 
     fn answer(
@@ -240,10 +240,10 @@ impl Search<'_> {
         names: Names,
         queries: Rows<'_>,
         destination: Destination,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Error> {
         if self.args.matrix {
             let columns = self.corpus.unit_rows()?;
-            return Ok(self.matrix(queries, columns.rows().map_err(Error::from)?, destination)?);
+            return self.matrix(queries, columns.rows()?, destination);
         }
         let found = match self.args.threshold {
             Some(least) => self.above(queries, least)?,
@@ -253,8 +253,8 @@ impl Search<'_> {
         let facts = self.corpus.facts(&wanted, self.args.return_documents)?;
         let suffix = self.args.output.output.as_deref().and_then(RecordFormat::from_suffix);
         let format = self.args.format.or(suffix).unwrap_or(RecordFormat::Jsonl);
-        let sink = open_match_sink(format, destination, self.args.return_documents);
-        let mut sink = sink.map_err(Error::from)?;
+        let texts = self.args.return_documents;
+        let mut writer = open_writer(format.into(), destination, &Matches::fields(texts))?;
         for (number, (name, hits)) in names.into_iter().zip(found).enumerate() {
             let query = name.unwrap_or_else(|| number.to_string());
             let matches = hits.iter().enumerate().map(|(place, hit)| {
@@ -268,15 +268,18 @@ impl Search<'_> {
                     text: facts.text,
                 }
             });
-            sink.write(&matches.collect::<Vec<Match>>()).map_err(Error::from)?;
+            let matches: Vec<Match> = matches.collect();
+            writer.write(&Matches { matches: &matches, texts })?;
         }
-        Ok(sink.finish().map_err(Error::from)?)
+        Ok(writer.finish()?)
     }
 
     /// The `k` best rows of each query.
-    fn best(&self, queries: Rows<'_>, k: usize) -> anyhow::Result<Vec<Vec<Hit>>> {
+    fn best(&self, queries: Rows<'_>, k: usize) -> Result<Vec<Vec<Hit>>, Error> {
         let mut best = vec![Vec::new(); queries.len()];
-        self.corpus.for_each_block(|first, rows| {
+        for block in self.corpus.blocks()? {
+            let (first, unit) = block?;
+            let rows = unit.rows()?;
             let found = if queries.len() <= FEW_QUERIES {
                 scan(&self.device, queries, rows, k)?
             } else {
@@ -290,21 +293,20 @@ impl Search<'_> {
                 sort(best);
                 best.truncate(k);
             }
-            Ok(())
-        })?;
+        }
         Ok(best)
     }
 
     /// All rows with a score of at least `least`, the best first.
-    fn above(&self, queries: Rows<'_>, least: f32) -> anyhow::Result<Vec<Vec<Hit>>> {
+    fn above(&self, queries: Rows<'_>, least: f32) -> Result<Vec<Vec<Hit>>, Error> {
         let mut hits = vec![Vec::new(); queries.len()];
-        self.corpus.for_each_block(|first, rows| {
-            for pair in threshold(&self.device, queries, rows, least, Pairs::All)? {
+        for block in self.corpus.blocks()? {
+            let (first, unit) = block?;
+            for pair in threshold(&self.device, queries, unit.rows()?, least, Pairs::All)? {
                 let index = first as u64 + u64::from(pair.second);
                 hits[pair.first as usize].push(Hit { index, score: pair.score });
             }
-            Ok(())
-        })?;
+        }
         for hits in &mut hits {
             sort(hits);
         }
@@ -331,10 +333,10 @@ impl Search<'_> {
     }
 
     /// Clusters of rows of the corpus.
-    fn duplicates(&self, least: f32, destination: Destination) -> anyhow::Result<()> {
+    fn duplicates(&self, least: f32, destination: Destination) -> Result<(), Error> {
         let unit = self.corpus.unit_rows()?;
-        let rows = unit.rows().map_err(Error::from)?;
-        let clusters = similarity::duplicates(&self.device, rows, least).map_err(Error::from)?;
+        let rows = unit.rows()?;
+        let clusters = similarity::duplicates(&self.device, rows, least)?;
         let wanted = clusters.iter().flatten().map(|&row| u64::from(row)).collect();
         let mut facts = self.corpus.facts(&wanted, false)?;
         let clusters = clusters.into_iter().enumerate().map(|(cluster, rows)| {
@@ -342,10 +344,12 @@ impl Search<'_> {
                 .into_iter()
                 .map(u64::from)
                 .map(|index| Member { index, id: facts.remove(&index).and_then(|facts| facts.id) });
-            let members: Vec<Member> = members.collect();
-            Cluster { cluster, size: members.len(), members }
+            Cluster { cluster, members: members.collect() }
         });
-        Ok(write_clusters(destination, clusters).map_err(Error::from)?)
+        let clusters: Vec<Cluster> = clusters.collect();
+        let mut writer = open_writer(Format::Jsonl, destination, &Clusters::FIELDS)?;
+        writer.write(&Clusters(&clusters))?;
+        Ok(writer.finish()?)
     }
 }
 
@@ -367,7 +371,7 @@ fn check_signs(
     names: &Names,
     floats: &[f32],
     dim: usize,
-) -> Result<(), input::Error> {
+) -> Result<(), files::Error> {
     for (number, (query, name)) in floats.chunks_exact(dim).zip(names).enumerate() {
         let what = if query.iter().any(|x| !x.is_finite()) {
             "has a value that is not finite"
@@ -378,12 +382,12 @@ fn check_signs(
         };
         let query = name.clone().unwrap_or_else(|| number.to_string());
         let problem = format!("query {query} {what}, which bits such as the corpus's cannot say");
-        return Err(input::Error::Field { place: source.to_owned(), problem });
+        return Err(files::Error::Malformed { place: source.to_owned(), problem });
     }
     Ok(())
 }
 
-fn read_texts(path: &Path, columns: Columns<'_>) -> anyhow::Result<(Names, Vec<String>)> {
+fn read_texts(path: &Path, columns: Columns<'_>) -> Result<(Names, Vec<String>), Error> {
     let input = InputArgs::named(path.to_owned(), columns.text, columns.id);
     let (mut names, mut texts) = (Vec::new(), Vec::new());
     for document in input.documents(Plain::Lines)? {
@@ -393,7 +397,7 @@ fn read_texts(path: &Path, columns: Columns<'_>) -> anyhow::Result<(Names, Vec<S
     }
     if texts.is_empty() {
         let problem = "has 0 texts, at least 1 is needed".to_owned();
-        return Err(input::Error::Field { place: path.display().to_string(), problem }.into());
+        return Err(files::Error::Malformed { place: path.display().to_string(), problem }.into());
     }
     Ok((names, texts))
 }
