@@ -1,28 +1,27 @@
 //! `chunkflow similar`: which rows of a corpus of vectors are near queries, or one another.
 
+mod queries;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
 
+use self::queries::{Names, check_signs, read_texts};
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, load_model, set_up, warn_of_cuts,
 };
-use super::input::InputArgs;
 use crate::Error;
 use crate::config::Config;
 use crate::files::{
-    self, Columns, Destination, Format, MatrixWriter, Plain, RecordFormat, VectorFile, open_writer,
+    self, Columns, Destination, Format, MatrixWriter, RecordFormat, VectorFile, open_writer,
 };
 use crate::records::{Cluster, Clusters, Match, Matches, Member};
 use crate::similarity::{
     self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, least_cosine, pairwise, scan,
     threshold, top_k,
 };
-
-/// Names of queries, where they have some.
-type Names = Vec<Option<String>>;
 
 /// Queries up to which a corpus is read in one pass for all; with more, products pay.
 const FEW_QUERIES: usize = 8;
@@ -140,16 +139,9 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
     } else if let Some(path) = &args.queries
         && VectorFile::are_in(path, args.columns()).map_err(Error::from)?
     {
-        let file = VectorFile::open(path, args.columns(), None).map_err(Error::from)?;
-        let unit = file.unit_rows().map_err(Error::from)?;
-        let all = (0..unit.rows().map_err(Error::from)?.len() as u64).collect();
-        let mut ids = file.facts(&all, false).map_err(Error::from)?;
-        let names = all.iter().map(|row| ids.remove(row).and_then(|facts| facts.id)).collect();
-        search.with_queries(file.name(), names, &unit, destination)?;
+        search.with_file(path, destination)?;
     } else if args.matrix && args.queries.is_none() && args.query.is_empty() {
-        let unit = search.corpus.unit_rows().map_err(Error::from)?;
-        let rows = unit.rows().map_err(Error::from)?;
-        search.matrix(rows, rows, destination)?;
+        search.whole_matrix(destination)?;
     } else {
         let (model, names, rows) = search.embed()?;
         search.with_queries(&model, names, &rows, destination)?;
@@ -187,6 +179,16 @@ impl Search<'_> {
         warn_of_cuts(cut, texts.len(), &model);
         let rows = UnitRows::from_f32(embeddings.data, embeddings.dim).map_err(Error::from)?;
         Ok((model.name().to_owned(), names, rows))
+    }
+
+    /// Answers the vectors of a file.
+    fn with_file(&self, path: &Path, destination: Destination) -> Result<(), Error> {
+        let file = VectorFile::open(path, self.args.columns(), None)?;
+        let unit = file.unit_rows()?;
+        let all = (0..unit.rows()?.len() as u64).collect();
+        let mut ids = file.facts(&all, false)?;
+        let names = all.iter().map(|row| ids.remove(row).and_then(|facts| facts.id)).collect();
+        self.with_queries(file.name(), names, &unit, destination)
     }
 
     /// Answers queries, in the corpus's format. `source` is where they come from.
@@ -313,6 +315,13 @@ impl Search<'_> {
         Ok(hits)
     }
 
+    /// The scores of all rows of the corpus with all.
+    fn whole_matrix(&self, destination: Destination) -> Result<(), Error> {
+        let unit = self.corpus.unit_rows()?;
+        let rows = unit.rows()?;
+        self.matrix(rows, rows, destination)
+    }
+
     /// The scores of `rows` with `columns`, some rows at a time.
     fn matrix(
         &self,
@@ -339,12 +348,13 @@ impl Search<'_> {
         let clusters = similarity::duplicates(&self.device, rows, least)?;
         let wanted = clusters.iter().flatten().map(|&row| u64::from(row)).collect();
         let mut facts = self.corpus.facts(&wanted, false)?;
-        let clusters = clusters.into_iter().enumerate().map(|(cluster, rows)| {
-            let members = rows
-                .into_iter()
-                .map(u64::from)
-                .map(|index| Member { index, id: facts.remove(&index).and_then(|facts| facts.id) });
-            Cluster { cluster, members: members.collect() }
+        let mut member = |row: u32| {
+            let index = u64::from(row);
+            Member { index, id: facts.remove(&index).and_then(|facts| facts.id) }
+        };
+        let clusters = clusters.into_iter().enumerate().map(|(cluster, rows)| Cluster {
+            cluster,
+            members: rows.into_iter().map(&mut member).collect(),
         });
         let clusters: Vec<Cluster> = clusters.collect();
         let mut writer = open_writer(Format::Jsonl, destination, &Clusters::FIELDS)?;
@@ -363,41 +373,4 @@ struct Hit {
 /// The best first, of equal ones the first of the corpus.
 fn sort(hits: &mut [Hit]) {
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-}
-
-/// Refuses queries that bits cannot stand for, as they would be found to point somewhere.
-fn check_signs(
-    source: &str,
-    names: &Names,
-    floats: &[f32],
-    dim: usize,
-) -> Result<(), files::Error> {
-    for (number, (query, name)) in floats.chunks_exact(dim).zip(names).enumerate() {
-        let what = if query.iter().any(|x| !x.is_finite()) {
-            "has a value that is not finite"
-        } else if query.iter().all(|&x| x == 0.0) {
-            "is all zeros"
-        } else {
-            continue;
-        };
-        let query = name.clone().unwrap_or_else(|| number.to_string());
-        let problem = format!("query {query} {what}, which bits such as the corpus's cannot say");
-        return Err(files::Error::Malformed { place: source.to_owned(), problem });
-    }
-    Ok(())
-}
-
-fn read_texts(path: &Path, columns: Columns<'_>) -> Result<(Names, Vec<String>), Error> {
-    let input = InputArgs::named(path.to_owned(), columns.text, columns.id);
-    let (mut names, mut texts) = (Vec::new(), Vec::new());
-    for document in input.documents(Plain::Lines)? {
-        let document = document?;
-        names.push(document.id);
-        texts.push(document.text);
-    }
-    if texts.is_empty() {
-        let problem = "has 0 texts, at least 1 is needed".to_owned();
-        return Err(files::Error::Malformed { place: path.display().to_string(), problem }.into());
-    }
-    Ok((names, texts))
 }
