@@ -105,7 +105,7 @@ impl Destination {
     /// What a failure to write to it is.
     #[must_use]
     pub fn write_error(&self, source: io::Error) -> Error {
-        Error::Write { path: self.path.clone(), source }
+        Error::Write { path: self.path().to_owned(), source }
     }
 }
 
