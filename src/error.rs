@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::{chunking, compute, config, embeddings, evaluation, models, results, similarity};
+use crate::{chunking, compute, config, embeddings, evaluation, files, models, similarity};
 
 /// What sort of failure an [`Error`] is; who can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Error {
     /// A device operation.
     #[error(transparent)]
     Compute(#[from] compute::Error),
-    /// Rows of vectors, or a file of them.
+    /// Rows of vectors.
     #[error(transparent)]
     Similarity(#[from] similarity::Error),
     /// A model's files, or where they come from.
@@ -51,9 +51,9 @@ pub enum Error {
     /// A chunk specification.
     #[error(transparent)]
     Chunking(#[from] chunking::Error),
-    /// An output.
+    /// An input or an output.
     #[error(transparent)]
-    Results(#[from] results::Error),
+    Files(#[from] files::Error),
     /// A data set.
     #[error(transparent)]
     Evaluation(#[from] evaluation::Error),
@@ -75,22 +75,8 @@ impl Error {
             Self::Models(error) => models_kind(error),
             Self::Embeddings(error) => embeddings_kind(error),
             Self::Chunking(_) => ErrorKind::Input,
-            Self::Results(error) => match error {
-                results::Error::Exists { .. } | results::Error::Create { .. } => {
-                    ErrorKind::CannotCreate
-                }
-                results::Error::NoVectors(_) => ErrorKind::Input,
-                results::Error::Shape { .. } => ErrorKind::Internal,
-                _ => ErrorKind::Io,
-            },
-            Self::Evaluation(error) => match error {
-                evaluation::Error::Open { .. } => ErrorKind::NotFound,
-                evaluation::Error::Read { .. } => ErrorKind::Io,
-                evaluation::Error::Data { .. }
-                | evaluation::Error::Datasets { .. }
-                | evaluation::Error::NoModel => ErrorKind::Input,
-                evaluation::Error::Plot(_) => ErrorKind::Internal,
-            },
+            Self::Files(error) => files_kind(error),
+            Self::Evaluation(error) => evaluation_kind(error),
             Self::Config(_) => ErrorKind::Config,
             Self::Io(_) => ErrorKind::Io,
         }
@@ -108,15 +94,52 @@ fn compute_kind(error: &compute::Error) -> ErrorKind {
     }
 }
 
+/// Of rows that a caller gave: shapes that do not go together are theirs.
+fn rows_kind(error: &compute::Error) -> ErrorKind {
+    use compute::Error as E;
+    match error {
+        E::Length { .. } | E::Index { .. } | E::Columns { .. } | E::Formats { .. } => {
+            ErrorKind::Input
+        }
+        error => compute_kind(error),
+    }
+}
+
 fn similarity_kind(error: &similarity::Error) -> ErrorKind {
-    use compute::Error as C;
     use similarity::Error as E;
     match error {
-        E::Compute(C::Length { .. } | C::Index { .. } | C::Columns { .. } | C::Formats { .. })
-        | E::TooManyRows { .. }
-        | E::Malformed { .. } => ErrorKind::Input,
+        E::Compute(error) => rows_kind(error),
+        E::TooManyRows { .. } => ErrorKind::Input,
+    }
+}
+
+fn files_kind(error: &files::Error) -> ErrorKind {
+    use files::Error as E;
+    match error {
+        E::Open { .. } => ErrorKind::NotFound,
+        E::Utf8 { .. }
+        | E::TooLong { .. }
+        | E::Json { .. }
+        | E::Malformed { .. }
+        | E::Parquet { .. }
+        | E::NoParquet { .. }
+        | E::NoPlace { .. } => ErrorKind::Input,
+        E::Compute(error) => rows_kind(error),
+        E::Exists { .. } | E::Create { .. } => ErrorKind::CannotCreate,
+        E::Read { .. } | E::Write { .. } | E::NotBuilt(_) => ErrorKind::Io,
+        E::Shape { .. } => ErrorKind::Internal,
+    }
+}
+
+fn evaluation_kind(error: &evaluation::Error) -> ErrorKind {
+    use evaluation::Error as E;
+    match error {
+        E::Files(error) => files_kind(error),
+        E::Data { .. } | E::Datasets { .. } | E::NoModel => ErrorKind::Input,
+        E::Plot(_) => ErrorKind::Internal,
+        E::Embeddings(error) => embeddings_kind(error),
+        E::Similarity(error) => similarity_kind(error),
         E::Compute(error) => compute_kind(error),
-        E::Read { .. } => ErrorKind::Io,
     }
 }
 

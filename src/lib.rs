@@ -25,7 +25,8 @@
 //! | [`chunking`] | units, and the best segmentation of them |
 //! | [`models`] | where a model's files come from, verified |
 //! | [`embeddings`] | tokens, the encoder, pooling, the scheduler |
-//! | [`results`] | rows and chunks on their way out |
+//! | [`files`] | every file format, in and out |
+//! | [`records`] | what is written: vectors, chunks, matches, clusters, runs |
 //! | [`pipeline`] | the story: a document becomes chunks with vectors |
 //! | [`evaluation`] | how good chunks are: metrics, data sets, baselines |
 //! | [`config`] | settings and where each came from |
@@ -45,7 +46,9 @@ pub mod models;
 
 pub mod embeddings;
 
-pub mod results;
+pub mod files;
+
+pub mod records;
 
 pub mod pipeline;
 

@@ -8,7 +8,8 @@ use std::io::{BufRead, stdin};
 use std::path::Path;
 use std::time::Instant;
 
-use chunkflow::similarity::{Device, MappedRows, pairwise, scan, top_k};
+use chunkflow::files::MappedRows;
+use chunkflow::similarity::{Device, pairwise, scan, top_k};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: compare_similarity ROWS.npy")?;

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::{self, Chunked};
-use crate::results::{ChunkRecord, chunk_records};
+use crate::records::Chunks;
 use crate::similarity::Band;
 
 /// The most values of a request's bands: some 12 MB of JSON. A document has as many as the product
@@ -53,7 +53,7 @@ struct Body<'a> {
 struct Document<'a> {
     object: &'static str,
     index: usize,
-    chunks: Vec<ChunkRecord<'a>>,
+    chunks: Chunks<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     curve: Option<Curve<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,7 +140,7 @@ impl Wanted {
         let data = texts.iter().zip(cuts).enumerate().map(|(index, (text, cut))| Document {
             object: "document",
             index,
-            chunks: chunk_records(text, &cut.chunks, self.vectors).collect(),
+            chunks: Chunks { document: None, text, chunks: &cut.chunks, vectors: self.vectors },
             curve: cut.curve.as_ref().map(|(unit_ends, strengths)| Curve { unit_ends, strengths }),
             band: cut.band.as_ref().map(|band| band.rows().collect()),
         });

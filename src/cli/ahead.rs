@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::thread;
 
-use super::input::{Document, Documents};
+use crate::files::{Document, Documents};
 
 /// Texts planned at a time, and their bytes: what is held in memory.
 const BLOCK_TEXTS: usize = 1_024;

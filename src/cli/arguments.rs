@@ -15,8 +15,8 @@ use crate::config::{Config, Flag, Layers, hub_options};
 use crate::embeddings::{
     self, Backend, DeviceChoice, EmbedOptions, LoadedModel, Model, Truncate,
 };
+use crate::files::Destination;
 use crate::models::{self, Hub, Pulled, Store};
-use crate::results::Destination;
 use crate::telemetry;
 
 /// Options of every command.

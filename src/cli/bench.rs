@@ -8,9 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::arguments::{GlobalArgs, ModelArgs, load_model, set_up};
-use super::input::{InputArgs, Plain};
+use super::input::InputArgs;
 use crate::Error;
 use crate::embeddings::{self, EmbedOptions, LoadedModel};
+use crate::files::Plain;
 
 /// A document on five topics, also used by `demo` and `doctor --verify`.
 pub(super) const SAMPLE: &str = include_str!("sample.txt");

@@ -9,13 +9,14 @@ use clap::Args;
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, chunk_flags, load_model, set_up,
 };
-use super::input::{Document, Documents, InputArgs, Plain};
+use super::input::{Documents, InputArgs};
 use super::progress::Progress;
 use super::refuse::{refuse_arguments, refuse_one_file};
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
+use crate::files::{Destination, Document, Plain, RecordFormat};
 use crate::pipeline::{self, Chunked};
-use crate::results::{Destination, Explained, RecordFormat, explain, open_chunk_sink};
+use crate::records::{Chunks, Explained, explain};
 
 /// Cut documents into chunks where the topic changes, with vectors from the same pass.
 #[derive(Debug, Args)]
@@ -76,19 +77,25 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
     let options = args.embedding.options(model, config.embed.truncate)?;
     let dimensions = model.check_dimensions(options.dimensions).map_err(Error::from)?;
     let vectors = args.vectors.then_some(dimensions);
-    let mut sink = open_chunk_sink(format, destination, vectors).map_err(Error::from)?;
+    let mut writer = Chunks::writer(format, destination, vectors).map_err(Error::from)?;
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;
         let chunked = pipeline::chunk(&loaded, &document.text, &spec, &options)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
-        sink.write(&name, &document.text, &chunked.chunks).map_err(Error::from)?;
+        let chunks = Chunks {
+            document: Some(&name),
+            text: &document.text,
+            chunks: &chunked.chunks,
+            vectors: args.vectors,
+        };
+        writer.write(&chunks).map_err(Error::from)?;
         if let Some(drawing) = drawing.take() {
             draw(&name, &chunked, &spec, drawing)?;
         }
         progress.add(document.bytes, 1, chunked.document.tokens());
     }
-    sink.finish().map_err(Error::from)?;
+    writer.finish().map_err(Error::from)?;
     progress.finish();
     Ok(ExitCode::SUCCESS)
 }

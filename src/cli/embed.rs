@@ -9,15 +9,16 @@ use super::ahead::{BLOCK_BYTES, Blocks};
 use super::arguments::{
     GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_cuts,
 };
-use super::input::{Document, InputArgs, Plain};
+use super::input::InputArgs;
 use super::progress::Progress;
 use super::refuse::refuse_arguments;
 use crate::Error;
 use crate::embeddings::{
-    self, EmbedOptions, Embeddings, LoadedModel, Model, Planned, ReadRows, Truncate,
+    self, EmbedOptions, LoadedModel, Model, Planned, ReadRows, Truncate,
 };
+use crate::files::{Document, Format, Plain, Records, Writer, open_writer};
 use crate::models::Task;
-use crate::results::{Format, RecordWriter, Rows, Sink, open_sink};
+use crate::records::{SparseVectors, TokenVectors, Vectors};
 
 /// Bytes of a block where every token has a row: about 16,000 of them.
 const TOKENS_BLOCK_BYTES: usize = 64 << 10;
@@ -85,25 +86,23 @@ pub(super) fn run(global: &GlobalArgs, args: &EmbedArgs) -> anyhow::Result<ExitC
     let destination = args.output.open()?;
     let loaded = Arc::new(load_model(global, &config)?);
     let options = args.vectors.options(loaded.model(), config.embed.truncate)?;
-    let progress = Progress::new(args.input.total_bytes(), global.quiet);
-    let dimensions = options.dimensions;
-    let run = Run { loaded, options, progress, rows: 0, truncated: 0 };
-    match args.output_kind {
+    let fields = match args.output_kind {
         OutputKind::Dense => {
-            let dimensions =
-                run.loaded.model().check_dimensions(dimensions).map_err(Error::from)?;
-            let sink = open_sink(format, destination, dimensions).map_err(Error::from)?;
-            run.dense(Blocks::new(documents, BLOCK_BYTES), sink)?;
+            let dimensions = loaded.model().check_dimensions(options.dimensions);
+            Vectors::fields(dimensions.map_err(Error::from)?)
         }
-        OutputKind::Tokens => {
-            let blocks = Blocks::new(documents, TOKENS_BLOCK_BYTES);
-            run.tokens(blocks, RecordWriter::new(destination))?;
-        }
-        OutputKind::Sparse => {
-            let blocks = Blocks::new(documents, BLOCK_BYTES);
-            run.sparse(blocks, RecordWriter::new(destination))?;
-        }
+        OutputKind::Tokens => TokenVectors::fields(),
+        OutputKind::Sparse => SparseVectors::fields(),
+    };
+    let writer = open_writer(format, destination, &fields).map_err(Error::from)?;
+    let progress = Progress::new(args.input.total_bytes(), global.quiet);
+    let mut run = Run { loaded, options, writer, progress, rows: 0, truncated: 0 };
+    match args.output_kind {
+        OutputKind::Dense => run.dense(Blocks::new(documents, BLOCK_BYTES))?,
+        OutputKind::Tokens => run.tokens(Blocks::new(documents, TOKENS_BLOCK_BYTES))?,
+        OutputKind::Sparse => run.sparse(Blocks::new(documents, BLOCK_BYTES))?,
     }
+    run.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,46 +118,35 @@ fn ids(block: &[Document]) -> Vec<Option<String>> {
 struct Run {
     loaded: Arc<LoadedModel>,
     options: EmbedOptions,
+    writer: Box<dyn Writer>,
     progress: Progress,
     rows: u64,
     truncated: usize,
 }
 
 impl Run {
-    fn dense(mut self, blocks: Blocks, mut sink: Box<dyn Sink>) -> anyhow::Result<()> {
-        self.each(blocks, Model::embed, |run, block, embeddings: Embeddings| {
-            let ids = ids(block);
-            sink.write(Rows { first_index: run.rows, ids: &ids, embeddings: &embeddings })?;
-            run.count(block, &embeddings.tokens, &embeddings.truncated);
-            Ok(())
-        })?;
-        sink.finish().map_err(Error::from)?;
-        self.finish();
-        Ok(())
+    fn dense(&mut self, blocks: Blocks) -> anyhow::Result<()> {
+        self.each(blocks, Model::embed, |run, block, embeddings| {
+            let ids = &ids(block)[..];
+            let vectors = Vectors { first_index: run.rows, ids, embeddings: &embeddings };
+            run.write(&vectors, block, &embeddings.tokens, &embeddings.truncated)
+        })
     }
 
-    fn tokens(mut self, blocks: Blocks, mut writer: RecordWriter) -> anyhow::Result<()> {
-        self.each(blocks, Model::embed_tokens, |run, block, embeddings: Embeddings| {
-            let ids = ids(block);
-            let rows = Rows { first_index: run.rows, ids: &ids, embeddings: &embeddings };
-            writer.write_tokens(rows)?;
-            run.count(block, &embeddings.tokens, &embeddings.truncated);
-            Ok(())
-        })?;
-        writer.finish().map_err(Error::from)?;
-        self.finish();
-        Ok(())
+    fn tokens(&mut self, blocks: Blocks) -> anyhow::Result<()> {
+        self.each(blocks, Model::embed_tokens, |run, block, embeddings| {
+            let ids = &ids(block)[..];
+            let vectors = TokenVectors { first_index: run.rows, ids, embeddings: &embeddings };
+            run.write(&vectors, block, &embeddings.tokens, &embeddings.truncated)
+        })
     }
 
-    fn sparse(mut self, blocks: Blocks, mut writer: RecordWriter) -> anyhow::Result<()> {
+    fn sparse(&mut self, blocks: Blocks) -> anyhow::Result<()> {
         self.each(blocks, Model::embed_sparse, |run, block, embeddings| {
-            writer.write_sparse(run.rows, &ids(block), &embeddings)?;
-            run.count(block, &embeddings.tokens, &embeddings.truncated);
-            Ok(())
-        })?;
-        writer.finish().map_err(Error::from)?;
-        self.finish();
-        Ok(())
+            let ids = &ids(block)[..];
+            let vectors = SparseVectors { first_index: run.rows, ids, embeddings: &embeddings };
+            run.write(&vectors, block, &embeddings.tokens, &embeddings.truncated)
+        })
     }
 
     /// Plans every block, runs it, and writes what comes of it.
@@ -178,15 +166,26 @@ impl Run {
         })
     }
 
-    fn count(&mut self, block: &[Document], tokens: &[usize], truncated: &[Option<usize>]) {
+    /// Writes a block's records.
+    fn write(
+        &mut self,
+        records: &dyn Records,
+        block: &[Document],
+        tokens: &[usize],
+        truncated: &[Option<usize>],
+    ) -> Result<(), Error> {
+        self.writer.write(records)?;
         self.rows += block.len() as u64;
         self.truncated += truncated.iter().flatten().count();
         let bytes = block.iter().map(|document| document.bytes).sum();
         self.progress.add(bytes, block.len(), tokens.iter().sum());
+        Ok(())
     }
 
-    fn finish(self) {
+    fn finish(self) -> Result<(), Error> {
+        self.writer.finish()?;
         self.progress.finish();
         warn_of_cuts(self.truncated, self.rows as usize, self.loaded.model());
+        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::input;
 use crate::{Error, ErrorKind};
 
 /// Prints `error` with its causes on standard error and chooses the exit code.
@@ -30,13 +29,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<input::Error>()) {
-        return match error {
-            input::Error::Open { .. } => 66,
-            input::Error::Read { .. } => 74,
-            _ => 65,
-        };
-    }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map(Error::kind);
     let io = || error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     match kind.or_else(|| io().map(|_| ErrorKind::Io)) {

@@ -20,7 +20,6 @@ mod rerank;
 #[cfg(feature = "server")]
 mod serve;
 mod similar;
-mod vectors;
 
 use std::process::ExitCode;
 

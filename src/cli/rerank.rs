@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::ahead::{BLOCK_BYTES, Blocks};
 use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_cuts};
-use super::input::{Document, InputArgs, Plain};
+use super::input::InputArgs;
 use super::progress::Progress;
 use crate::Error;
 use crate::embeddings::{self, LoadedModel, Planned, ScoreReader, Scores};
-use crate::results::{Ranked, RecordWriter};
+use crate::files::{Document, Format, Plain, open_writer};
+use crate::records::{Ranked, RankedDocuments};
 
 /// Score documents against a query with a cross-encoder, the best first.
 #[derive(Debug, Args)]
@@ -42,7 +43,9 @@ pub(super) struct RerankArgs {
 pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<ExitCode> {
     let config = set_up(global, args.model.flags()?, "warn")?;
     let documents = args.input.documents(Plain::Lines)?;
-    let mut writer = RecordWriter::new(args.output.open()?);
+    let destination = args.output.open()?;
+    let mut writer =
+        open_writer(Format::Jsonl, destination, &RankedDocuments::FIELDS).map_err(Error::from)?;
     let loaded = Arc::new(load_model(global, &config)?);
     check_labels(&loaded).map_err(Error::from)?;
     let progress = Progress::new(args.input.total_bytes(), global.quiet);
@@ -59,9 +62,8 @@ pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<Exit
     warn_of_cuts(cut, ranked.len(), loaded.model());
     // Equal scores keep the order of the input.
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-    for document in ranked.iter().take(args.top_n.unwrap_or(usize::MAX)) {
-        writer.write_ranked(document).map_err(Error::from)?;
-    }
+    ranked.truncate(args.top_n.unwrap_or(usize::MAX));
+    writer.write(&RankedDocuments(&ranked)).map_err(Error::from)?;
     writer.finish().map_err(Error::from)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,28 +1,14 @@
-//! What is wrong with a data set.
+//! What can go wrong with a data set, and while it is measured.
 
-use std::io;
-use std::path::PathBuf;
+use crate::{compute, embeddings, files, similarity};
 
 /// Errors of this module. A `place` is a file, with a line where there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder cannot be opened.
-    #[error("cannot open {path}")]
-    Open {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Reading failed half way.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file or folder of a data set.
+    #[error(transparent)]
+    Files(#[from] files::Error),
     /// Data that are not what they should be.
     #[error("{place}: {problem}")]
     Data {
@@ -45,4 +31,13 @@ pub enum Error {
     /// A plot cannot be drawn.
     #[error("cannot draw a plot: {0}")]
     Plot(String),
+    /// The vectors of texts, and documents on their way to chunks.
+    #[error(transparent)]
+    Embeddings(#[from] embeddings::Error),
+    /// Similarities of vectors.
+    #[error(transparent)]
+    Similarity(#[from] similarity::Error),
+    /// Rows of vectors.
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
 }

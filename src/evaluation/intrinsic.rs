@@ -1,11 +1,12 @@
 //! How good the chunks of a text look without a reference.
 
+use super::comparison::CHUNK_TOKENS;
+use super::error::Error;
 use super::metrics::intrinsic::{VectorScores, size_compliance, stability};
-use super::run::{CHUNK_TOKENS, Run};
-use crate::Error;
 use crate::chunking::{ChunkSpec, Preset, Unit};
 use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::{Document, chunk};
+use crate::records::Run;
 
 /// Reads sentences, each encoded by itself.
 const SENTENCES: Preset = Preset::Topics;

@@ -6,26 +6,24 @@
 
 pub mod baselines;
 mod bootstrap;
+mod comparison;
 pub mod datasets;
 mod error;
 mod intrinsic;
 pub mod metrics;
 mod report;
 mod retrieval;
-mod run;
 mod segmentation;
 mod sweep;
-mod table;
 
 pub use crate::chunking::statistics::{Summary, percentile};
 pub use bootstrap::{Difference, paired_bootstrap};
+pub use comparison::{CHUNK_TOKENS, Comparison, compare, format_value, is_error};
 pub use error::Error;
 pub use intrinsic::evaluate_intrinsic;
 pub use report::html_report;
 pub use retrieval::{RetrievalOptions, Splitter, evaluate_retrieval, retrieval_metrics};
-pub use run::{CHUNK_TOKENS, Comparison, Measurement, Run, compare, format_value, is_error};
 pub use segmentation::{
     Baseline, SEGMENTATION_METRICS, Segmenter, TOLERANCE, evaluate_segmentation,
 };
 pub use sweep::{name_of, read_specs};
-pub use table::{read_runs, write_runs};

@@ -3,13 +3,14 @@
 
 use rayon::prelude::*;
 
+use super::comparison::CHUNK_TOKENS;
 use super::datasets::{CorpusDocument, ExcerptCorpus, JudgedCorpus, RetrievalDataset};
+use super::error::Error;
 use super::metrics::retrieval::{Excerpt, ExcerptScores, hit, ndcg, recall, reciprocal_rank};
-use super::run::{CHUNK_TOKENS, Run};
-use crate::Error;
 use crate::chunking::{ChunkSpec, Encoding, UnitKind};
 use crate::embeddings::{EmbedOptions, Embeddings, Engine};
 use crate::pipeline::Document;
+use crate::records::Run;
 use crate::similarity::{Device, Rows, UnitRows, pairwise};
 
 /// Queries compared with all chunks at a time.

@@ -5,15 +5,14 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use super::Error as EvaluationError;
 use super::baselines::{LangchainRule, c99_words, every, langchain, no_cut, texttiling};
 use super::datasets::GoldDocument;
+use super::error::Error;
 use super::metrics::segmentation::SegmentationScores;
-use super::run::Run;
-use crate::Error;
 use crate::chunking::{ChunkSpec, Encoding, Segments};
 use crate::embeddings::{EmbedOptions, Engine};
 use crate::pipeline::Document;
+use crate::records::Run;
 
 /// Units that two boundaries may be apart and still match in F1.
 pub const TOLERANCE: usize = 2;
@@ -173,7 +172,7 @@ impl<'a> Readings<'a> {
     }
 
     fn read(&mut self, encoding: Encoding) -> Result<(&'a dyn Engine, &Document<'a>), Error> {
-        let engine = self.engine.ok_or(EvaluationError::NoModel)?;
+        let engine = self.engine.ok_or(Error::NoModel)?;
         let at = if let Some(at) = self.read.iter().position(|(read, _)| *read == encoding) {
             at
         } else {

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Error;
-use super::datasets::read_text;
+use super::error::Error;
 use crate::chunking::{ChunkOptions, ChunkSpec};
+use crate::files::read_text;
 
 /// The choices of a specification, by name.
 type Choices = BTreeMap<String, Value>;

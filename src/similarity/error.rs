@@ -1,7 +1,4 @@
-//! What can go wrong with rows and their files.
-
-use std::io;
-use std::path::PathBuf;
+//! What can go wrong with rows.
 
 use crate::compute;
 
@@ -19,21 +16,5 @@ pub enum Error {
         rows: usize,
         /// The most there may be.
         limit: usize,
-    },
-    /// A file of rows cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of rows is not what it should be.
-    #[error("{path}: {problem}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        problem: String,
     },
 }

@@ -10,8 +10,6 @@ mod block_sums;
 mod device;
 mod duplicates;
 mod error;
-mod header;
-mod mapped;
 mod products;
 mod quantize;
 
@@ -20,7 +18,6 @@ pub use block_sums::BlockSums;
 pub use device::Device;
 pub use duplicates::duplicates;
 pub use error::Error;
-pub use mapped::MappedRows;
 pub use products::{Neighbour, Pair, band, least_cosine, pairwise, scan, threshold, top_k};
 pub use quantize::{Int8Rows, bits, int8};
 

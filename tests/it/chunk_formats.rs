@@ -5,7 +5,8 @@ use std::fs::File;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use chunkflow::chunking::Chunk;
-use chunkflow::results::{Destination, RecordFormat, open_chunk_sink};
+use chunkflow::files::{Destination, RecordFormat};
+use chunkflow::records::Chunks;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
@@ -138,7 +139,7 @@ fn vectors_do_not_go_into_text() {
     check_fails(&ran, 2, &["--vectors goes with --format jsonl and parquet"]);
     assert_eq!(place.names(), ["in.jsonl"]);
     let destination = Destination::file(&place.path("out.txt"), false).unwrap();
-    let opened = open_chunk_sink(RecordFormat::Text, destination, Some(7));
+    let opened = Chunks::writer(RecordFormat::Text, destination, Some(7));
     assert_eq!(opened.err().unwrap().to_string(), "format text holds no vectors");
     assert_eq!(place.names(), ["in.jsonl"]);
 }
@@ -150,7 +151,7 @@ fn row_groups_are_bounded_in_bytes() {
     let place = Place::new();
     let path = place.path("out.parquet");
     let destination = Destination::file(&path, false).unwrap();
-    let mut sink = open_chunk_sink(RecordFormat::Parquet, destination, Some(DIMENSIONS)).unwrap();
+    let mut writer = Chunks::writer(RecordFormat::Parquet, destination, Some(DIMENSIONS)).unwrap();
     let mut random = SplitMix64::new(11);
     // Texts and vectors that do not compress, in documents of one chunk up to thousands.
     let text: String = (0..CHUNKS * 100).map(|_| random.choose(&['a', 'b', 'é', '中'])).collect();
@@ -167,10 +168,11 @@ fn row_groups_are_bounded_in_bytes() {
             vector: random.values(DIMENSIONS, 1.0),
         })
         .collect();
-    for documents in [&chunks[..1], &chunks[1..3], &chunks[3..40], &chunks[40..]] {
-        sink.write("document", &text, documents).unwrap();
+    for chunks in [&chunks[..1], &chunks[1..3], &chunks[3..40], &chunks[40..]] {
+        let document = Some("document");
+        writer.write(&Chunks { document, text: &text, chunks, vectors: true }).unwrap();
     }
-    sink.finish().unwrap();
+    writer.finish().unwrap();
     let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
     let groups = reader.metadata().row_groups();
     assert!(groups.len() > 2);

@@ -4,11 +4,10 @@ use chunkflow::chunking::{ChunkSpec, Encoding, Preset, Segments};
 use chunkflow::embeddings::{Backend, EmbedOptions};
 use chunkflow::evaluation::datasets::read_gold;
 use chunkflow::evaluation::metrics::segmentation::pk;
-use chunkflow::evaluation::{
-    Baseline, Run, Segmenter, evaluate_segmentation, read_runs, write_runs,
-};
+use chunkflow::evaluation::{Baseline, Segmenter, evaluate_segmentation};
+use chunkflow::files::Destination;
 use chunkflow::pipeline::Document;
-use chunkflow::results::Destination;
+use chunkflow::records::{Run, read_runs, write_runs};
 use serde_json::{Value, json};
 
 use crate::process::{Place, Ran, check_fails};

@@ -11,7 +11,8 @@ use super::output::{aligned, mean_and_sd};
 use crate::Error;
 use crate::cli::arguments::{GlobalArgs, set_up};
 use crate::cli::refuse::refuse_arguments;
-use crate::evaluation::{CHUNK_TOKENS, Comparison, Run, Summary, compare, format_value, read_runs};
+use crate::evaluation::{CHUNK_TOKENS, Comparison, Summary, compare, format_value};
+use crate::records::{Run, read_runs};
 
 /// Compare two runs item by item: the mean difference of each metric with its 95% interval, by a
 /// paired bootstrap of 10,000 resamples.
@@ -93,7 +94,7 @@ enum Row<'a> {
 
 /// The run of `path` that is called `name`, or its only one.
 fn one_run(path: &Path, name: Option<&str>, flag: &str) -> anyhow::Result<Run> {
-    let mut runs = read_runs(path)?;
+    let mut runs = read_runs(path).map_err(Error::from)?;
     let quoted = |names: Vec<&String>| {
         names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     };

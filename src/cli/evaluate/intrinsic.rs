@@ -9,10 +9,12 @@ use super::output::ReportArgs;
 use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::cli::arguments::{GlobalArgs, ModelArgs, VectorArgs, chunk_flags, load_model, set_up};
-use crate::cli::input::{InputArgs, Plain};
+use crate::cli::input::InputArgs;
 use crate::cli::progress::Progress;
 use crate::evaluation::datasets::check_new;
-use crate::evaluation::{Run, evaluate_intrinsic, name_of};
+use crate::evaluation::{evaluate_intrinsic, name_of};
+use crate::files::Plain;
+use crate::records::Run;
 
 /// Look at the chunks of documents without a reference: how alike their units are, and how unlike
 /// those of the neighbours; how even their sizes; and whether they stay where they are.
@@ -56,7 +58,8 @@ pub(super) fn run(global: &GlobalArgs, args: &IntrinsicArgs) -> anyhow::Result<E
         let item = document.id.unwrap_or_else(|| index.to_string());
         let place = format!("document {}", index + 1);
         check_new(&mut seen, &item, &place).map_err(Error::from)?;
-        let tokens = evaluate_intrinsic(&model, &item, &document.text, &spec, &options, &mut run)?;
+        let tokens = evaluate_intrinsic(&model, &item, &document.text, &spec, &options, &mut run)
+            .map_err(Error::from)?;
         progress.add(document.bytes, 1, tokens);
     }
     progress.finish();

@@ -9,10 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Error;
 use crate::cli::refuse::refuse_one_file;
-use crate::evaluation::{
-    CHUNK_TOKENS, Run, Summary, format_value, html_report, is_error, write_runs,
-};
-use crate::results::Destination;
+use crate::evaluation::{CHUNK_TOKENS, Summary, format_value, html_report, is_error};
+use crate::files::Destination;
+use crate::records::{Run, write_runs};
 
 /// Where results go.
 #[derive(Debug, Args)]
@@ -70,7 +69,7 @@ impl Outputs {
             report.commit().map_err(Error::from)?;
         }
         if let Some(results) = self.results {
-            write_runs(results, runs)?;
+            write_runs(results, runs).map_err(Error::from)?;
         }
         std::io::stdout().write_all(text.as_bytes())?;
         Ok(())

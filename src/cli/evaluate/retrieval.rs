@@ -120,7 +120,8 @@ pub(super) fn run(global: &GlobalArgs, args: &RetrievalArgs) -> anyhow::Result<E
     let mut progress = Progress::new(Some(bytes(&dataset)), global.quiet);
     let name = dataset_name(&args.corpus);
     let mut done = |bytes, tokens| progress.add(bytes as u64, 1, tokens);
-    let runs = evaluate_retrieval(&model, &name, &dataset, &[splitter], &options, &mut done)?;
+    let runs = evaluate_retrieval(&model, &name, &dataset, &[splitter], &options, &mut done)
+        .map_err(Error::from)?;
     progress.finish();
     let title = format!("Retrieval from {name}");
     outputs.write(&title, &runs, &args.questions.metric(&dataset), spec.seed)?;

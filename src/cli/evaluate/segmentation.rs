@@ -14,7 +14,8 @@ use crate::cli::refuse::refuse_arguments;
 use crate::config::Config;
 use crate::embeddings::{EmbedOptions, Engine};
 use crate::evaluation::datasets::{GoldDocument, read_gold, read_predictions};
-use crate::evaluation::{Baseline, Run, Segmenter, evaluate_segmentation, name_of};
+use crate::evaluation::{Baseline, Segmenter, evaluate_segmentation, name_of};
+use crate::records::Run;
 
 /// Compare segments with gold ones: Pk, WindowDiff, boundary similarity B and F1 with a tolerance
 /// of two units, averaged over documents.
@@ -121,7 +122,8 @@ impl Segmentation<'_> {
             segmenters,
             &options,
             &mut |bytes, tokens| progress.add(bytes as u64, 1, tokens),
-        )?;
+        )
+        .map_err(Error::from)?;
         progress.finish();
         Ok(runs)
     }

@@ -18,9 +18,9 @@ use crate::cli::refuse::refuse_arguments;
 use crate::config::Config;
 use crate::evaluation::datasets::{read_gold, read_retrieval};
 use crate::evaluation::{
-    Baseline, Run, SEGMENTATION_METRICS, Segmenter, Splitter, evaluate_retrieval, name_of,
-    read_specs,
+    Baseline, SEGMENTATION_METRICS, Segmenter, Splitter, evaluate_retrieval, name_of, read_specs,
 };
+use crate::records::Run;
 
 /// Try many specifications on one data set and rank them.
 #[derive(Debug, Args)]
@@ -174,7 +174,8 @@ impl Sweep<'_> {
         let mut progress = Progress::new(Some(bytes(&dataset)), self.global.quiet);
         let mut done = |bytes, tokens| progress.add(bytes as u64, 1, tokens);
         let name = dataset_name(path);
-        let runs = evaluate_retrieval(&model, &name, &dataset, &splitters, &options, &mut done)?;
+        let runs = evaluate_retrieval(&model, &name, &dataset, &splitters, &options, &mut done)
+            .map_err(Error::from)?;
         progress.finish();
         Ok((runs, metric))
     }

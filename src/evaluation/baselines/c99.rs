@@ -1,7 +1,7 @@
 //! C99 (Choi 2000, "Advances in domain independent linear text segmentation"): ranks in place of
 //! similarities, then divisive clustering along the diagonal.
 
-use super::lengths;
+use super::lengths::lengths;
 use super::words::{Counts, Terms};
 use crate::chunking::statistics::Summary;
 use crate::similarity::Band;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lengths;
+use super::lengths::lengths;
 use crate::chunking::{Threshold, above};
 
 /// How the threshold follows from the distances.

@@ -1,7 +1,7 @@
 //! TextTiling (Hearst 1997): words in blocks on either side of a gap, compared; cuts where the
 //! similarity falls deepest below its neighbouring peaks.
 
-use super::lengths;
+use super::lengths::lengths;
 use super::words::{Counts, Terms};
 use crate::chunking::depths;
 use crate::chunking::statistics::Summary;

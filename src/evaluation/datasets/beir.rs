@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{CorpusDocument, check_new, files, lines, read_text};
-use crate::evaluation::Error;
+use super::corpus::{CorpusDocument, check_new, list_files};
+use super::lines::lines;
+use crate::evaluation::error::Error;
+use crate::files::read_text;
 
 /// Documents and judged queries.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +80,7 @@ fn read_records(path: &Path) -> Result<Vec<Record>, Error> {
 
 /// The only file of `folder` whose name starts and ends so.
 fn one_of(folder: &Path, start: &str, end: &str) -> Result<PathBuf, Error> {
-    let mut found = files(folder, |name| name.starts_with(start) && name.ends_with(end))?;
+    let mut found = list_files(folder, |name| name.starts_with(start) && name.ends_with(end))?;
     match (found.pop(), found.is_empty()) {
         (Some(file), true) => Ok(file),
         (file, _) => {

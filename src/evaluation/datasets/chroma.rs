@@ -6,9 +6,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{CorpusDocument, check_new, files, place, read_text};
-use crate::evaluation::Error;
+use super::corpus::{CorpusDocument, check_new, list_files};
+use super::lines::place;
+use crate::evaluation::error::Error;
 use crate::evaluation::metrics::retrieval::Excerpt;
+use crate::files::{read_csv, read_text};
 
 /// Documents, and questions on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,23 +55,12 @@ struct Reference {
 pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
     let documents = read_documents(&path.join("corpora"))?;
     let table = path.join("questions_df.csv");
-    let text = read_text(&table)?;
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let fail = |line: usize, problem: String| Error::Data { place: place(&table, line), problem };
-    let headers = reader.headers().map_err(|error| fail(1, error.to_string()))?.clone();
     let places: HashMap<&str, usize> =
         documents.iter().map(|document| document.id.as_str()).zip(0..).collect();
     let mut questions = Vec::new();
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = reader.position().line() as usize;
-        match reader.read_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) => return Err(fail(line, error.to_string())),
-        }
-        let row: Row =
-            record.deserialize(Some(&headers)).map_err(|error| fail(line, row_problem(&error)))?;
+    for record in read_csv::<Row>(&table)? {
+        let (line, row) = record?;
         let document = places.get(row.corpus_id.as_str()).copied().ok_or_else(|| {
             fail(line, format!("no file of corpora is called `{}`", row.corpus_id))
         })?;
@@ -93,20 +84,12 @@ fn read_documents(folder: &Path) -> Result<Vec<CorpusDocument>, Error> {
         Path::new(name).extension().is_some_and(|suffix| suffix == "md" || suffix == "txt")
     };
     let mut seen = HashSet::new();
-    let documents = files(folder, is_text)?.into_iter().map(|file| {
+    let documents = list_files(folder, is_text)?.into_iter().map(|file| {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         check_new(&mut seen, &id, &file.display().to_string())?;
         Ok(CorpusDocument { id, text: read_text(&file)? })
     });
     documents.collect()
-}
-
-/// Without the library's own count of records and lines.
-fn row_problem(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        _ => error.to_string(),
-    }
 }
 
 /// The references of a question, checked against the document's `text`.

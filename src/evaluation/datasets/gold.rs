@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Line, check_new, lines, place, read_text};
-use crate::evaluation::Error;
+use super::corpus::check_new;
+use super::lines::{Line, lines, place};
+use crate::evaluation::error::Error;
+use crate::files::{self, read_text};
 
 /// A document with its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +97,7 @@ pub fn read_gold(path: &Path) -> Result<Vec<GoldDocument>, Error> {
 
 /// The gold files at or below `path`, in order.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let open = |source| Error::Open { path: path.to_owned(), source };
+    let open = |source| files::Error::Open { path: path.to_owned(), source };
     if !path.metadata().map_err(open)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());

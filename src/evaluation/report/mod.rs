@@ -6,9 +6,10 @@ mod plots;
 
 use std::fmt::Write as _;
 
-use super::Error;
 use super::bootstrap::{Difference, paired_bootstrap};
-use super::run::{CHUNK_TOKENS, Run, format_value};
+use super::comparison::{CHUNK_TOKENS, format_value};
+use super::error::Error;
+use crate::records::Run;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;\
     padding:0 1rem;color:#1b1f24}table{border-collapse:collapse;margin:1rem 0}\
@@ -110,7 +111,8 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::html_report;
-    use crate::evaluation::run::{CHUNK_TOKENS, Run};
+    use crate::evaluation::comparison::CHUNK_TOKENS;
+    use crate::records::Run;
 
     fn runs() -> Vec<Run> {
         let run = |name: &str, shift: f64| {

@@ -8,7 +8,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::evaluation::bootstrap::Difference;
-use crate::evaluation::run::{Run, format_value};
+use crate::evaluation::comparison::format_value;
+use crate::records::Run;
 
 /// What keeps a plot from being drawn.
 pub(super) type Failure = DrawingAreaErrorKind<io::Error>;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chunkflow::similarity::{Device, Error, MappedRows, RowFormat, scan};
+use chunkflow::files::{Error, MappedRows};
+use chunkflow::similarity::{Device, RowFormat, scan};
 use tempfile::TempDir;
 
 use super::{FORMATS, Stored};

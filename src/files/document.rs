@@ -1,0 +1,17 @@
+//! A text of an input.
+
+use super::error::Error;
+
+/// One text of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its id, or for whole files their path.
+    pub id: Option<String>,
+    /// All of it.
+    pub text: String,
+    /// Its share of the input's bytes, for progress.
+    pub bytes: u64,
+}
+
+/// The documents of an input in order, each or what is wrong with it.
+pub type Documents = Box<dyn Iterator<Item = Result<Document, Error>> + Send>;
