@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chunkflow::compute::{
     Activation, Attend, Attention, CudaDevice, CudaExec, Dense, DenseWeights, Dtype, Epilogue,
-    Exec, Finish, Mask, NormKind, NormWeights, Norms, Numerics, Pool, Pooling, Precision, Span,
+    Exec, Projection, Mask, NormKind, NormWeights, Norms, Numerics, Pool, Pooling, Precision, Span,
 };
 use criterion::{BenchmarkId, Criterion, Throughput};
 
@@ -151,7 +151,7 @@ impl Bench<'_> {
         let spans: Vec<Span> = (0..TOKENS / LENGTH)
             .map(|seq| Span { seq: seq as u32, start: 0, end: LENGTH as u32 })
             .collect();
-        let finish = Finish { dims: hidden, normalize: true };
+        let finish = Projection { dims: hidden, normalize: true };
         let work = Work { bytes: TOKENS * hidden * size, flops: (TOKENS * hidden) as f64 };
         // With its copy to the host.
         let call = || {

@@ -10,7 +10,7 @@ mod rates;
 
 use chunkflow::compute::{
     Activation, Attend, Attention, Band, Buffers, CpuExec, Dense, DenseWeights, Dtype, Embed,
-    Epilogue, Finish, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, RotaryWeights,
+    Epilogue, Projection, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, RotaryWeights,
     Rotate, Span, TableWeights, Tokens,
 };
 use criterion::BenchmarkId;
@@ -184,7 +184,7 @@ fn finish(bench: &mut Bench, shape: &Shape) {
     let (exec, hidden) = (exec(bench, Dtype::F32), shape.hidden);
     let x = values(TOKENS * hidden);
     let prepare = || exec.upload(&x, hidden).expect("rows are whole");
-    let options = Finish { dims: hidden, normalize: true };
+    let options = Projection { dims: hidden, normalize: true };
     let run = |rows| exec.finish(rows, options).expect("the dimensions fit");
     let work = Work::Bytes(2 * 4 * TOKENS * hidden);
     bench.measure("finish", BenchmarkId::new(shape.name, TOKENS), work, prepare, run);

@@ -1,6 +1,6 @@
 //! Pooling spans of hidden states, and the banded Gram matrix.
 
-use chunkflow::compute::{Band, Buffers, CpuExec, Finish, Pool, Pooling, Span};
+use chunkflow::compute::{Band, Buffers, CpuExec, Projection, Pool, Pooling, Span};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const HIDDEN: usize = 384;
@@ -20,7 +20,7 @@ fn pool(criterion: &mut Criterion) {
     group.bench_function("mean_and_normalise", |bencher| {
         bencher.iter(|| {
             let rows = exec.pool(&hidden, &cu_seqlens, &spans, Pooling::Mean).expect("spans fit");
-            exec.finish(rows, Finish { dims: HIDDEN, normalize: true }).expect("dims fit")
+            exec.finish(rows, Projection { dims: HIDDEN, normalize: true }).expect("dims fit")
         });
     });
     group.bench_function("gram_of_width_32", |bencher| {

@@ -112,7 +112,7 @@ fn wanted(request: &Request) -> Result<Wanted, ApiError> {
         (Some(0), None) => Err(ApiError::invalid("top_k", "`top_k` is 0, expected at least 1")),
         (Some(k), None) => Ok(Wanted::Best(k)),
         (None, Some(least)) if (-1.0..=1.0).contains(&least) => {
-            Ok(Wanted::AtLeast(similarity::least_cosine(least as f32)))
+            Ok(Wanted::AtLeast(similarity::min_cosine(least as f32)))
         }
         (None, Some(least)) => {
             let message = format!("`threshold` is {least:?}, expected -1 to 1");

@@ -52,12 +52,12 @@ fn check_sizes(spec: &ChunkSpec) -> Result<(), Error> {
 
 fn check_counts(spec: &ChunkSpec) -> Result<(), Error> {
     let parabola = spec.smoothing == Smoothing::SavitzkyGolay;
-    let least_width = if parabola { MIN_PARABOLA } else { 3 };
+    let min_width = if parabola { MIN_PARABOLA } else { 3 };
     let counts = [
         ("max_units", spec.max_units, 1, MAX_UNITS),
         ("shuffles", spec.shuffles, MIN_SHUFFLES, MAX_SHUFFLES),
         ("window", spec.window, 1, MAX_WINDOW),
-        ("smoothing_width", spec.smoothing_width, least_width, 101),
+        ("smoothing_width", spec.smoothing_width, min_width, 101),
         ("peak_distance", spec.peak_distance, 1, 1_000),
     ];
     for (field, value, least, most) in counts {

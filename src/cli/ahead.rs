@@ -3,7 +3,8 @@
 use std::sync::mpsc;
 use std::thread;
 
-use crate::files::{Document, Documents};
+use super::input::Documents;
+use crate::files::Document;
 
 /// Texts planned at a time, and their bytes: what is held in memory.
 const BLOCK_TEXTS: usize = 1_024;

@@ -241,7 +241,7 @@ pub(super) fn load_model(global: &GlobalArgs, config: &Config) -> anyhow::Result
 }
 
 /// Warns where texts were cut, of which there should be none.
-pub(super) fn warn_of_cuts(cut: usize, texts: usize, model: &Model) {
+pub(super) fn warn_of_truncated(cut: usize, texts: usize, model: &Model) {
     if cut > 0 {
         tracing::warn!(
             truncated = cut,

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::ahead::{BLOCK_BYTES, Blocks};
 use super::arguments::{
-    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_cuts,
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, flag, load_model, set_up, warn_of_truncated,
 };
 use super::input::InputArgs;
 use super::progress::Progress;
@@ -185,7 +185,7 @@ impl Run {
     fn finish(self) -> Result<(), Error> {
         self.writer.finish()?;
         self.progress.finish();
-        warn_of_cuts(self.truncated, self.rows as usize, self.loaded.model());
+        warn_of_truncated(self.truncated, self.rows as usize, self.loaded.model());
         Ok(())
     }
 }

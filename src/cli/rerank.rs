@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::ahead::{BLOCK_BYTES, Blocks};
-use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_cuts};
+use super::arguments::{GlobalArgs, ModelArgs, OutputArgs, load_model, set_up, warn_of_truncated};
 use super::input::InputArgs;
 use super::progress::Progress;
 use crate::Error;
@@ -59,7 +59,7 @@ pub(super) fn run(global: &GlobalArgs, args: &RerankArgs) -> anyhow::Result<Exit
     let Run { progress, mut ranked, .. } = run;
     progress.finish();
     let cut = ranked.iter().filter(|document| document.truncated).count();
-    warn_of_cuts(cut, ranked.len(), loaded.model());
+    warn_of_truncated(cut, ranked.len(), loaded.model());
     // Equal scores keep the order of the input.
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
     ranked.truncate(args.top_n.unwrap_or(usize::MAX));

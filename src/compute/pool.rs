@@ -60,14 +60,14 @@ impl Span {
 
 /// How pooled rows become vectors: sliced to `dims`, then normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finish {
+pub struct Projection {
     /// Leading columns to keep (Matryoshka representation learning, arXiv 2205.13147).
     pub dims: usize,
     /// Divide by the L2 norm, as `torch.nn.functional.normalize` does.
     pub normalize: bool,
 }
 
-impl Finish {
+impl Projection {
     /// Refuses dimensions that rows of `cols` do not have.
     pub(super) fn check(&self, cols: usize) -> Result<(), Error> {
         if self.dims == 0 || self.dims > cols {
@@ -101,7 +101,7 @@ pub trait Pool: Buffers {
         cu_seqlens: &[u32],
         spans: &[Span],
         pooling: Pooling,
-        finish: Finish,
+        finish: Projection,
     ) -> Result<Vec<f32>, Error> {
         self.finish(self.pool(hidden, cu_seqlens, spans, pooling)?, finish)
     }
@@ -110,5 +110,5 @@ pub trait Pool: Buffers {
     ///
     /// # Errors
     /// When `finish.dims` is above the rows' columns.
-    fn finish(&self, rows: Self::Buffer, finish: Finish) -> Result<Vec<f32>, Error>;
+    fn finish(&self, rows: Self::Buffer, finish: Projection) -> Result<Vec<f32>, Error>;
 }

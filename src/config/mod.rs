@@ -13,8 +13,8 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
-use figment::providers::{Env, Serialized};
-use figment::value::{Dict, Map, Value};
+use figment::providers::Env;
+use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use garde::Validate;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Error;
 use super::job::Job;
 use super::model::Model;
-use crate::compute::Finish;
+use crate::compute::Projection;
 
 /// Something that a device does.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum RowWork {
         /// `[n, H]` f32 row-major.
         states: Vec<f32>,
         /// How they become vectors.
-        finish: Finish,
+        finish: Projection,
     },
     /// Inner products of rows with those that follow: `width` a row, see
     /// [`gram`](crate::compute::Band::gram).
@@ -78,7 +78,7 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Those of the device and the queue.
     fn project(&self, states: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, Error> {
-        let finish = Finish { dims: dimensions, normalize: self.model().normalizes() };
+        let finish = Projection { dims: dimensions, normalize: self.model().normalizes() };
         rows_of(self, Work::Rows(RowWork::Project { states, finish }), dimensions)
     }
 
@@ -89,7 +89,7 @@ pub trait Engine: Send + Sync {
     /// Those of the device and the queue.
     fn unit_vectors(&self, states: Vec<f32>) -> Result<Vec<f32>, Error> {
         let dimensions = self.model().dimensions();
-        let finish = Finish { dims: dimensions, normalize: true };
+        let finish = Projection { dims: dimensions, normalize: true };
         rows_of(self, Work::Rows(RowWork::Project { states, finish }), dimensions)
     }
 

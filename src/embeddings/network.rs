@@ -6,7 +6,7 @@ use super::encoder::{Encoder, Family, Head, MaskedLm};
 use super::job::Output;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
-use crate::compute::{Batching, DenseWeights, Epilogue, Exec, Finish, Pooling, Precision, Span};
+use crate::compute::{Batching, DenseWeights, Epilogue, Exec, Projection, Pooling, Precision, Span};
 use crate::models::Folder;
 
 /// A model's weights on its devices, whatever form of the operations runs them.
@@ -33,7 +33,7 @@ pub(super) trait Network: Send + Sync {
     ) -> Result<Vec<Vec<f32>>, Error>;
 
     /// Mean hidden states `[n, H]` from the host as finished vectors.
-    fn project(&self, lane: usize, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error>;
+    fn project(&self, lane: usize, states: &[f32], finish: Projection) -> Result<Vec<f32>, Error>;
 
     /// See [`gram`](crate::compute::Band::gram).
     fn band(
@@ -125,21 +125,21 @@ impl<E: Exec> OnDevice<E> {
     ) -> Result<Vec<f32>, Error> {
         match output {
             Output::Embeddings { dimensions } => {
-                let finish = Finish { dims: dimensions, normalize: self.normalize };
+                let finish = Projection { dims: dimensions, normalize: self.normalize };
                 self.pooled(exec, hidden, cu_seqlens, spans, finish)
             }
             Output::Scores => {
-                let finish = Finish { dims: self.labels, normalize: false };
+                let finish = Projection { dims: self.labels, normalize: false };
                 self.pooled(exec, hidden, cu_seqlens, spans, finish)
             }
             Output::MeanStates => {
-                let finish = Finish { dims: self.hidden, normalize: false };
+                let finish = Projection { dims: self.hidden, normalize: false };
                 Ok(exec.pool_finish(hidden, cu_seqlens, spans, Pooling::Mean, finish)?)
             }
             Output::MaxLogits => {
                 let masked_lm = self.masked_lm.as_ref().expect("asked of models with such a head");
                 let rows = masked_lm.max_logits(exec, hidden, cu_seqlens, spans)?;
-                let finish = Finish { dims: self.vocabulary, normalize: false };
+                let finish = Projection { dims: self.vocabulary, normalize: false };
                 Ok(exec.finish(rows, finish)?)
             }
         }
@@ -152,7 +152,7 @@ impl<E: Exec> OnDevice<E> {
         hidden: &E::Buffer,
         cu_seqlens: &[u32],
         spans: &[Span],
-        finish: Finish,
+        finish: Projection,
     ) -> Result<Vec<f32>, Error> {
         if self.head.is_empty() {
             return Ok(exec.pool_finish(hidden, cu_seqlens, spans, self.pooling, finish)?);
@@ -224,7 +224,7 @@ impl<E: Exec> Network for OnDevices<E> {
         rayon::scope(|_| device.encode(exec, packed, reads))
     }
 
-    fn project(&self, lane: usize, states: &[f32], finish: Finish) -> Result<Vec<f32>, Error> {
+    fn project(&self, lane: usize, states: &[f32], finish: Projection) -> Result<Vec<f32>, Error> {
         let (device, exec) = self.lane(lane);
         let rows = exec.upload(states, device.hidden)?;
         Ok(exec.finish(device.head.apply(exec, rows)?, finish)?)

@@ -18,7 +18,7 @@ pub use block_sums::BlockSums;
 pub use device::Device;
 pub use duplicates::duplicates;
 pub use error::Error;
-pub use products::{Neighbour, Pair, band, least_cosine, pairwise, scan, threshold, top_k};
+pub use products::{Neighbour, Pair, band, min_cosine, pairwise, scan, threshold, top_k};
 pub use quantize::{Int8Rows, bits, int8};
 
 pub use crate::compute::{Pairs, RowFormat, Rows, UnitRows};

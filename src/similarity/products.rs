@@ -82,7 +82,7 @@ pub fn top_k(
 /// A threshold of cosines for [`threshold`] and [`duplicates`](super::duplicates()): -1 finds all
 /// scores but NaN, as sums are rounded and that of two opposite rows may be a little below.
 #[must_use]
-pub fn least_cosine(least: f32) -> f32 {
+pub fn min_cosine(least: f32) -> f32 {
     if least <= -1.0 { f32::NEG_INFINITY } else { least }
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chunkflow::compute::{
     Activation, Attention, Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Error, Exec,
-    Finish, Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Span, TableWeights,
+    Projection, Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Span, TableWeights,
     Tokens,
 };
 
@@ -87,7 +87,7 @@ pub(crate) fn spoil<E: Exec>(exec: &E) {
 
 /// All values of a buffer of `cols` columns.
 pub(crate) fn host<E: Exec>(exec: &E, buffer: E::Buffer, cols: usize) -> Vec<f32> {
-    exec.finish(buffer, Finish { dims: cols, normalize: false }).unwrap()
+    exec.finish(buffer, Projection { dims: cols, normalize: false }).unwrap()
 }
 
 #[track_caller]
@@ -373,7 +373,7 @@ fn finish_cuts_and_then_normalises<E: Exec>(exec: &E) {
         let unit = kept.iter().flat_map(|row| naive::normalize(row)).collect();
         for (normalize, expected) in [(false, kept.concat()), (true, unit)] {
             let buffer = exec.upload(&rows, cols).unwrap();
-            let output = exec.finish(buffer, Finish { dims, normalize }).unwrap();
+            let output = exec.finish(buffer, Projection { dims, normalize }).unwrap();
             check(&format!("{dims} of {cols}, {normalize}"), &output, &expected, 5e-7);
         }
     }
@@ -522,7 +522,7 @@ fn spans_outside_their_sequence_are_refused<E: Exec>(exec: &E) {
 fn dimensions_beyond_the_columns_are_refused<E: Exec>(exec: &E) {
     let finish = |dims| {
         let rows = exec.upload(&[1.0; 12], 4).unwrap();
-        exec.finish(rows, Finish { dims, normalize: true })
+        exec.finish(rows, Projection { dims, normalize: true })
     };
     assert!(finish(4).is_ok());
     check_index(finish(0), ("dimensions", 0, 5));

@@ -10,7 +10,7 @@ mod not_finite;
 mod products;
 
 use chunkflow::compute::{
-    Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Finish, Isa, Pool, Precision,
+    Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Projection, Isa, Pool, Precision,
 };
 
 use crate::exec::host;
@@ -57,5 +57,5 @@ fn held(exec: &CpuExec, buffer: &Buffer, cols: usize) -> Vec<f32> {
 
 /// Whether only dense layers read the buffer.
 fn is_refused(exec: &CpuExec, buffer: Buffer) -> bool {
-    exec.finish(buffer, Finish { dims: 1, normalize: false }).is_err()
+    exec.finish(buffer, Projection { dims: 1, normalize: false }).is_err()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules in the order in which they build on one another. `error` collects every module's
 /// errors and is used by those that cross modules, so it has no place in the order.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "compute",
     "similarity",
     "chunking",
@@ -204,5 +204,23 @@ fn every_kernel_is_built_and_watched() {
                 "kernels/build.rs does not name {name}"
             );
         }
+    }
+}
+
+#[test]
+fn the_page_on_the_architecture_has_every_room_in_its_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, rooms) = page.split_once("## The rooms").unwrap();
+    let (rooms, rest) = rooms.split_once("\n## ").unwrap();
+    let named: Vec<&str> =
+        rooms.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(named[0], "kernels/");
+    assert_eq!(named[1..], ORDER);
+    // Files that it sends a reader to are there.
+    for file in rest.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs")) {
+        let is_there = |folder: &str| root.join(folder).join(file).is_file();
+        let found = ["src", "", "src/pipeline"].iter().any(|folder| is_there(folder));
+        assert!(found, "docs/architecture.md names {file}, which is nowhere");
     }
 }

@@ -1,7 +1,7 @@
 //! Runs as they leave the command: a table or JSON on standard output, Parquet, and a report.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;

@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args};
 
 use self::queries::{Names, check_signs, read_texts};
 use super::arguments::{
-    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, load_model, set_up, warn_of_cuts,
+    GlobalArgs, ModelArgs, OutputArgs, VectorArgs, load_model, set_up, warn_of_truncated,
 };
 use crate::Error;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::files::{
 };
 use crate::records::{Cluster, Clusters, Match, Matches, Member};
 use crate::similarity::{
-    self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, least_cosine, pairwise, scan,
+    self, Device, Neighbour, Pairs, RowFormat, Rows, UnitRows, min_cosine, pairwise, scan,
     threshold, top_k,
 };
 
@@ -119,7 +119,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn cosine(text: &str) -> Result<f32, String> {
     let score: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (-1.0..=1.0).contains(&score) {
-        Ok(least_cosine(score))
+        Ok(min_cosine(score))
     } else {
         Err("not from -1 to 1".to_owned())
     }
@@ -180,7 +180,7 @@ impl Search<'_> {
         let embeddings = model.embed(&texts, &options).and_then(|planned| planned.run(&loaded));
         let embeddings = embeddings.map_err(Error::from)?;
         let cut = embeddings.truncated.iter().flatten().count();
-        warn_of_cuts(cut, texts.len(), model);
+        warn_of_truncated(cut, texts.len(), model);
         let rows = UnitRows::from_f32(embeddings.data, embeddings.dim).map_err(Error::from)?;
         Ok((model.name().to_owned(), names, rows))
     }

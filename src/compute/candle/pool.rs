@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::super::error::Error;
-use super::super::pool::{Finish, MIN_NORM, Pool, Pooling, Span};
+use super::super::pool::{Projection, MIN_NORM, Pool, Pooling, Span};
 use super::exec::CandleExec;
 
 impl Pool for CandleExec {
@@ -26,7 +26,7 @@ impl Pool for CandleExec {
         Ok(Tensor::cat(&rows.collect::<Result<Vec<_>, Error>>()?, 0)?)
     }
 
-    fn finish(&self, rows: Tensor, finish: Finish) -> Result<Vec<f32>, Error> {
+    fn finish(&self, rows: Tensor, finish: Projection) -> Result<Vec<f32>, Error> {
         finish.check(rows.dim(1)?)?;
         let mut rows = rows.narrow(1, 0, finish.dims)?;
         if finish.normalize {

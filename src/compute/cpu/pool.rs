@@ -1,7 +1,7 @@
 //! What leaves the encoder: pooled spans and normalised rows.
 
 use super::super::error::Error;
-use super::super::pool::{Finish, MIN_NORM, Pool, Pooling, Span};
+use super::super::pool::{Projection, MIN_NORM, Pool, Pooling, Span};
 use super::buffer::Buffer;
 use super::exec::CpuExec;
 use super::narrow::Format;
@@ -30,9 +30,9 @@ impl Pool for CpuExec {
         Ok(output)
     }
 
-    fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+    fn finish(&self, rows: Buffer, finish: Projection) -> Result<Vec<f32>, Error> {
         finish.check(rows.cols())?;
-        let Finish { dims, normalize } = finish;
+        let Projection { dims, normalize } = finish;
         let mut output = Vec::with_capacity(rows.rows() * dims);
         for row in rows.f32()?.chunks_exact(rows.cols()) {
             let kept = &row[..dims];

@@ -4,7 +4,7 @@ use cudarc::driver::DeviceRepr;
 
 use super::super::dtype::Dtype;
 use super::super::error::Error;
-use super::super::pool::{Finish, Pool, Pooling, Span};
+use super::super::pool::{Projection, Pool, Pooling, Span};
 use super::buffer::Buffer;
 use super::dtype::{bytes_of, suffix};
 use super::exec::CudaExec;
@@ -57,7 +57,7 @@ impl Pool for CudaExec {
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
-        let finish = Finish { dims: hidden.cols, normalize: false };
+        let finish = Projection { dims: hidden.cols, normalize: false };
         let memory = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
         Ok(Buffer::new(memory, spans.len(), hidden.cols, Dtype::F32))
     }
@@ -68,14 +68,14 @@ impl Pool for CudaExec {
         cu_seqlens: &[u32],
         spans: &[Span],
         pooling: Pooling,
-        finish: Finish,
+        finish: Projection,
     ) -> Result<Vec<f32>, Error> {
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let output = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
         self.lane.download(&output, spans.len() * finish.dims)
     }
 
-    fn finish(&self, rows: Buffer, finish: Finish) -> Result<Vec<f32>, Error> {
+    fn finish(&self, rows: Buffer, finish: Projection) -> Result<Vec<f32>, Error> {
         let is_finished = !finish.normalize && finish.dims == rows.cols;
         if is_finished && rows.dtype == Dtype::F32 && finish.dims > 0 {
             // A row may be a vocabulary's logits, which no block has memory for.
@@ -100,7 +100,7 @@ impl CudaExec {
         cu_seqlens: &[u32],
         spans: &[Span],
         pooling: Pooling,
-        finish: Finish,
+        finish: Projection,
         format: Format,
     ) -> Result<Vec<u8>, Error> {
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
@@ -134,7 +134,7 @@ fn launch_pool(
     lane: &Lane,
     hidden: &Buffer,
     rows: &[u32],
-    finish: Finish,
+    finish: Projection,
     format: Format,
 ) -> Result<Memory, Error> {
     finish.check(hidden.cols)?;

@@ -3,7 +3,7 @@
 
 use chunkflow::compute::{
     Activation, Attend, Attention, BiasWeights, CudaExec, Dense, DenseWeights, Dtype, Embed,
-    Epilogue, Finish, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision,
+    Epilogue, Projection, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision,
     RotaryWeights, Rotate, TableWeights, Tokens,
 };
 
@@ -198,7 +198,7 @@ fn spans_leave_as_f32_int8_or_bits_in_one_launch() {
         for (cols, dims) in [(1, 1), (33, 20), (384, 384), (384, 100)] {
             let hidden = rounded(dtype, &random(12, 78 * cols, 1.0));
             let buffer = exec.upload_working(&hidden, cols).unwrap();
-            let finish = Finish { dims, normalize: true };
+            let finish = Projection { dims, normalize: true };
             let expected: Vec<Vec<f64>> = spans
                 .iter()
                 .map(|span| {

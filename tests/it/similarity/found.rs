@@ -2,7 +2,7 @@
 
 use chunkflow::compute::Error as ComputeError;
 use chunkflow::similarity::{
-    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, least_cosine, pairwise,
+    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, min_cosine, pairwise,
     scan, threshold, top_k,
 };
 use proptest::prelude::*;
@@ -243,14 +243,14 @@ fn thousands_of_equal_rows_are_one_cluster() {
 
 #[test]
 fn a_threshold_of_minus_one_leaves_out_nan_alone() {
-    assert_eq!((least_cosine(0.5), least_cosine(-0.999)), (0.5, -0.999));
+    assert_eq!((min_cosine(0.5), min_cosine(-0.999)), (0.5, -0.999));
     for (_, device) in devices() {
         let rows = [1.0, 0.0, -1.000_001, 0.0, f32::NAN, 1.0];
         let rows = Rows::f32(&rows, 2).unwrap();
-        let found = threshold(&device, rows, rows, least_cosine(-1.0), Pairs::Upper).unwrap();
+        let found = threshold(&device, rows, rows, min_cosine(-1.0), Pairs::Upper).unwrap();
         let found: Vec<(u32, u32)> = found.iter().map(|pair| (pair.first, pair.second)).collect();
         assert_eq!(found, [(0, 1)]);
-        assert_eq!(duplicates(&device, rows, least_cosine(-1.0)).unwrap(), [[0, 1]]);
+        assert_eq!(duplicates(&device, rows, min_cosine(-1.0)).unwrap(), [[0, 1]]);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use chunkflow::embeddings::{Backend, LoadedModel, ModelOptions};
+use chunkflow::models::Places;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
