@@ -35,8 +35,8 @@ struct Tolerance {
 /// Golden models are badly conditioned on purpose; ours and candle's are each within
 /// `families::STATES` and `families::TOLERANCE` of the reference.
 const GOLDEN: Tolerance = Tolerance { states: 2.0 * STATES, vectors: 2.0 * TOLERANCE };
-/// Three times the largest that was seen with AVX-512: 1.4e-6 and 7.6e-7.
-const RANDOM: Tolerance = Tolerance { states: 4e-6, vectors: 2.5e-6 };
+/// Three times the largest that was seen with any instruction set.
+const RANDOM: Tolerance = Tolerance { states: 4.5e-6, vectors: 2.4e-6 };
 /// Random models of a family.
 const MODELS: u64 = 8;
 /// Rows of position tables.
@@ -146,7 +146,8 @@ fn read<T: DeserializeOwned>(config: &Value) -> T {
         "attention_bias": false, "attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0,
         "initializer_range": 0.02, "max_window_layers": 0, "pad_token_id": 0,
         "position_embedding_type": "absolute", "tie_word_embeddings": true,
-        "use_sliding_window": false, "layer_norm_eps": config["norm_eps"], "norm_eps": config["layer_norm_eps"],
+        "use_sliding_window": false,
+        "layer_norm_eps": config["norm_eps"], "norm_eps": config["layer_norm_eps"],
     });
     let mut complete = fields(stella);
     complete.extend(fields(defaults));
