@@ -10,10 +10,10 @@ use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH, bits, golden, max_difference, max_value};
 
 /// The largest difference of a component of a unit vector from the f64 reference.
-const TOLERANCE: f64 = 5e-6;
+pub(crate) const TOLERANCE: f64 = 5e-6;
 /// Of single states, before a mean evens rounding out: JinaBERT's tiny model is so badly conditioned
 /// that candle's own form is off by 4e-6.
-const STATES: f64 = 8e-6;
+pub(crate) const STATES: f64 = 8e-6;
 /// The least cosine.
 const COSINE: f64 = 0.999_999;
 
@@ -62,16 +62,17 @@ families! {
 }
 
 /// A family's texts and what they must become.
-struct Golden {
-    texts: Vec<String>,
-    ids: Vec<u32>,
-    cu_seqlens: Vec<u32>,
-    states: Vec<f64>,
+pub(crate) struct Golden {
+    pub(crate) texts: Vec<String>,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) cu_seqlens: Vec<u32>,
+    /// `[tokens, H]`
+    pub(crate) states: Vec<f64>,
     embeddings: Vec<f64>,
 }
 
 impl Golden {
-    fn read(family: &str) -> Self {
+    pub(crate) fn read(family: &str) -> Self {
         let folder = golden("families").join(family);
         let bytes = fs::read(folder.join("expected.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();

@@ -59,6 +59,8 @@ mod memory;
 mod model_files;
 /// A process that may not connect.
 mod no_network;
+/// Another implementation of the same models finds the same states and vectors.
+mod oracle;
 /// Tokens and vectors are those of sentence-transformers.
 mod parity;
 /// The binary under test, and what a run of it left.
