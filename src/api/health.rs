@@ -2,14 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::routing::get;
 
-use super::SharedState;
+use super::service::SharedService;
+
+pub(super) fn routes() -> Router<SharedService> {
+    Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
+}
 
 /// Once no device is left, only a new process helps.
-pub(super) async fn live(State(state): State<SharedState>) -> (StatusCode, &'static str) {
-    if state.scheduler.is_alive() {
+async fn live(State(service): State<SharedService>) -> (StatusCode, &'static str) {
+    if service.scheduler.is_alive() {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no device is left")
@@ -18,10 +24,10 @@ pub(super) async fn live(State(state): State<SharedState>) -> (StatusCode, &'sta
 
 /// The model is loaded before the port is opened, so only the end is left to tell, and the loss of
 /// a device.
-pub(super) async fn ready(State(state): State<SharedState>) -> (StatusCode, &'static str) {
-    if state.draining.load(Ordering::Relaxed) {
+async fn ready(State(service): State<SharedService>) -> (StatusCode, &'static str) {
+    if service.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if !state.scheduler.is_ready() {
+    } else if !service.scheduler.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, "a device is lost")
     } else {
         (StatusCode::OK, "ready")

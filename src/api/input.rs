@@ -1,16 +1,19 @@
 //! Texts and vectors of a request's body, read straight into the form that they are used in.
 //!
 //! Invariant: what is wrong with them does not end the reading of the body, so that an error can
-//! name its field; nothing that was sent is told back at length.
+//! name its field; no more texts are kept than are allowed, and nothing that was sent is told back
+//! at length.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+use serde_json::value::RawValue;
 
-use super::error::ApiError;
+use super::body::not_json;
+use super::failure::{Failure, Kind};
 
 /// The most dimensions of a vector; no model has a tenth of them.
 const MAX_DIMENSIONS: usize = 65_536;
@@ -20,52 +23,90 @@ const MAX_ECHO_CHARS: usize = 80;
 /// What is wrong, in words that go behind the name of the field.
 type Problem = String;
 
-/// What a field holds, or what is wrong with it.
-pub(super) struct Field<T>(Result<T, Problem>);
-
-/// A text or a list of texts, at least one and none of them empty.
-pub(super) type Texts = Field<Vec<String>>;
-
-/// The same, or vectors of at least one finite value.
-pub(super) type Items = Field<List>;
+/// A field of JSON that is read once its limits are known.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Unread<'a>(#[serde(borrow)] &'a RawValue);
 
 /// Texts or vectors.
 #[derive(Debug, PartialEq)]
-pub(super) enum List {
-    Texts(Vec<String>),
-    /// `[len, dim]`.
+pub(super) enum List<'a> {
+    /// At least one, none of them empty.
+    Texts(Vec<Cow<'a, str>>),
+    /// `[len, dim]`, finite.
     Vectors(Vec<f32>, usize),
 }
 
-impl<T> Field<T> {
-    /// What it holds; an error names it as `field`.
-    pub(super) fn of(self, field: &'static str) -> Result<T, ApiError> {
-        self.0.map_err(|problem| ApiError::invalid(field, format!("`{field}`{problem}")))
+impl<'a> Unread<'a> {
+    /// A text or a list of them, at most `max_texts`; an error names it as `field`.
+    pub(super) fn texts(
+        self,
+        field: &'static str,
+        max_texts: usize,
+    ) -> Result<Vec<Cow<'a, str>>, Failure> {
+        self.read(field, Allowed::Texts, max_texts).map(|list| match list {
+            List::Texts(texts) => texts,
+            List::Vectors(..) => Vec::new(),
+        })
+    }
+
+    /// The same, or vectors of at least one value.
+    pub(super) fn items(self, field: &'static str, max_texts: usize) -> Result<List<'a>, Failure> {
+        self.read(field, Allowed::Vectors, max_texts)
+    }
+
+    fn read(
+        self,
+        field: &'static str,
+        allowed: Allowed,
+        max_texts: usize,
+    ) -> Result<List<'a>, Failure> {
+        let mut list = List::Texts(Vec::new());
+        let mut beyond = 0;
+        let whole = Whole { list: &mut list, allowed, max_texts, beyond: &mut beyond };
+        let read = Read(whole).deserialize(&mut serde_json::Deserializer::from_str(self.0.get()));
+        // Its form alone has been checked: a half of a surrogate pair, say, shows here.
+        let read = read.map_err(|error| not_json(&format_args!("{field}: {error}")))?;
+        if beyond > 0 {
+            let texts = max_texts + beyond;
+            let message = format!("`{field}` holds {texts} texts, at most {max_texts} are allowed");
+            return Err(Failure { field: Some(field), ..Failure::new(Kind::TooLarge, message) });
+        }
+        let checked = read.and_then(|()| list.checked());
+        checked.map_err(|problem| Failure::invalid(field, format!("`{field}`{problem}")))
     }
 }
 
-impl List {
+impl List<'_> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Vectors(values, dim) => values.len() / dim,
         }
     }
-}
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = read(deserializer, Allowed::Texts)?;
-        Ok(Self(list.map(|list| match list {
-            List::Texts(texts) => texts,
-            List::Vectors(..) => Vec::new(),
-        })))
+    /// Its texts; none where it holds vectors.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts: &[Cow<'_, str>] = match self {
+            Self::Texts(texts) => texts,
+            Self::Vectors(..) => &[],
+        };
+        texts.iter().map(AsRef::as_ref)
     }
-}
 
-impl<'de> Deserialize<'de> for Items {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, Allowed::Vectors).map(Self)
+    fn checked(self) -> Result<Self, Problem> {
+        match &self {
+            Self::Texts(texts) if texts.is_empty() => {
+                return Err(" must not be an empty list".to_owned());
+            }
+            Self::Texts(texts) => {
+                if let Some(at) = texts.iter().position(|text| text.is_empty()) {
+                    return Err(format!(" must not hold empty strings, number {at} is one"));
+                }
+            }
+            Self::Vectors(..) => {}
+        }
+        Ok(self)
     }
 }
 
@@ -95,33 +136,17 @@ impl Allowed {
     }
 }
 
-fn read<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    allowed: Allowed,
-) -> Result<Result<List, Problem>, D::Error> {
-    let mut list = List::Texts(Vec::new());
-    let read = Read(Whole { list: &mut list, allowed }).deserialize(deserializer)?;
-    Ok(read.and_then(|()| match list {
-        List::Texts(texts) if texts.is_empty() => Err(" must not be an empty list".to_owned()),
-        List::Texts(texts) => match texts.iter().position(String::is_empty) {
-            None => Ok(List::Texts(texts)),
-            Some(at) => Err(format!(" must not hold empty strings, number {at} is one")),
-        },
-        vectors @ List::Vectors(..) => Ok(vectors),
-    }))
-}
-
 /// Where a value goes. A wrong one is read to its end, and then a problem.
-trait Place: Sized {
-    fn text(self, text: &str) -> Result<(), Problem> {
-        self.other(&echo(text))
+trait Place<'de>: Sized {
+    fn text(self, text: Cow<'de, str>) -> Result<(), Problem> {
+        self.other(&echo(&text))
     }
 
     fn number(self, number: &Number) -> Result<(), Problem> {
         self.other(&number.to_string())
     }
 
-    fn list<'de, A: SeqAccess<'de>>(self, mut rest: A) -> Result<Result<(), Problem>, A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut rest: A) -> Result<Result<(), Problem>, A::Error> {
         drain(&mut rest)?;
         Ok(self.other("a list"))
     }
@@ -131,20 +156,27 @@ trait Place: Sized {
 }
 
 /// The value of a field.
-struct Whole<'a> {
-    list: &'a mut List,
+struct Whole<'a, 'de> {
+    list: &'a mut List<'de>,
     allowed: Allowed,
+    max_texts: usize,
+    /// Texts beyond those, which are only counted.
+    beyond: &'a mut usize,
 }
 
-impl Place for Whole<'_> {
-    fn text(self, text: &str) -> Result<(), Problem> {
-        *self.list = List::Texts(vec![text.to_owned()]);
+impl<'de> Place<'de> for Whole<'_, 'de> {
+    fn text(self, text: Cow<'de, str>) -> Result<(), Problem> {
+        *self.list = List::Texts(vec![text]);
         Ok(())
     }
 
-    fn list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Result<(), Problem>, A::Error> {
-        let Self { list, allowed } = self;
+    fn list<A: SeqAccess<'de>>(self, mut items: A) -> Result<Result<(), Problem>, A::Error> {
+        let Self { list, allowed, max_texts, beyond } = self;
         for index in 0.. {
+            if index == max_texts && matches!(list, List::Texts(_)) {
+                *beyond = drain(&mut items)?;
+                break;
+            }
             match items.next_element_seed(Read(Item { list, allowed, index }))? {
                 None => break,
                 Some(Ok(())) => {}
@@ -163,20 +195,20 @@ impl Place for Whole<'_> {
 }
 
 /// An item of a list; the first says what the others must be.
-struct Item<'a> {
-    list: &'a mut List,
+struct Item<'a, 'de> {
+    list: &'a mut List<'de>,
     allowed: Allowed,
     index: usize,
 }
 
-impl Place for Item<'_> {
-    fn text(self, text: &str) -> Result<(), Problem> {
+impl<'de> Place<'de> for Item<'_, 'de> {
+    fn text(self, text: Cow<'de, str>) -> Result<(), Problem> {
         match self.list {
             List::Texts(texts) => {
-                texts.push(text.to_owned());
+                texts.push(text);
                 Ok(())
             }
-            List::Vectors(..) => self.other(&echo(text)),
+            List::Vectors(..) => self.other(&echo(&text)),
         }
     }
 
@@ -184,7 +216,7 @@ impl Place for Item<'_> {
         if self.index == 0 { Err(self.allowed.no_texts()) } else { self.other(&number.to_string()) }
     }
 
-    fn list<'de, A: SeqAccess<'de>>(self, mut row: A) -> Result<Result<(), Problem>, A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut row: A) -> Result<Result<(), Problem>, A::Error> {
         let Self { list, allowed, index } = self;
         if index == 0 && allowed == Allowed::Vectors {
             *list = List::Vectors(Vec::new(), 0);
@@ -248,7 +280,7 @@ struct Component<'a> {
     index: usize,
 }
 
-impl Place for Component<'_> {
+impl<'de> Place<'de> for Component<'_> {
     fn number(self, number: &Number) -> Result<(), Problem> {
         match number.as_f64().map(|number| number as f32).filter(|number| number.is_finite()) {
             Some(value) => {
@@ -284,7 +316,7 @@ fn echo(text: &str) -> String {
 /// Hands a value of JSON to its place.
 struct Read<P>(P);
 
-impl<'de, P: Place> DeserializeSeed<'de> for Read<P> {
+impl<'de, P: Place<'de>> DeserializeSeed<'de> for Read<P> {
     type Value = Result<(), Problem>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -292,15 +324,19 @@ impl<'de, P: Place> DeserializeSeed<'de> for Read<P> {
     }
 }
 
-impl<'de, P: Place> Visitor<'de> for Read<P> {
+impl<'de, P: Place<'de>> Visitor<'de> for Read<P> {
     type Value = Result<(), Problem>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value of JSON")
     }
 
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(self.0.text(Cow::Borrowed(text)))
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(self.0.text(text))
+        Ok(self.0.text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
@@ -338,15 +374,19 @@ impl<'de, P: Place> Visitor<'de> for Read<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Items, List, Texts};
+    use std::borrow::Cow;
 
-    fn items(json: &str) -> Result<List, String> {
-        serde_json::from_str::<Items>(json).unwrap().0
+    use super::super::failure::{Failure, Kind};
+    use super::{List, Unread};
+
+    fn items(json: &str) -> Result<List<'_>, String> {
+        let unread: Unread<'_> = serde_json::from_str(json).unwrap();
+        unread.items("", usize::MAX).map_err(|failure| failure.message.replacen("``", "", 1))
     }
 
     #[test]
     fn texts_and_vectors_are_read_as_they_stand() {
-        let texts = |texts: &[&str]| List::Texts(texts.iter().map(|&x| x.to_owned()).collect());
+        let texts = |texts: &[&'static str]| List::Texts(texts.iter().map(|&x| x.into()).collect());
         assert_eq!(items(r#""a\n""#), Ok(texts(&["a\n"])));
         assert_eq!(items(r#"["a", "b"]"#), Ok(texts(&["a", "b"])));
         let vectors = List::Vectors(vec![1.0, -2.0, 0.1, 1e9], 2);
@@ -359,11 +399,27 @@ mod tests {
     fn the_rest_of_the_body_is_read_after_a_wrong_value() {
         for wrong in ["[[1, [2, 3], 4], [5]]", "[\"a\", {\"b\": [1]}, 2]", "{\"a\": [[]]}", "7"] {
             let json = format!("[{wrong}, \"b\"]");
-            let (read, after): (Items, Texts) = serde_json::from_str(&json).unwrap();
-            assert!(read.0.is_err());
-            assert_eq!(after.0, Ok(vec!["b".to_owned()]));
+            let (read, after): (Unread<'_>, Unread<'_>) = serde_json::from_str(&json).unwrap();
+            assert!(read.items("a", 9).is_err());
+            assert_eq!(after.texts("b", 9).unwrap(), ["b"]);
         }
-        assert!(serde_json::from_str::<Items>("[[1, 2").is_err());
+        assert!(serde_json::from_str::<Unread<'_>>("[[1, 2").is_err());
+    }
+
+    #[test]
+    fn texts_beyond_the_limit_are_counted_and_texts_without_escapes_are_not_copied() {
+        let texts = |json: &'static str, limit| {
+            let unread: Unread<'_> = serde_json::from_str(json).unwrap();
+            unread.texts("input", limit)
+        };
+        let whole = texts(r#"["a", "b\n"]"#, 2).unwrap();
+        assert!(matches!(whole[..], [Cow::Borrowed("a"), Cow::Owned(_)]));
+        let Failure { kind, message, field, .. } = texts(r#"["a", "b", 7, [{}]]"#, 2).unwrap_err();
+        assert_eq!((kind, field), (Kind::TooLarge, Some("input")));
+        assert_eq!(message, "`input` holds 4 texts, at most 2 are allowed");
+        let lone = texts(r#"["\ud800"]"#, 1).unwrap_err();
+        assert_eq!(lone.kind, Kind::Invalid);
+        assert!(lone.message.starts_with("Failed to parse the request body as JSON: input: "));
     }
 
     #[test]

@@ -1,23 +1,24 @@
-//! Around every request: its id, a log line, a time limit and a net for panics.
+//! Around every request: its id, a log line, a place among those in flight, a time limit and a net
+//! for panics.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::SharedState;
-use super::error::ApiError;
+use super::failure::{Failure, Kind};
+use super::service::SharedService;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID_BYTES: usize = 64;
 
-pub(super) async fn around(
-    State(state): State<SharedState>,
+/// Gives a request its id and a line of the log.
+pub(super) async fn observe(
     matched: Option<MatchedPath>,
     request: Request,
     next: Next,
@@ -28,12 +29,7 @@ pub(super) async fn around(
     // The route as written in the router: a path could carry anything.
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id, %method, route);
-    let limit = state.request_timeout;
-    let answer = timeout(limit, caught(next.run(request))).instrument(span.clone()).await;
-    let mut response = answer.unwrap_or_else(|_| {
-        let message = format!("the request took longer than {} s", limit.as_secs());
-        ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).into_response()
-    });
+    let mut response = next.run(request).instrument(span.clone()).await;
     // An id is ASCII by construction.
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -44,16 +40,44 @@ pub(super) async fn around(
     response
 }
 
+/// Refuses a request when too many are in flight.
+pub(super) async fn admit(
+    State(service): State<SharedService>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let Ok(_permit) = service.requests.try_acquire() else {
+        let limit = service.settings.max_requests;
+        return Err(Failure::overloaded(format!("{limit} requests are in flight, limit {limit}")));
+    };
+    Ok(next.run(request).await)
+}
+
+/// Answers for a handler that takes too long or panics.
+pub(super) async fn bound(
+    State(service): State<SharedService>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let seconds = service.settings.request_timeout_s;
+    let answer = timeout(Duration::from_secs(seconds), caught(next.run(request))).await;
+    answer.unwrap_or_else(|_| {
+        Err(Failure::new(Kind::Expired, format!("the request took longer than {seconds} s")))
+    })
+}
+
 /// Runs `handler` in a task of its own, so that a panic ends that task alone; the task ends when
 /// the request is dropped.
-async fn caught(handler: impl Future<Output = Response> + Send + 'static) -> Response {
+pub(super) async fn caught(
+    handler: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response, Failure> {
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(handler.in_current_span());
     if let Some(Ok(response)) = tasks.join_next().await {
-        return response;
+        return Ok(response);
     }
     tracing::error!("a handler panicked");
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
+    Err(Failure::new(Kind::Internal, "internal error"))
 }
 
 /// The client's id if it is one, or else a new one.

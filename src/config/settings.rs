@@ -140,6 +140,18 @@ pub struct ServerSettings {
     /// Largest request body.
     #[garde(range(min = 1024, max = 1_073_741_824))]
     pub max_body_bytes: usize,
+    /// Bytes of all bodies above 64 KiB that may be in flight, at least one of the largest.
+    #[garde(range(min = self.max_body_bytes, max = 1_099_511_627_776))]
+    pub max_bytes_in_flight: usize,
+    /// Longest time in which not a byte of a body comes.
+    #[garde(range(min = 1, max = 86_400))]
+    pub body_timeout_s: u64,
+    /// Requests that may be in flight.
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub max_requests: usize,
+    /// Texts of a request.
+    #[garde(range(min = 1, max = 100_000_000))]
+    pub max_texts: usize,
     /// Longest time for a request.
     #[garde(range(min = 1, max = 86_400))]
     pub request_timeout_s: u64,

@@ -93,7 +93,8 @@ impl ModelSpec {
         Some(format!("sha256 of {file} is `{digest}`, not 64 lower-case hexadecimal digits"))
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// Every name that it is found by: its own, its repository, its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let aliases = self.aliases.iter().map(String::as_str);
         [self.name.as_str(), self.repository.as_str()].into_iter().chain(aliases)
     }

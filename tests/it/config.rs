@@ -28,7 +28,7 @@ fn check_refused(ran: &Ran, parts: &[&str]) {
 }
 
 /// Settings in YAML, and what the message must hold.
-const BROKEN_FILES: [(&str, &[&str]); 48] = [
+const BROKEN_FILES: [(&str, &[&str]); 52] = [
     // Keys that do not exist.
     ("colour: red", &["colour", "unknown", "compute", "server"]),
     ("model: {nme: x}", &["model.nme", "unknown", "name, revision, dir"]),
@@ -74,6 +74,10 @@ const BROKEN_FILES: [(&str, &[&str]); 48] = [
     ("chunk: {size_weight: -0.5}", &["chunk.size_weight", "-0.5"]),
     ("chunk: {size_weight: .nan}", &["line 1", ".nan"]),
     ("server: {max_body_bytes: 100}", &["server.max_body_bytes", "1024"]),
+    ("server: {max_bytes_in_flight: 33554431}", &["server.max_bytes_in_flight", "33554432"]),
+    ("server: {body_timeout_s: 0}", &["server.body_timeout_s", "1"]),
+    ("server: {max_requests: 0}", &["server.max_requests", "1"]),
+    ("server: {max_texts: 0}", &["server.max_texts", "1"]),
     ("server: {request_timeout_s: 0}", &["server.request_timeout_s", "1"]),
     ("server: {shutdown_grace_s: 100000}", &["server.shutdown_grace_s", "86400"]),
     ("server: {max_queued_tokens: 0}", &["server.max_queued_tokens", "1"]),

@@ -71,6 +71,8 @@ mod scheduler;
 mod segmentation;
 /// The service keeps the contract that clients and operators rely on.
 mod serve;
+/// What may be in flight, and what becomes of the rest.
+mod serve_limits;
 /// Cosines over HTTP.
 mod serve_similarity;
 /// A running service, and a small client of it.

@@ -43,10 +43,10 @@ fn write_corpus(path: &Path, size: usize) -> usize {
     lines
 }
 
-/// The most memory that a child has held so far, in KiB; `None` once it has ended.
-fn peak_kib(child: &Child) -> Option<u64> {
+/// What a child's status says under `key`, in KiB; `None` once it has ended.
+pub(crate) fn status_kib(child: &Child, key: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
@@ -56,7 +56,7 @@ fn run(place: &Place, args: &[&str]) -> (u64, Ran) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut peak = 0;
     wait_at_most(DEADLINE, "the run to end", || {
-        peak = peak_kib(&child).unwrap_or(peak);
+        peak = status_kib(&child, "VmHWM:").unwrap_or(peak);
         child.try_wait().unwrap()
     });
     (peak, Ran::of(child.wait_with_output().unwrap()))

@@ -63,7 +63,7 @@ fn vectors(answer: &Answer, bits: fn(&Value) -> Vec<u32>) -> Vec<Vec<u32>> {
 
 /// OpenAI's error object with these values; the message holds all of `parts`.
 #[track_caller]
-fn check_error(answer: &Answer, status: u16, param: Option<&str>, parts: &[&str]) {
+pub(crate) fn check_error(answer: &Answer, status: u16, param: Option<&str>, parts: &[&str]) {
     assert_eq!(answer.status, status, "{}", answer.text());
     let body = answer.json();
     let error = body["error"].as_object().unwrap();
@@ -261,6 +261,30 @@ fn the_real_model_answers_to_all_its_names() {
         let answer = server.post("/v1/embeddings", &json!({"input": "hello", "model": name}));
         assert_eq!(answer.ok()["model"], "all-MiniLM-L6-v2");
     }
+}
+
+#[test]
+fn a_model_of_the_users_registry_answers_to_all_its_names() {
+    let registry = "[[model]]\nname = \"mine\"\nrepository = \"owner/tiny\"\n\
+                    aliases = [\"my-alias\", \"another\"]\n";
+    let place = Place::with("more.toml", registry);
+    support::copy_folder(&folder(), &place.path("models/owner/tiny"));
+    let (file, models) = (place.path("more.toml"), place.path("models"));
+    let variables = [("CHUNKFLOW__MODEL__REGISTRY", file.to_str().unwrap())];
+    let flags = ["--models-dir", models.to_str().unwrap()];
+    let server = Server::with(&PathBuf::from("another"), &variables, &flags);
+    for name in ["mine", "owner/tiny", "my-alias", "another"] {
+        assert_eq!(server.get(&format!("/v1/models/{name}")).ok()["id"], "mine");
+        let body = json!({"input": "a", "a": "a", "model": name});
+        assert_eq!(server.post("/v1/embeddings", &body).ok()["model"], "mine");
+        for (path, field) in [("/v1/chunk", "input"), ("/v1/similarity", "a")] {
+            assert_eq!(
+                server.post(path, &json!({field: "a", "model": name})).ok()["model"],
+                "mine"
+            );
+        }
+    }
+    check_error(&server.get("/v1/models/minilm"), 404, None, &["`minilm`", "`mine`"]);
 }
 
 // Chunks.

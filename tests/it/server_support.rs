@@ -92,6 +92,11 @@ impl Server {
         self.send(&Request::new("GET", path))
     }
 
+    /// What `/proc` says of its memory under `key`, in KiB.
+    pub(crate) fn memory_kib(&self, key: &str) -> u64 {
+        crate::memory::status_kib(&self.child, key).unwrap()
+    }
+
     /// Waits for a line of the log with a message that starts with `message`.
     pub(crate) fn wait_for_log(&self, message: &str) -> Value {
         wait_for(message, || self.log.line(message))
@@ -190,12 +195,24 @@ impl Connection {
 
     /// Sends the head of `request` and waits until the server asks for the body: then the request
     /// is in flight for certain.
+    #[track_caller]
     pub(crate) fn begin(&mut self, request: &Request<'_>) {
+        if let Err(answer) = self.try_begin(request) {
+            panic!("{} {}", answer.status, answer.text());
+        }
+    }
+
+    /// The same, or the answer of a server that refuses the body.
+    pub(crate) fn try_begin(&mut self, request: &Request<'_>) -> Result<(), Answer> {
         self.write(&request.clone().header("expect", "100-continue").head());
         let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
-        let mut line = vec![0; expected.len()];
-        self.stream.read_exact(&mut line).unwrap();
-        assert_eq!(line, expected);
+        let mut bytes = vec![0; expected.len()];
+        self.stream.read_exact(&mut bytes).unwrap();
+        if bytes == expected {
+            return Ok(());
+        }
+        bytes.extend(self.read_to_end());
+        Err(Answer::parse(&bytes))
     }
 
     /// All that comes until the server closes.

@@ -1,14 +1,16 @@
 //! `POST /v1/chunk`: documents in, chunks out, in one pass.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::SharedState;
-use super::embeddings::{Usage, blocking, dimensions};
-use super::error::{ApiError, ApiJson, json_answer};
-use super::input::Texts;
-use super::models::check_model;
+use super::super::answer::{self, Usage};
+use super::super::body::Body;
+use super::super::failure::Failure;
+use super::super::input::Unread;
+use super::super::service::SharedService;
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::embeddings::{EmbedOptions, Engine};
@@ -22,9 +24,10 @@ const MAX_BAND_VALUES: usize = 1_000_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Request {
+struct Request<'a> {
     /// A document or a list of them.
-    input: Texts,
+    #[serde(borrow)]
+    input: Unread<'a>,
     model: Option<String>,
     /// How documents are cut, over the service's own settings.
     #[serde(default)]
@@ -42,7 +45,7 @@ pub(super) struct Request {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct Answer<'a> {
     object: &'static str,
     data: Vec<Document<'a>>,
     model: &'a str,
@@ -88,25 +91,25 @@ struct Cut {
 }
 
 pub(super) async fn create(
-    State(state): State<SharedState>,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<Response, ApiError> {
-    let Request { input, model, spec, vectors, curve, band, dimensions: asked } = request;
-    check_model(&state, model.as_deref())?;
-    let spec = spec.over(state.chunk).resolve().map_err(Error::from)?;
-    let options = EmbedOptions { dimensions: dimensions(asked), ..state.options.clone() };
-    let texts = input.of("input")?;
-    let (engine, _guard) = state.engine();
-    let wanted = Wanted { spec, options, vectors, curve, band };
-    blocking(move || {
+    State(service): State<SharedService>,
+    body: Body,
+) -> Result<Response, Failure> {
+    let cut = service.run(move |service, submission| {
+        let request: Request<'_> = body.read()?;
+        let Request { input, model, spec, vectors, curve, band, dimensions } = request;
+        let served = service.models.find(model.as_deref())?;
+        let spec = spec.over(service.chunk).resolve()?;
+        let texts = input.texts("input", service.settings.max_texts)?;
+        let wanted = Wanted { spec, options: served.options(dimensions), vectors, curve, band };
+        let engine = service.engine(served, submission);
         let cuts = wanted.cut_all(&engine, &texts)?;
-        json_answer(&wanted.body(&texts, &cuts, engine.model().name()))
-    })
-    .await
+        answer::json(&wanted.answer(&texts, &cuts, engine.model().name()))
+    });
+    cut.await
 }
 
 impl Wanted {
-    fn cut_all(&self, engine: &dyn Engine, texts: &[String]) -> Result<Vec<Cut>, ApiError> {
+    fn cut_all(&self, engine: &dyn Engine, texts: &[Cow<'_, str>]) -> Result<Vec<Cut>, Failure> {
         let (mut cuts, mut values) = (Vec::with_capacity(texts.len()), 0);
         for (index, text) in texts.iter().enumerate() {
             let cut = self.cut(engine, text)?;
@@ -116,7 +119,7 @@ impl Wanted {
                     "`band` has {values} values with document {index}, at most {MAX_BAND_VALUES} \
                      are allowed: ask for fewer documents or a smaller `max_units`"
                 );
-                return Err(ApiError::invalid("band", message));
+                return Err(Failure::invalid("band", message));
             }
             cuts.push(cut);
         }
@@ -136,7 +139,7 @@ impl Wanted {
         })
     }
 
-    fn body<'a>(&self, texts: &'a [String], cuts: &'a [Cut], model: &'a str) -> Body<'a> {
+    fn answer<'a>(&self, texts: &'a [Cow<'_, str>], cuts: &'a [Cut], model: &'a str) -> Answer<'a> {
         let data = texts.iter().zip(cuts).enumerate().map(|(index, (text, cut))| Document {
             object: "document",
             index,
@@ -144,7 +147,7 @@ impl Wanted {
             curve: cut.curve.as_ref().map(|(unit_ends, strengths)| Curve { unit_ends, strengths }),
             band: cut.band.as_ref().map(|band| band.rows().collect()),
         });
-        Body {
+        Answer {
             object: "list",
             data: data.collect(),
             model,

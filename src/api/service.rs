@@ -1,0 +1,211 @@
+//! What every route shares: the models that are served, the queue, and what may be in flight.
+//!
+//! Invariant: work that may block runs on the pool for it, and work that nobody waits for any
+//! longer is given up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::failure::{Failure, Kind};
+use crate::Error;
+use crate::chunking::ChunkOptions;
+use crate::config::{Config, ServerSettings};
+use crate::embeddings::{
+    self, Cancel, EmbedOptions, LoadedModel, Model, Planned, Queued, ReadRows, SchedulerHandle,
+    Submission,
+};
+use crate::models::{ModelSpec, Store};
+use crate::similarity::Device;
+
+/// A model that is served.
+pub(super) struct Served {
+    loaded: Arc<LoadedModel>,
+    options: EmbedOptions,
+}
+
+impl Served {
+    pub(super) fn model(&self) -> &Model {
+        self.loaded.model()
+    }
+
+    /// How texts are embedded for a request that asks for so many dimensions. Less than one is left
+    /// to the model's own check, which names its limit.
+    pub(super) fn options(&self, dimensions: Option<i64>) -> EmbedOptions {
+        let dimensions = dimensions.map(|asked| usize::try_from(asked).unwrap_or(0));
+        EmbedOptions { dimensions, ..self.options.clone() }
+    }
+}
+
+/// The models that are served, by every name that they may be asked for.
+pub(super) struct Models {
+    /// At least one; the first is meant by requests that name none.
+    served: Vec<Arc<Served>>,
+    by_name: BTreeMap<String, Arc<Served>>,
+}
+
+impl Models {
+    fn new(served: Served, names: Vec<String>) -> Self {
+        let served = Arc::new(served);
+        let by_name = names.into_iter().map(|name| (name, Arc::clone(&served))).collect();
+        Self { served: vec![served], by_name }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Served> {
+        self.served.iter().map(Arc::as_ref)
+    }
+
+    /// The model that a request asks for. Vectors of another one would look right and be useless.
+    ///
+    /// # Errors
+    /// When no model that is served is called so.
+    pub(super) fn find(&self, asked: Option<&str>) -> Result<&Arc<Served>, Failure> {
+        let Some(asked) = asked else { return Ok(&self.served[0]) };
+        self.by_name.get(asked).ok_or_else(|| {
+            let names: Vec<String> =
+                self.iter().map(|served| format!("`{}`", served.model().name())).collect();
+            let names = names.join(", ");
+            let message = format!("the model `{asked}` is not served here, this is {names}");
+            Failure::new(Kind::NotFound, message).with_code("model_not_found")
+        })
+    }
+}
+
+/// What the routes share.
+pub(super) struct Service {
+    pub(super) models: Models,
+    pub(super) scheduler: SchedulerHandle,
+    pub(super) settings: ServerSettings,
+    /// How documents are cut where a request does not say.
+    pub(super) chunk: ChunkOptions,
+    /// Where similarities are computed.
+    pub(super) device: Device,
+    /// A permit for each request that may still be in flight.
+    pub(super) requests: Semaphore,
+    /// A permit for each byte that large bodies in flight may still have.
+    pub(super) body_bytes: Arc<Semaphore>,
+    /// Unix seconds.
+    pub(super) started: u64,
+    pub(super) draining: AtomicBool,
+}
+
+pub(super) type SharedService = Arc<Service>;
+
+/// A planned job and where it runs.
+pub(super) struct Plan<R, T> {
+    pub(super) served: Arc<Served>,
+    pub(super) planned: Planned<R>,
+    /// What else the answer is made of.
+    pub(super) rest: T,
+}
+
+impl Service {
+    /// # Errors
+    /// When the model's default prompt is none, its device gives no similarities or the user's
+    /// registry cannot be read.
+    pub(super) fn new(
+        config: &Config,
+        loaded: LoadedModel,
+        scheduler: SchedulerHandle,
+    ) -> Result<Self, Error> {
+        let settings = config.server.clone();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let names = names_of(loaded.model(), &Store::open(&config.places())?);
+        let device = loaded.devices().similarity()?;
+        let options = EmbedOptions {
+            dimensions: None,
+            prompt: loaded.model().prompt(None)?,
+            truncate: config.embed.truncate,
+        };
+        let served = Served { loaded: Arc::new(loaded), options };
+        Ok(Self {
+            models: Models::new(served, names),
+            scheduler,
+            chunk: config.chunk,
+            device,
+            requests: Semaphore::new(settings.max_requests),
+            body_bytes: Arc::new(Semaphore::new(settings.max_bytes_in_flight)),
+            settings,
+            started: since_epoch.map_or(0, |since| since.as_secs()),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The queue as an engine of a model.
+    pub(super) fn engine(&self, served: &Served, submission: Submission) -> Queued {
+        self.scheduler.engine(Arc::clone(&served.loaded), submission)
+    }
+
+    /// What a request submits, which is given up when the guard is dropped.
+    fn submission(&self) -> (Submission, CancelOnDrop) {
+        let guard = CancelOnDrop::default();
+        let timeout = Duration::from_secs(self.settings.request_timeout_s);
+        let deadline = Some(Instant::now() + timeout);
+        (Submission { deadline, cancel: guard.0.clone() }, guard)
+    }
+
+    /// Runs `work` on the pool for blocking work. Dropping the future gives up what it has
+    /// submitted.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self, Submission) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (submission, _guard) = self.submission();
+        let service = Arc::clone(self);
+        blocking(move || work(&service, submission)).await
+    }
+
+    /// Plans a job on the pool for blocking work, since reading and tokenising take their time, and
+    /// waits for its answer without holding a thread. Dropping the future takes what has not
+    /// started off the queue.
+    pub(super) async fn answer<R: ReadRows, T: Send + 'static>(
+        self: &Arc<Self>,
+        plan: impl FnOnce(&Self) -> Result<Plan<R, T>, Failure> + Send + 'static,
+    ) -> Result<(R::Answer, T), Failure> {
+        let (submission, _guard) = self.submission();
+        let service = Arc::clone(self);
+        let (sender, receiver) = oneshot::channel();
+        let rest = blocking(move || {
+            let Plan { served, planned, rest } = plan(&service)?;
+            planned.submit(&service.engine(&served, submission), move |answer| {
+                // The client may be gone.
+                let _ = sender.send(answer);
+            })?;
+            Ok(rest)
+        });
+        let rest = rest.await?;
+        let answer = receiver.await.unwrap_or(Err(embeddings::Error::Stopped))?;
+        Ok((answer, rest))
+    }
+}
+
+/// Tells the scheduler when nobody waits for work any longer.
+#[derive(Default)]
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Runs `work` on the pool for blocking work.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// The model's own name, and those by which the registry knows it.
+fn names_of(model: &Model, store: &Store) -> Vec<String> {
+    let own = model.name();
+    let known = store.spec(own).filter(|spec| spec.name == own);
+    let others = known.into_iter().flat_map(ModelSpec::names);
+    std::iter::once(own).chain(others).map(str::to_owned).collect()
+}
