@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chunkflow::compute::{
     Activation, Attend, Attention, CudaDevice, CudaExec, Dense, DenseWeights, Dtype, Epilogue,
-    Exec, Projection, Mask, NormKind, NormWeights, Norms, Numerics, Pool, Pooling, Precision, Span,
+    Exec, Mask, NormKind, NormWeights, Norms, Numerics, Pool, Pooling, Precision, Projection, Span,
 };
 use criterion::{BenchmarkId, Criterion, Throughput};
 

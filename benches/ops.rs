@@ -10,8 +10,8 @@ mod rates;
 
 use chunkflow::compute::{
     Activation, Attend, Attention, Band, Buffers, CpuExec, Dense, DenseWeights, Dtype, Embed,
-    Epilogue, Projection, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, RotaryWeights,
-    Rotate, Span, TableWeights, Tokens,
+    Epilogue, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, Projection,
+    RotaryWeights, Rotate, Span, TableWeights, Tokens,
 };
 use criterion::BenchmarkId;
 

@@ -1,6 +1,6 @@
 //! Pooling spans of hidden states, and the banded Gram matrix.
 
-use chunkflow::compute::{Band, Buffers, CpuExec, Projection, Pool, Pooling, Span};
+use chunkflow::compute::{Band, Buffers, CpuExec, Pool, Pooling, Projection, Span};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const HIDDEN: usize = 384;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use chunkflow::embeddings::{EmbedOptions, LoadedModel, ModelOptions};
 use chunkflow::models::Places;
 
-
 use self::random_model::{Sizes, write_random_model};
 
 /// Five paragraphs on five topics.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Segments, UnitKind};
 
-
 /// A set of defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]

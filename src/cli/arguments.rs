@@ -12,9 +12,7 @@ use crate::Error;
 use crate::chunking::ChunkOptions;
 use crate::compute::DtypeChoice;
 use crate::config::{Config, Flag, Layers, hub_options};
-use crate::embeddings::{
-    self, Backend, DeviceChoice, EmbedOptions, LoadedModel, Model, Truncate,
-};
+use crate::embeddings::{self, Backend, DeviceChoice, EmbedOptions, LoadedModel, Model, Truncate};
 use crate::files::Destination;
 use crate::models::{self, Hub, Pulled, Store};
 use crate::telemetry;

@@ -13,9 +13,7 @@ use super::input::InputArgs;
 use super::progress::Progress;
 use super::refuse::refuse_arguments;
 use crate::Error;
-use crate::embeddings::{
-    self, EmbedOptions, LoadedModel, Model, Planned, ReadRows, Truncate,
-};
+use crate::embeddings::{self, EmbedOptions, LoadedModel, Model, Planned, ReadRows, Truncate};
 use crate::files::{Document, Format, Plain, Records, Writer, open_writer};
 use crate::models::Task;
 use crate::records::{SparseVectors, TokenVectors, Vectors};
@@ -124,6 +122,9 @@ struct Run {
     truncated: usize,
 }
 
+/// A way to plan texts.
+type Plan<R> = fn(&Model, &[&str], &EmbedOptions) -> Result<Planned<R>, embeddings::Error>;
+
 impl Run {
     fn dense(&mut self, blocks: Blocks) -> anyhow::Result<()> {
         self.each(blocks, Model::embed, |run, block, embeddings| {
@@ -153,7 +154,7 @@ impl Run {
     fn each<R: ReadRows>(
         &mut self,
         blocks: Blocks,
-        plan: fn(&Model, &[&str], &EmbedOptions) -> Result<Planned<R>, embeddings::Error>,
+        plan: Plan<R>,
         mut write: impl FnMut(&mut Self, &[Document], R::Answer) -> Result<(), Error>,
     ) -> anyhow::Result<()> {
         let (loaded, options) = (Arc::clone(&self.loaded), self.options.clone());

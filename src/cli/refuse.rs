@@ -11,7 +11,12 @@ pub(super) fn refuse_arguments(message: &str) -> ! {
 }
 
 /// Refuses one file for two outputs, of which only the later would remain.
-pub(super) fn refuse_one_file(a: Option<&PathBuf>, a_flag: &str, b: Option<&PathBuf>, b_flag: &str) {
+pub(super) fn refuse_one_file(
+    a: Option<&PathBuf>,
+    a_flag: &str,
+    b: Option<&PathBuf>,
+    b_flag: &str,
+) {
     if let (Some(a), Some(b)) = (a, b)
         && std::path::absolute(a).ok() == std::path::absolute(b).ok()
     {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Isa;
-use super::error::Error;
 use super::dtype::Dtype;
+use super::error::Error;
 
 /// Which dtype dense layers run in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

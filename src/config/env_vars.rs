@@ -31,7 +31,8 @@ pub(super) const NO_IMPLICIT_TOKEN: &str = "HF_HUB_DISABLE_IMPLICIT_TOKEN";
 /// Proxies for a hub behind `http:`, the first that is set.
 pub(super) const HTTP_PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 /// Proxies for a hub behind `https:`, the first that is set.
-pub(super) const HTTPS_PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+pub(super) const HTTPS_PROXIES: [&str; 4] =
+    ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 /// Hosts that are reached without a proxy, the first that is set.
 pub(super) const NO_PROXIES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 /// A file of certificates to trust, in place of those that the binary carries.

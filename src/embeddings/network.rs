@@ -6,7 +6,9 @@ use super::encoder::{Encoder, Family, Head, MaskedLm};
 use super::job::Output;
 use super::modules::{Dense, HeadKind, Modules};
 use super::weights::with_checkpoint;
-use crate::compute::{Batching, DenseWeights, Epilogue, Exec, Projection, Pooling, Precision, Span};
+use crate::compute::{
+    Batching, DenseWeights, Epilogue, Exec, Pooling, Precision, Projection, Span,
+};
 use crate::models::Folder;
 
 /// A model's weights on its devices, whatever form of the operations runs them.

@@ -5,8 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use chunkflow::embeddings::{EmbedOptions, Engine, Job, LoadedModel, ModelOptions};
 use chunkflow::compute::DtypeChoice;
+use chunkflow::embeddings::{EmbedOptions, Engine, Job, LoadedModel, ModelOptions};
 use rayon::ThreadPoolBuilder;
 
 use crate::support;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chunkflow::compute::{
     Activation, Attention, Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Error, Exec,
-    Projection, Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Span, TableWeights,
+    Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Projection, Span, TableWeights,
     Tokens,
 };
 

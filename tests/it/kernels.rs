@@ -10,7 +10,7 @@ mod not_finite;
 mod products;
 
 use chunkflow::compute::{
-    Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Projection, Isa, Pool, Precision,
+    Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Isa, Pool, Precision, Projection,
 };
 
 use crate::exec::host;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chunkflow::ErrorKind;
-use chunkflow::embeddings::{EmbedOptions, Backend, Error, LoadedModel, ModelOptions};
+use chunkflow::embeddings::{Backend, EmbedOptions, Error, LoadedModel, ModelOptions};
 use chunkflow::models::Places;
 use safetensors::Dtype;
 use serde_json::json;
@@ -494,9 +494,15 @@ fn check_input<T>(result: Result<T, Error>, expected: &str) {
 #[test]
 fn prompts_and_dimensions_that_a_model_lacks_are_named_with_what_it_has() {
     let tiny = support::load(&support::golden("tiny"), Backend::Native, ONE_BATCH);
-    check_input(tiny.model().prompt(Some("qury")), "unknown prompt `qury`, this model has: passage, query");
+    check_input(
+        tiny.model().prompt(Some("qury")),
+        "unknown prompt `qury`, this model has: passage, query",
+    );
     let long = "the cat ".repeat(30);
-    check_input(tiny.model().prompt_text(&long), "prompt has 60 tokens, the model takes 48 with the text");
+    check_input(
+        tiny.model().prompt_text(&long),
+        "prompt has 60 tokens, the model takes 48 with the text",
+    );
     let real = support::real(Backend::Native);
     check_input(real.model().prompt(Some("query")), "unknown prompt `query`, this model has: none");
     for dimensions in [0, 385, usize::MAX] {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::super::error::Error;
-use super::super::pool::{Projection, MIN_NORM, Pool, Pooling, Span};
+use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span};
 use super::exec::CandleExec;
 
 impl Pool for CandleExec {

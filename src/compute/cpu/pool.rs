@@ -1,7 +1,7 @@
 //! What leaves the encoder: pooled spans and normalised rows.
 
 use super::super::error::Error;
-use super::super::pool::{Projection, MIN_NORM, Pool, Pooling, Span};
+use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span};
 use super::buffer::Buffer;
 use super::exec::CpuExec;
 use super::narrow::Format;

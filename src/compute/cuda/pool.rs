@@ -4,7 +4,7 @@ use cudarc::driver::DeviceRepr;
 
 use super::super::dtype::Dtype;
 use super::super::error::Error;
-use super::super::pool::{Projection, Pool, Pooling, Span};
+use super::super::pool::{Pool, Pooling, Projection, Span};
 use super::buffer::Buffer;
 use super::dtype::{bytes_of, suffix};
 use super::exec::CudaExec;

@@ -7,8 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use chunkflow::compute::{self, DtypeChoice, Numerics};
-use chunkflow::embeddings::{DeviceChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions, Scheduler, SchedulerOptions, Submission};
-
+use chunkflow::embeddings::{
+    DeviceChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions, Scheduler,
+    SchedulerOptions, Submission,
+};
 
 use super::emulation::Emulation;
 use super::{options, ordinal};

@@ -1,7 +1,7 @@
 //! Whole models on CUDA beside the processor's form, which is held to the references elsewhere.
 
-use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, ModelOptions};
 use chunkflow::compute::DtypeChoice;
+use chunkflow::embeddings::{Backend, EmbedOptions, LoadedModel, ModelOptions};
 use chunkflow::models::Task;
 
 use super::options;

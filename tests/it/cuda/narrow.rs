@@ -3,7 +3,7 @@
 
 use chunkflow::compute::{
     Activation, Attend, Attention, BiasWeights, CudaExec, Dense, DenseWeights, Dtype, Embed,
-    Epilogue, Projection, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision,
+    Epilogue, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, Projection,
     RotaryWeights, Rotate, TableWeights, Tokens,
 };
 

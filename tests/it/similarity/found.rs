@@ -2,8 +2,8 @@
 
 use chunkflow::compute::Error as ComputeError;
 use chunkflow::similarity::{
-    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, min_cosine, pairwise,
-    scan, threshold, top_k,
+    Device, Error, Neighbour, Pair, Pairs, RowFormat, Rows, duplicates, min_cosine, pairwise, scan,
+    threshold, top_k,
 };
 use proptest::prelude::*;
 
