@@ -10,6 +10,8 @@ TESTING := --locked --release --config .ci/tests.toml
 CHUNKFLOW ?= $(CARGO) run --quiet $(TESTING) --
 # Of `make bench-track`: names of benches, or all.
 BENCHES ?= ops
+# Of `make compare-service`: another binary to measure beside.
+BESIDE ?=
 # Of `make compare`: rounds. Of it, `compare-chunkers` and `compare-similarity`: flags of the script.
 ROUNDS ?= 3
 FUZZ_SECONDS ?= 60
@@ -31,7 +33,7 @@ CI_STEPS := fmt-check lint check-features doc test lint-cuda test-cuda test-cuda
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers \
-	compare-similarity quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full \
+	compare-similarity compare-service quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full \
 	test-cuda-build test-cuda-build-full cuda-code bench-cuda cuda-report lint-cuda ci-cuda fmt \
 	fmt-check lint check-features doc ci ci-full
 
@@ -87,6 +89,10 @@ compare-similarity: model ## Measure similarities beside numpy and faiss on one 
 	$(VENV)/compare/bin/pip install --quiet --no-deps -r benches/compare/requirements.txt
 	$(VENV)/compare/bin/python benches/compare/similarity.py \
 		--program target/release/examples/compare_similarity $(COMPARE_FLAGS)
+
+compare-service: model ## Measure what one client of the service takes from another; BESIDE may name a second binary
+	$(CARGO) build --release --locked --target-dir target
+	$(PYTHON) benches/service.py $(addprefix --chunkflow ,target/release/chunkflow $(BESIDE)) --model $(MODEL) $(COMPARE_FLAGS)
 
 quality: model ## Hold what is promised to its figures; CHUNKFLOW_DATA holds scifact/, wiki50/, qmsum/ (an hour)
 	@test -n "$(CHUNKFLOW_DATA)" || { echo "usage: make quality CHUNKFLOW_DATA=folder/with/scifact/wiki50/and/qmsum" >&2; exit 2; }
