@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::blob_digest;
 use super::error::Error;
-use super::layout::Files;
+use super::layout::{Files, Layout, files_needed};
 use super::repository::check_file;
 
 /// The largest configuration or tokenizer file that is read into memory, in bytes.
@@ -166,7 +166,16 @@ impl Files for &Folder {
 
 /// A folder's files as they are, unverified, for a look at which there are; one that cannot be
 /// read counts as absent, and whoever needs it says why.
+#[derive(Clone, Copy)]
 pub(super) struct Glance<'a>(pub(super) &'a Path);
+
+impl Glance<'_> {
+    /// The files that the model in this folder needs, see [`files_needed`].
+    pub(super) fn needed(self) -> Vec<String> {
+        let layout = Layout::read(self).unwrap_or_default();
+        files_needed(&layout, |file| self.has(file))
+    }
+}
 
 impl Files for Glance<'_> {
     fn has(&self, file: &str) -> bool {

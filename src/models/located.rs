@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::cache::{self, CachedRepository};
 use super::error::Error;
 use super::folder::{Folder, Glance};
-use super::layout::{Files, Layout, files_needed, in_directory};
+use super::layout::{Files, in_directory};
 use super::lock::Lock;
 use super::registry::ModelSpec;
 use super::repository::Repository;
@@ -187,9 +187,8 @@ impl Located {
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
         let folder = self.open()?;
         let files = Glance(&self.path);
-        let layout = Layout::read(Glance(&self.path)).unwrap_or_default();
         let mut needed: BTreeSet<String> = self.sha256.keys().cloned().collect();
-        needed.extend(files_needed(&layout, |file| files.has(file)));
+        needed.extend(files.needed());
         let (present, absent): (Vec<_>, Vec<_>) = needed.into_iter().partition(|f| files.has(f));
         let mut verdicts: Vec<(String, Verdict)> =
             absent.into_iter().map(|file| (file, Verdict::Missing)).collect();
@@ -217,19 +216,10 @@ impl Located {
 
     /// Bytes of its files.
     pub(super) fn bytes(&self) -> u64 {
-        let files = self.files().into_iter();
-        files
-            .filter_map(|file| fs::metadata(self.path.join(file)).ok())
-            .map(|data| data.len())
-            .sum()
-    }
-
-    /// The files of the model, relative to its folder, in order.
-    fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         collect(&self.path, "", &mut files);
-        files.sort_unstable();
-        files
+        let sizes = files.iter().filter_map(|file| fs::metadata(self.path.join(file)).ok());
+        sizes.map(|data| data.len()).sum()
     }
 }
 

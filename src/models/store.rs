@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::{self, CachedRepository};
 use super::error::{Error, HubError};
 use super::folder::Glance;
-use super::layout::{CONFIG, Files, Layout, MODULES, classifies, files_needed};
+use super::layout::{CONFIG, Files, MODULES, classifies};
 use super::located::{Located, Place};
 use super::lock::Lock;
 use super::registry::{ModelSpec, Registry};
@@ -230,9 +230,7 @@ fn folders_in(models_dir: &Path) -> Vec<String> {
 /// The first file without which the model in `folder` does not run.
 fn missing_file(folder: &Path) -> Option<String> {
     let files = Glance(folder);
-    let layout = Layout::read(Glance(folder)).unwrap_or_default();
-    let mut needed = files_needed(&layout, |file| files.has(file)).into_iter();
-    needed.find(|file| !files.has(file))
+    files.needed().into_iter().find(|file| !files.has(file))
 }
 
 /// Whether the model in `folder` is a classifier, which needs no `modules.json`.
