@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
+use candle_nn::ops::softmax_last_dim;
 
 use super::super::attention::{Attend, Attention, BiasWeights, Mask, check_sequences};
 use super::super::error::{Error, check_len};
@@ -122,9 +123,7 @@ impl CandleExec {
             if let Some(offsets) = self.score_offsets(block, len, mask, bias)? {
                 scores = scores.broadcast_add(&offsets)?;
             }
-            let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-            let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-            Ok(weights.matmul(&values)?)
+            Ok(softmax_last_dim(&scores)?.matmul(&values)?)
         });
         let output = Tensor::cat(&blocks.collect::<Result<Vec<_>, Error>>()?, 1)?;
         Ok(output.transpose(0, 1)?.reshape((len, heads * head_dim))?)

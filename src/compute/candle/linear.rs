@@ -1,17 +1,12 @@
 //! Dense layers and their epilogues.
 
-use candle_core::Tensor;
+use candle_core::{Module, Tensor};
+use candle_nn::Linear;
 
 use super::super::error::Error;
 use super::super::linear::{Activation, Dense, DenseWeights, Epilogue, Precision};
 use super::super::pool::Span;
 use super::exec::CandleExec;
-
-/// A dense layer: `weight: [in, out]`, `bias: [out]`.
-pub struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
 
 impl Dense for CandleExec {
     type Linear = Linear;
@@ -22,14 +17,11 @@ impl Dense for CandleExec {
         let weight = Tensor::cat(&weights.collect::<Result<Vec<_>, _>>()?, 0)?;
         let bias = DenseWeights::biases(parts);
         let bias = bias.map(|bias| Tensor::from_vec(bias, out_features, &self.device));
-        Ok(Linear { weight: weight.t()?.contiguous()?, bias: bias.transpose()? })
+        Ok(Linear::new(weight, bias.transpose()?))
     }
 
     fn linear(&self, input: &Tensor, linear: &Linear, epilogue: Epilogue) -> Result<Tensor, Error> {
-        let mut output = input.matmul(&linear.weight)?;
-        if let Some(bias) = &linear.bias {
-            output = output.broadcast_add(bias)?;
-        }
+        let output = linear.forward(input)?;
         let columns = epilogue.columns(output.dim(1)?)?;
         Ok(match epilogue {
             Epilogue::None => output,

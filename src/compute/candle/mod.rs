@@ -1,4 +1,4 @@
-//! [`Exec`](super::Exec) on candle tensors, as simply as can be: runs wherever candle runs.
+//! [`Exec`](super::Exec) on candle tensors and candle-nn, as simply as can be: runs wherever candle runs.
 //!
 //! It is the oracle that the fast forms are tested against and the engine of `--engine candle`.
 //! Nothing here is tuned.

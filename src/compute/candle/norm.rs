@@ -1,29 +1,34 @@
-//! Norms, in two passes as they are written.
+//! Norms by candle-nn.
+//!
+//! Its layer norm with a bias is left aside: that takes the variance as E[x^2] - mean^2, which
+//! loses all digits far from zero. The one without centres the values first.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, Module, Tensor};
+use candle_nn::{LayerNorm, RmsNorm};
 
 use super::super::error::{Error, check_len};
 use super::super::norm::{NormKind, NormWeights, Norms};
 use super::exec::CandleExec;
 
-/// A norm over `[H]`.
+/// A norm over `[columns]`.
 pub struct Norm {
-    kind: NormKind,
-    weight: Tensor,
+    statistic: Statistic,
     bias: Option<Tensor>,
-    eps: f64,
+    columns: usize,
+}
+
+enum Statistic {
+    Layer(LayerNorm),
+    Rms(RmsNorm),
 }
 
 impl Norm {
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, Error> {
-        check_len("norm weight", self.weight.dim(0)?, x.dim(D::Minus1)?)?;
-        let centred = match self.kind {
-            NormKind::Layer => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
-            NormKind::Rms => x.clone(),
+        check_len("norm input", x.dim(D::Minus1)?, self.columns)?;
+        let scaled = match &self.statistic {
+            Statistic::Layer(norm) => norm.forward(x)?,
+            Statistic::Rms(norm) => norm.forward(x)?,
         };
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let scaled = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        let scaled = scaled.broadcast_mul(&self.weight)?;
         Ok(match &self.bias {
             Some(bias) => scaled.broadcast_add(bias)?,
             None => scaled,
@@ -38,12 +43,12 @@ impl Norms for CandleExec {
         weights.check()?;
         let NormWeights { kind, weight, bias, eps } = weights;
         let vector = |values: &[f32]| Tensor::from_slice(values, values.len(), &self.device);
-        Ok(Norm {
-            kind,
-            weight: vector(weight)?,
-            bias: bias.map(vector).transpose()?,
-            eps: f64::from(eps),
-        })
+        let (scale, bias) = (vector(weight)?, bias.map(vector).transpose()?);
+        let statistic = match kind {
+            NormKind::Layer => Statistic::Layer(LayerNorm::new_no_bias(scale, eps.into())),
+            NormKind::Rms => Statistic::Rms(RmsNorm::new(scale, eps.into())),
+        };
+        Ok(Norm { statistic, bias, columns: weight.len() })
     }
 
     fn norm(&self, x: &Tensor, norm: &Norm) -> Result<Tensor, Error> {

@@ -1,6 +1,7 @@
 //! Rotary position embedding, with the norm of query and key heads that precedes it.
 
 use candle_core::Tensor;
+use candle_nn::rotary_emb::rope_thd;
 
 use super::super::attention::Attention;
 use super::super::error::{Error, check_len};
@@ -34,24 +35,17 @@ impl Rotate for CandleExec {
         check_len("rotary input", qkv.dim(1)?, attention.qkv_dim())?;
         check_len("positions", positions.len(), qkv.dim(0)?)?;
         check_len("rotary pairs", rotary.cos.dim(1)?, attention.head_dim / 2)?;
-        let cos = self.lookup(&rotary.cos, "position", positions)?.unsqueeze(1)?;
-        let sin = self.lookup(&rotary.sin, "position", positions)?.unsqueeze(1)?;
+        check_len("head columns beyond pairs", attention.head_dim % 2, 0)?;
+        let cos = self.lookup(&rotary.cos, "position", positions)?;
+        let sin = self.lookup(&rotary.sin, "position", positions)?;
         let Attention { heads, kv_heads, head_dim, .. } = *attention;
         let rotate = |first: usize, count: usize, norm: Option<&Norm>| {
             let columns = qkv.narrow(1, first * head_dim, count * head_dim)?.contiguous()?;
-            let mut x = columns.reshape((positions.len(), count, head_dim))?;
+            let mut x = columns.reshape((1, positions.len(), count, head_dim))?;
             if let Some(norm) = norm {
                 x = norm.apply(&x)?;
             }
-            let half = head_dim / 2;
-            let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);
-            let turned = Tensor::cat(
-                &[
-                    (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?,
-                    (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?,
-                ],
-                2,
-            )?;
+            let turned = rope_thd(&x, &cos, &sin)?;
             Ok::<_, Error>(turned.reshape((positions.len(), count * head_dim))?)
         };
         let queries = rotate(0, heads, norms.map(|norms| &norms[0]))?;

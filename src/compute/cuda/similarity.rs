@@ -316,9 +316,9 @@ pub(super) fn pairwise(
     mirror: Option<&Memory>,
 ) -> Result<(), Error> {
     a.check_comparable(&b)?;
-    let places = [Some(scores), mirror].into_iter().flatten();
-    let holds = |place: &Memory| place.bytes() >= 4 * a.count * b.count;
-    assert!(places.into_iter().all(holds), "room for {} by {} scores", a.count, b.count);
+    let room = 4 * a.count * b.count;
+    let holds_all = scores.bytes() >= room && mirror.is_none_or(|mirror| mirror.bytes() >= room);
+    assert!(holds_all, "room for {} by {} scores", a.count, b.count);
     let tile = Tile::of_scores("pairwise", a);
     let mirror = mirror.map_or(0, Memory::pointer);
     // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room

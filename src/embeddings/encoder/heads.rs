@@ -4,9 +4,8 @@ use super::super::Error;
 use super::super::config_file::ConfigFile;
 use super::super::modules::HeadKind;
 use super::super::weights::Checkpoint;
-use super::Loader;
 use super::families::Family;
-use super::load::{bias_of, weight_of};
+use super::load::{Loader, bias_of, weight_of};
 use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Precision, Span};
 use crate::models;
 

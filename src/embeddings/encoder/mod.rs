@@ -16,7 +16,6 @@ use crate::compute::{Attention, Epilogue, Exec, Tokens};
 
 pub(super) use self::families::{Family, read as read_family};
 pub(super) use self::heads::{Head, MaskedLm};
-use self::load::Loader;
 
 /// A transformer encoder with its weights on a device.
 pub struct Encoder<E: Exec> {
