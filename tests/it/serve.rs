@@ -581,7 +581,8 @@ fn concurrent_requests_get_the_bits_of_each_alone() {
 
 #[test]
 fn a_full_queue_answers_429_and_when_to_try_again() {
-    let server = Server::with(&folder(), &[("CHUNKFLOW__SERVER__MAX_QUEUED_TOKENS", "1")], &[]);
+    // As many as one of the requests has: 64 texts of the model's 48 tokens.
+    let server = Server::with(&folder(), &[("CHUNKFLOW__SERVER__MAX_QUEUED_TOKENS", "3072")], &[]);
     let body = json!({"input": vec!["the cat sat on the mat ".repeat(8); 64]});
     let refused = AtomicBool::new(false);
     let start = Instant::now();
@@ -594,7 +595,7 @@ fn a_full_queue_answers_429_and_when_to_try_again() {
                         assert_eq!(answer.ok()["data"].as_array().unwrap().len(), 64);
                         continue;
                     }
-                    check_error(&answer, 429, None, &["queue is full", "limit 1"]);
+                    check_error(&answer, 429, None, &["queue is full", "limit 3072"]);
                     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
                     assert!((1..=60).contains(&seconds), "{seconds}");
                     refused.store(true, Ordering::Relaxed);
@@ -602,6 +603,8 @@ fn a_full_queue_answers_429_and_when_to_try_again() {
             });
         }
     });
+    let larger = json!({"input": vec!["the cat sat on the mat ".repeat(8); 65]});
+    check_error(&server.post("/v1/embeddings", &larger), 413, None, &["3120 tokens", "limit 3072"]);
     assert!(refused.into_inner(), "no request of 16 at a time was refused in {DEADLINE:?}");
     assert_eq!(server.post("/v1/embeddings", &json!({"input": "a"})).status, 200);
 }
