@@ -280,7 +280,7 @@ struct Component<'a> {
     index: usize,
 }
 
-impl<'de> Place<'de> for Component<'_> {
+impl Place<'_> for Component<'_> {
     fn number(self, number: &Number) -> Result<(), Problem> {
         match number.as_f64().map(|number| number as f32).filter(|number| number.is_finite()) {
             Some(value) => {

@@ -103,7 +103,7 @@ fn a_body_without_a_size_takes_room_as_it_comes() {
     ];
     let server = with(&variables);
     let mut held = Connection::open(server.address());
-    held.begin(&Request::json(PATH, &[b' '; 150_000]));
+    held.begin(&Request::json(PATH, &vec![b' '; 150_000]));
     let refused = send_piece(&server, (64 << 10) + 1).read_answer();
     check_busy(&refused, &["150000", "limit of 200000"]);
     // A small one needs none.
@@ -169,13 +169,13 @@ fn a_request_with_too_many_texts_is_told_how_many_are_allowed() {
     for (path, body, field, parts) in refused {
         check_error(&server.post(path, &body), 413, Some(field), parts);
     }
-    let served = [
+    let allowed = [
         (PATH, json!({"input": ["a", "b", "c"]})),
         ("/v1/chunk", json!({"input": ["a", "b", "c"]})),
         ("/v1/similarity", json!({"a": ["a", "b"], "b": ["c"]})),
         ("/v1/similarity", json!({"a": vec![[1, 2]; 5], "b": vec![[3, 4]; 5]})),
     ];
-    for (path, body) in served {
+    for (path, body) in allowed {
         assert_eq!(server.post(path, &body).status, 200, "{path} {body}");
     }
 }
