@@ -105,7 +105,13 @@ class Load:
     def send(self, port: int) -> None:
         client = Client(port)
         while not self.stop.is_set():
-            status = client.post(self.path, self.body)
+            try:
+                status = client.post(self.path, self.body)
+            except OSError:
+                # The server has ended, and with it the scenario.
+                if self.stop.is_set():
+                    return
+                raise
             if status != 200:
                 raise RuntimeError(f"{self.path} answered {status}")
             self.done += self.items

@@ -11,6 +11,7 @@ mod encoder;
 mod engine;
 mod error;
 mod job;
+mod lane_threads;
 mod loaded;
 mod model;
 mod modules;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Error;
 use super::batch::Packed;
 use super::job::Output;
+use super::lane_threads::LaneThreads;
 use super::loaded::LoadedModel;
 use crate::compute::{self, Span};
 
@@ -79,20 +80,17 @@ impl LoadedModel {
     fn tokens_per_second(&self, tokens: usize) -> Result<f64, Error> {
         let longest = self.model().tokenizer().max_tokens();
         let batch = sequences(tokens, longest.min(tokens / COMPARED_SEQUENCES));
+        let lanes = self.network().lanes();
+        let threads: Vec<LaneThreads> = (0..lanes).map(|_| LaneThreads::new()).collect();
         let mut seconds = f64::INFINITY;
         for _ in 0..RUNS {
             let start = Instant::now();
+            let run = |lane: usize| threads[lane].run(lanes == 1, || self.run_once(&batch, lane));
             thread::scope(|scope| {
-                let lanes = 0..self.network().lanes();
-                let run = |lane| {
-                    scope.spawn({
-                        let batch = &batch;
-                        move || self.run_once(batch, lane)
-                    })
-                };
-                let started: Vec<_> = lanes.map(run).collect();
-                let mut done = started.into_iter();
-                done.try_for_each(|thread| {
+                let run = &run;
+                let started: Vec<_> =
+                    (0..lanes).map(|lane| scope.spawn(move || run(lane))).collect();
+                started.into_iter().try_for_each(|thread| {
                     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
                 })
             })?;

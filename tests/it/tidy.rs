@@ -175,7 +175,8 @@ fn only_the_command_line_writes_to_standard_streams() {
 fn only_config_reads_the_environment() {
     check(|source, line| {
         let reads = line.contains("env::var") || line.contains("env::args");
-        (source.path != "config/environment.rs" && reads).then(|| "reading the environment".to_owned())
+        (source.path != "config/environment.rs" && reads)
+            .then(|| "reading the environment".to_owned())
     });
 }
 

@@ -1,11 +1,13 @@
 //! The thread of a lane: batches run one after the other, and what becomes of those that fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::Error;
 use super::super::engine::RowWork;
 use super::super::job::IndexedJob;
+use super::super::lane_threads::LaneThreads;
 use super::super::loaded::LoadedModel;
 use super::super::together::{Pick, Rows, compute_rows, encode_together, take_row};
 use super::queue::{Batch, Picked};
@@ -22,17 +24,19 @@ const MAX_LOSSES: u8 = 2;
 
 /// Runs batches until the scheduler stops or the lane's device is lost.
 pub(super) fn work(shared: &Shared, lane: usize) {
-    while let Some(Batch { picked, tokens }) = shared.next_batch() {
-        let Some(loaded) = picked.first().map(|first| first.ticket.loaded.clone()) else {
-            continue;
-        };
+    let threads = LaneThreads::new();
+    while let Some((Batch { picked, tokens }, on_all)) = shared.next_batch() {
+        let loaded = Arc::clone(&picked.first().expect("a batch has a part").ticket.loaded);
+        // A device has no threads of its own to share.
+        let on_all = on_all || !loaded.network().is_on_host();
         let start = Instant::now();
-        if let Err(Lost(unanswered)) = run(picked, lane) {
+        if let Err(Lost(unanswered)) = threads.run(on_all, || run(picked, lane)) {
             return lose_device(shared, unanswered);
         }
         let rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
         loaded.pace().measured(tokens, rate);
         let mut state = shared.lock();
+        state.busy -= 1;
         let before = &mut state.rates[lane];
         *before = if *before > 0.0 { *before + RATE_SMOOTHING * (rate - *before) } else { rate };
     }
@@ -135,6 +139,7 @@ fn lose_device(shared: &Shared, picked: Vec<Picked>) {
     let mut state = shared.lock();
     state.device_lost = true;
     state.running -= 1;
+    state.busy -= 1;
     let (suspects, others): (Vec<_>, Vec<_>) =
         picked.into_iter().partition(|one| one.losses == MAX_LOSSES);
     for one in others.into_iter().rev() {

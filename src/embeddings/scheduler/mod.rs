@@ -60,7 +60,7 @@ impl Scheduler {
     pub fn with_lanes(lanes: usize, options: SchedulerOptions) -> std::io::Result<Self> {
         let queue = Queue::new(options.max_batch);
         let (running, rates) = (lanes, vec![0.0; lanes]);
-        let state = State { queue, stopping: false, running, device_lost: false, rates };
+        let state = State { queue, stopping: false, running, busy: 0, device_lost: false, rates };
         let max_queued_tokens = options.max_queued_tokens;
         let shared = Shared { state: state.into(), filled: Condvar::new(), max_queued_tokens };
         let handle = SchedulerHandle { shared: Arc::new(shared) };

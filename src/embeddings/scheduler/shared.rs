@@ -12,8 +12,10 @@ const MAX_RETRY_AFTER_S: f64 = 60.0;
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) stopping: bool,
-    /// Lanes that run.
+    /// Lanes that take batches.
     pub(super) running: usize,
+    /// Those of them that have one.
+    pub(super) busy: usize,
     /// Whether a device was lost.
     pub(super) device_lost: bool,
     /// `[lanes]` tokens a second of each lane, smoothed; 0 before its first batch.
@@ -41,8 +43,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to run. `None` when nothing waits and the scheduler is to stop.
-    pub(super) fn next_batch(&self) -> Option<Batch> {
+    /// Waits for something to run, with whether all threads may run it, since most other lanes have
+    /// nothing to. `None` when nothing waits and the scheduler is to stop.
+    pub(super) fn next_batch(&self) -> Option<(Batch, bool)> {
         let mut state = self.lock();
         loop {
             let ended = state.queue.remove_ended(Instant::now());
@@ -53,10 +56,12 @@ impl Shared {
                 continue;
             }
             if let Some(batch) = state.queue.next_batch() {
-                if !state.queue.is_empty() {
+                state.busy += 1;
+                let is_last = state.queue.is_empty();
+                if !is_last {
                     self.filled.notify_one();
                 }
-                return Some(batch);
+                return Some((batch, is_last && 2 * state.busy <= state.rates.len()));
             }
             if state.stopping {
                 state.running -= 1;
