@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Place, binary, tiny};
 use crate::server_support::Server;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
 /// A folder that goes before the system's, where the driver's library is no library.

@@ -65,7 +65,7 @@ fn successive_batches_overlap_on_two_streams() {
     let Some(emulation) = Emulation::take() else { return };
     let options = ModelOptions { max_batch_tokens: Some(40), ..options(DtypeChoice::F32) };
     let model = family("bert", &options);
-    assert_eq!(model.lanes(), 2);
+    assert_eq!(model.devices().lanes(), 2);
     let texts: Vec<String> =
         (0..64).map(|at| format!("The cat number {at} sat on a mat.")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -6,6 +6,7 @@ use chunkflow::models::Task;
 
 use super::options;
 use crate::families::cosine;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH, bits, golden, json, max_difference, widen};
 
 /// The largest difference of a component of a unit vector in f32.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::process::{Place, Ran, tiny};
 use crate::server_support::Server;
+use crate::support::run_now::RunNow;
 use crate::support::{self, ONE_BATCH};
 
 /// Where this process's driver comes from, handed on.
