@@ -155,7 +155,11 @@ impl Service {
     ) -> Result<T, Failure> {
         let (submission, _guard) = self.submission();
         let service = Arc::clone(self);
-        blocking(move || work(&service, submission)).await
+        blocking(move || {
+            check_wanted(&submission)?;
+            work(&service, submission)
+        })
+        .await
     }
 
     /// Plans a job on the pool for blocking work, since reading and tokenising take their time, and
@@ -169,7 +173,9 @@ impl Service {
         let service = Arc::clone(self);
         let (sender, receiver) = oneshot::channel();
         let rest = blocking(move || {
+            check_wanted(&submission)?;
             let Plan { served, planned, rest } = plan(&service)?;
+            check_wanted(&submission)?;
             planned.submit(&service.engine(&served, submission), move |answer| {
                 // The client may be gone.
                 let _ = sender.send(answer);
@@ -180,6 +186,14 @@ impl Service {
         let answer = receiver.await.unwrap_or(Err(embeddings::Error::Stopped))?;
         Ok((answer, rest))
     }
+}
+
+/// Ends work that nobody waits for any longer, before more of it is done.
+fn check_wanted(submission: &Submission) -> Result<(), Failure> {
+    if submission.cancel.is_cancelled() {
+        return Err(embeddings::Error::Cancelled.into());
+    }
+    Ok(())
 }
 
 /// Tells the scheduler when nobody waits for work any longer.

@@ -1,5 +1,6 @@
 //! Documents in blocks, read and planned on a thread of their own while earlier ones run.
 
+use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
 
@@ -29,7 +30,8 @@ impl Blocks {
         mut run: impl FnMut(Vec<Document>, P) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let (sender, planned) = mpsc::sync_channel(1);
-        thread::Builder::new().name("chunkflow-reader".to_owned()).spawn(move || {
+        let reader = thread::Builder::new().name("chunkflow-reader".to_owned());
+        let reader = reader.spawn(move || {
             for block in self {
                 let planned = block.and_then(|block| {
                     let planned = plan(&block)?;
@@ -44,6 +46,8 @@ impl Blocks {
             let (block, planned) = block?;
             run(block, planned)?;
         }
+        // The reader has ended; had it panicked, the input would seem to end here.
+        reader.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok(())
     }
 }

@@ -57,7 +57,8 @@ pub trait RowSink: Send {
     /// Takes row `index`. Rows come in any order, each once; every value is finite.
     fn row(&mut self, index: usize, values: &[f32]);
 
-    /// Is called last and once; after an error some rows may not have come.
+    /// Is called last and once; after an error some rows may not have come. Where the engine runs
+    /// work on its caller's thread, a panic there unwinds instead.
     fn done(self: Box<Self>, result: Result<(), Error>);
 }
 
@@ -119,6 +120,10 @@ fn rows_of<E: Engine + ?Sized>(engine: &E, work: Work, columns: usize) -> Result
         Work::Encode(job) => job.spans.len(),
         Work::Rows(work) => work.rows(engine.model().spec().hidden),
     };
+    if count == 0 {
+        // No device has anything to do for it.
+        return Ok(Vec::new());
+    }
     let rows = Rows { columns, data: vec![0.0; count * columns], sender };
     engine.submit(work, Box::new(rows))?;
     // A sink that is dropped without an answer belongs to an engine that has ended.

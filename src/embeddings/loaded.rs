@@ -207,7 +207,12 @@ fn on_lanes(
     let next = AtomicUsize::new(0);
     let take = |lane: usize| {
         let mut mine = std::iter::from_fn(|| batches.get(next.fetch_add(1, Ordering::Relaxed)));
-        mine.try_for_each(|batch| run(lane, batch))
+        let done = mine.try_for_each(|batch| run(lane, batch));
+        if done.is_err() {
+            // Nobody will read what the others would still run.
+            next.store(batches.len(), Ordering::Relaxed);
+        }
+        done
     };
     thread::scope(|scope| {
         let take = &take;

@@ -16,7 +16,7 @@ pub(super) trait Network: Send + Sync {
     /// Lanes of all devices: batches that run at a time.
     fn lanes(&self) -> usize;
 
-    /// Whether lanes are threads of the ambient rayon pool, which share out what each splits.
+    /// Whether lanes share the threads of a processor: asked outside of a pool of one thread.
     fn is_on_host(&self) -> bool;
 
     /// Devices and kernels in words.

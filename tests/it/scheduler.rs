@@ -245,7 +245,7 @@ fn cancelled_work_leaves_its_room_to_the_next_before_a_lane_is_free() {
     assert_eq!(bits(&answer(&next).unwrap()), alone(tiny(), text));
 }
 
-/// A job of so many sequences of 100 tokens each: more than one batch may hold.
+/// A job of so many sequences of 20 tokens each.
 fn bulk(sequences: usize) -> Job {
     let mut packed = Packed::default();
     let mut spans = Vec::new();

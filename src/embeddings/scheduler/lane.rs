@@ -26,17 +26,28 @@ const MAX_LOSSES: u8 = 2;
 pub(super) fn work(shared: &Shared, lane: usize) {
     let threads = LaneThreads::new();
     while let Some((Batch { picked, tokens }, on_all)) = shared.next_batch() {
-        let loaded = Arc::clone(&picked.first().expect("a batch has a part").ticket.loaded);
-        // A device has no threads of its own to share.
-        let on_all = on_all || !loaded.network().is_on_host();
+        let first = &picked.first().expect("a batch has a part").ticket;
+        let (loaded, is_encoded) =
+            (Arc::clone(&first.loaded), matches!(first.task, Task::Encode(_)));
+        let is_host = loaded.network().is_on_host();
         let start = Instant::now();
-        if let Err(Lost(unanswered)) = threads.run(on_all, || run(picked, lane)) {
-            return lose_device(shared, unanswered);
+        // A device has no threads of its own to share.
+        if let Err(Lost(unanswered)) = threads.run(on_all || !is_host, || run(picked, lane)) {
+            return lose_device(shared, lane, unanswered);
         }
-        let rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
-        loaded.pace().measured(tokens, rate);
+        let mut rate = tokens as f64 / start.elapsed().as_secs_f64().max(1e-6);
         let mut state = shared.lock();
         state.busy -= 1;
+        // Rows are no tokens.
+        if !is_encoded {
+            continue;
+        }
+        if on_all && is_host {
+            // What all threads run, a lane's share of it.
+            rate /= state.rates.len() as f64;
+        } else {
+            loaded.pace().measured(tokens, rate);
+        }
         let before = &mut state.rates[lane];
         *before = if *before > 0.0 { *before + RATE_SMOOTHING * (rate - *before) } else { rate };
     }
@@ -135,14 +146,17 @@ fn guarded(run: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
 
 /// Hands what a lost device left undone to the other lanes, but for what has been handed on too
 /// often. The last lane answers all that waits.
-fn lose_device(shared: &Shared, picked: Vec<Picked>) {
+fn lose_device(shared: &Shared, lane: usize, picked: Vec<Picked>) {
     let mut state = shared.lock();
+    state.rates[lane] = 0.0;
     state.device_lost = true;
     state.running -= 1;
     state.busy -= 1;
     let (suspects, others): (Vec<_>, Vec<_>) =
         picked.into_iter().partition(|one| one.losses == MAX_LOSSES);
-    for one in others.into_iter().rev() {
+    for mut one in others.into_iter().rev() {
+        // They were picked the longest first.
+        one.parts.reverse();
         state.queue.push(one.ticket, one.parts, one.losses + 1);
     }
     let mut abandoned: Vec<_> = suspects.into_iter().map(|one| one.ticket).collect();

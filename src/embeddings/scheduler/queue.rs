@@ -164,25 +164,33 @@ impl Queue {
         Some(batch)
     }
 
-    /// Picks from one lane, from the front; what is left of a ticket goes to the end.
+    /// Picks from one lane, from the front. Of bulk work what is left of a ticket that had a turn
+    /// goes to the end; all else keeps its place.
     fn batch_of(&mut self, is_bulk: bool) -> Option<Batch> {
         let lane = if is_bulk { &self.bulk } else { &self.interactive };
         let budget = self.budget(&lane.front()?.ticket.loaded);
         let lane = if is_bulk { &mut self.bulk } else { &mut self.interactive };
         let mut batch = Batch::default();
-        let (mut passed_over, mut unfinished) = (VecDeque::new(), None);
+        let (mut kept, mut had_turn) = (VecDeque::new(), None);
         while let Some(mut entry) = lane.pop_front() {
             if !batch.admits(&entry.ticket) {
-                passed_over.push_back(entry);
-            } else if !batch.pick(&mut entry, budget) {
-                unfinished = Some(entry);
+                kept.push_back(entry);
+                continue;
+            }
+            let before = batch.tokens;
+            if !batch.pick(&mut entry, budget) {
+                if is_bulk && batch.tokens > before {
+                    had_turn = Some(entry);
+                } else {
+                    kept.push_back(entry);
+                }
                 break;
             }
         }
-        while let Some(entry) = passed_over.pop_back() {
+        while let Some(entry) = kept.pop_back() {
             lane.push_front(entry);
         }
-        lane.extend(unfinished);
+        lane.extend(had_turn);
         Some(batch)
     }
 }

@@ -43,8 +43,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to run, with whether all threads may run it, since most other lanes have
-    /// nothing to. `None` when nothing waits and the scheduler is to stop.
+    /// Waits for something to run, with whether all threads may run it, since no other lane has
+    /// anything to. `None` when nothing waits and the scheduler is to stop.
     pub(super) fn next_batch(&self) -> Option<(Batch, bool)> {
         let mut state = self.lock();
         loop {
@@ -61,7 +61,7 @@ impl Shared {
                 if !is_last {
                     self.filled.notify_one();
                 }
-                return Some((batch, is_last && 2 * state.busy <= state.rates.len()));
+                return Some((batch, is_last && state.busy == 1));
             }
             if state.stopping {
                 state.running -= 1;

@@ -3,6 +3,7 @@
 //! Invariant: its sink is told the end exactly once, and no row after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::Error;
@@ -24,6 +25,8 @@ pub(super) struct Ticket {
     pub(super) task: Task,
     pub(super) submission: Submission,
     answer: Mutex<Answer>,
+    /// Whether the end was told; read without waiting for a sink.
+    ended: AtomicBool,
 }
 
 struct Answer {
@@ -52,7 +55,7 @@ impl Ticket {
             Work::Rows(work) => (Task::Rows(work), 1),
         };
         let answer = Mutex::new(Answer { left, sink: Some(sink) });
-        Ok(Self { loaded, task, submission, answer })
+        Ok(Self { loaded, task, submission, answer, ended: AtomicBool::new(false) })
     }
 
     /// Its parts, the longest last.
@@ -87,7 +90,7 @@ impl Ticket {
             Ok(Err(error)) => self.end(Err(error)),
             Err(_) => {
                 tracing::error!("a sink panicked at a row");
-                self.end(Err(Error::Stopped));
+                self.end(Err(Error::Panicked("a sink".to_owned())));
             }
         }
     }
@@ -107,6 +110,7 @@ impl Ticket {
     pub(super) fn end(&self, result: Result<(), Error>) {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sink) = answer.sink.take() else { return };
+        self.ended.store(true, Ordering::Relaxed);
         drop(answer);
         // Not under the lock: who is told may submit again.
         if catch_unwind(AssertUnwindSafe(|| sink.done(result))).is_err() {
@@ -116,6 +120,6 @@ impl Ticket {
 
     /// Whether the end was told.
     pub(super) fn has_ended(&self) -> bool {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner).sink.is_none()
+        self.ended.load(Ordering::Relaxed)
     }
 }
