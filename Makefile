@@ -129,7 +129,7 @@ test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every o
 		"$$($(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')"
 
 test-cuda-build: model cuda-toolkit ## Run what the CUDA build does otherwise without a driver, and its vectors
-	$(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it -- without_driver parity similarity
+	$(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it -- --skip cuda without_driver parity similarity
 
 test-cuda-build-full: model cuda-toolkit ## Run all of the CPU's tests on the CUDA build
 	$(CUDA_ENV) $(CARGO) test $(TESTING) --features cuda --test it -- --skip cuda

@@ -437,9 +437,13 @@ fn every_job_runs_on_the_model_that_it_came_with() {
     let accepted = models
         .map(|loaded| submit(&handle, loaded, job(loaded, text), Submission::default()).unwrap());
     release.send(()).unwrap();
-    // The two backends differ in the last bits, which tells who answered.
-    assert_ne!(alone(tiny(), text), alone(&other, text));
+    // The two backends differ in the last bits, which tells who answered. Those of candle's products
+    // depend on how many rows they have.
+    let [native, candle] = [tiny(), &other].map(|loaded| loaded.encode(job(loaded, text)).unwrap());
+    assert_ne!(bits(&native), bits(&candle));
     for (receiver, loaded) in accepted.iter().zip(models) {
-        assert_eq!(bits(&answer(receiver).unwrap()), alone(loaded, text));
+        let row = answer(receiver).unwrap();
+        assert_eq!(bits(&row) == bits(&native), Arc::ptr_eq(loaded, tiny()));
+        assert!(support::max_difference(&row, &support::widen(&candle)) < 1e-6);
     }
 }
