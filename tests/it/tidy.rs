@@ -222,7 +222,8 @@ fn the_page_on_the_architecture_has_every_room_in_its_order() {
     let files = rest.split('`').skip(1).step_by(2);
     for file in files.filter(|code| code.split_once(".rs").is_some_and(|(_, end)| end.is_empty())) {
         let is_there = |folder: &str| root.join(folder).join(file).is_file();
-        let found = ["src", "", "src/pipeline", "src/embeddings"].iter().any(|folder| is_there(folder));
+        let found =
+            ["src", "", "src/pipeline", "src/embeddings"].iter().any(|folder| is_there(folder));
         assert!(found, "docs/architecture.md names {file}, which is nowhere");
     }
 }
