@@ -62,13 +62,14 @@ impl Pace {
             return;
         }
         let before = f64::from_bits(self.tokens_per_second.load(Ordering::Relaxed));
-        let rate = if before > 0.0 {
-            before + RATE_SMOOTHING * (tokens_per_second - before)
-        } else {
-            tokens_per_second
-        };
+        let rate = smoothed(before, tokens_per_second);
         self.tokens_per_second.store(rate.to_bits(), Ordering::Relaxed);
     }
+}
+
+/// A rate after one more batch; `before` is 0 where that is the first.
+pub(super) fn smoothed(before: f64, newest: f64) -> f64 {
+    if before > 0.0 { before + RATE_SMOOTHING * (newest - before) } else { newest }
 }
 
 #[cfg(test)]

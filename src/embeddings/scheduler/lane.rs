@@ -9,14 +9,12 @@ use super::super::engine::RowWork;
 use super::super::job::IndexedJob;
 use super::super::lane_threads::LaneThreads;
 use super::super::loaded::LoadedModel;
+use super::super::pace::smoothed;
 use super::super::together::{Pick, Rows, compute_rows, encode_together, take_row};
 use super::queue::{Batch, Picked};
 use super::shared::Shared;
 use super::ticket::{Task, Ticket};
 use crate::compute;
-
-/// Weight of the newest batch in the smoothed rate.
-const RATE_SMOOTHING: f64 = 0.2;
 
 /// As many lanes as a device has: work that is there when a second device is lost may be what
 /// loses them, and is not tried on a third.
@@ -48,8 +46,7 @@ pub(super) fn work(shared: &Shared, lane: usize) {
         } else {
             loaded.pace().measured(tokens, rate);
         }
-        let before = &mut state.rates[lane];
-        *before = if *before > 0.0 { *before + RATE_SMOOTHING * (rate - *before) } else { rate };
+        state.rates[lane] = smoothed(state.rates[lane], rate);
     }
 }
 
