@@ -9,7 +9,7 @@ use super::error::Error;
 /// narrower format, which [`Dense`](super::Dense) alone reads.
 pub trait Buffers: Send + Sync + 'static {
     /// Activations `[rows, cols]`.
-    type Buffer: Send;
+    type Buffer: Send + Sync;
 
     /// Brings rows `[rows, cols]` from the host.
     ///

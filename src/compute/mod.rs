@@ -47,7 +47,7 @@ pub use error::Error;
 pub use exec::{Batching, Exec};
 pub use linear::{Activation, Dense, DenseWeights, Epilogue, Precision};
 pub use norm::{NormKind, NormWeights, Norms};
-pub use pool::{Pool, Pooling, Projection, Span};
+pub use pool::{Pool, Pooling, Projection, Span, WeightedRuns};
 pub use rotary::{RotaryWeights, Rotate};
 pub use row_format::RowFormat;
 pub use rows::{Pairs, Rows};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::buffer::Buffers;
-use super::error::Error;
+use super::error::{Error, check_len};
 
 /// The least L2 norm divided by, as in `torch.nn.functional.normalize`.
 pub(super) const MIN_NORM: f32 = 1e-12;
@@ -77,6 +77,32 @@ impl Projection {
     }
 }
 
+/// Runs of rows that become one row each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WeightedRuns {
+    /// `[rows]`.
+    pub weights: Vec<f32>,
+    /// `[runs]` of rows.
+    pub runs: Vec<Range<usize>>,
+    /// `[runs]`.
+    pub divisors: Vec<f32>,
+}
+
+impl WeightedRuns {
+    /// Refuses runs that are not within `rows`, and numbers that are not one a row or a run.
+    pub(super) fn check(&self, rows: usize) -> Result<(), Error> {
+        check_len("weights of rows", self.weights.len(), rows)?;
+        check_len("divisors of runs", self.divisors.len(), self.runs.len())?;
+        let beyond = |run: &&Range<usize>| run.start > run.end || run.end > rows;
+        match self.runs.iter().find(beyond) {
+            Some(run) => {
+                Err(Error::Index { what: "end of a run", index: run.end, limit: rows + 1 })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// What leaves the encoder.
 pub trait Pool: Buffers {
     /// One row a span, accumulated in f32: `[spans, H]`.
@@ -105,6 +131,13 @@ pub trait Pool: Buffers {
     ) -> Result<Vec<f32>, Error> {
         self.finish(self.pool(hidden, cu_seqlens, spans, pooling)?, finish)
     }
+
+    /// Row `r` is the sum over `i` of `runs[r]` of `weights[i] * rows[i]`, one after the other in
+    /// f32, divided by `divisors[r]`: `[runs, H]`.
+    ///
+    /// # Errors
+    /// When a run is not within the rows, or weights and divisors are not one each.
+    fn sum_runs(&self, rows: &Self::Buffer, runs: &WeightedRuns) -> Result<Self::Buffer, Error>;
 
     /// Slices, normalises and brings rows to the host: `[rows, finish.dims]` row-major.
     ///

@@ -2,20 +2,29 @@
 //!
 //! Invariant: accepted work is answered exactly once.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use super::Error;
+use super::document::{DocumentPlan, EncodedUnits, Held, UnitPlan};
 use super::job::Job;
 use super::model::Model;
-use crate::compute::Projection;
+use crate::compute::{self, Projection};
 
 /// Something that a device does.
 #[derive(Debug)]
 pub enum Work {
     /// Sequences are encoded and read: a row a span.
     Encode(Job),
+    /// A document is encoded in one batch and read in units: see [`Engine::document`].
+    Document {
+        /// What is encoded, for mean states.
+        job: Job,
+        /// What becomes of its spans, which are the parts.
+        document: DocumentPlan,
+    },
     /// Rows from the host become others.
     Rows(RowWork),
 }
@@ -23,11 +32,20 @@ pub enum Work {
 /// What rows from the host become.
 #[derive(Debug)]
 pub enum RowWork {
-    /// Mean hidden states through the model's projection: a row each.
-    Project {
-        /// `[n, H]` f32 row-major.
-        states: Vec<f32>,
-        /// How they become vectors.
+    /// Mean states of a document's parts become what [`Work::Document`] gives.
+    Units {
+        /// `[parts, H]` f32 row-major.
+        parts: Vec<f32>,
+        /// What they are parts of.
+        document: DocumentPlan,
+    },
+    /// Mean states of runs of units, through the model's heads: a row each.
+    Means {
+        /// The document.
+        held: Held,
+        /// Of its units.
+        runs: Vec<Range<usize>>,
+        /// How the means become vectors.
         finish: Projection,
     },
     /// Inner products of rows with those that follow: `width` a row, see
@@ -43,10 +61,11 @@ pub enum RowWork {
 }
 
 impl RowWork {
-    /// Rows that it gives, where hidden states have `hidden` columns.
-    pub(super) fn rows(&self, hidden: usize) -> usize {
+    /// Rows that a device computes for it.
+    pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Project { states, .. } => states.len() / hidden,
+            Self::Units { document, .. } => document.units.units.len(),
+            Self::Means { runs, .. } => runs.len(),
             Self::Band { rows, columns, .. } => rows.len() / columns,
         }
     }
@@ -74,24 +93,46 @@ pub trait Engine: Send + Sync {
     /// When the work is refused.
     fn submit(&self, work: Work, sink: Box<dyn RowSink>) -> Result<(), Error>;
 
-    /// Mean hidden states `[n, H]` as finished vectors `[n, dimensions]`.
+    /// Whether one batch has room for all sequences of `job`.
+    fn is_one_batch(&self, job: &Job) -> bool;
+
+    /// The vectors of a document's units and their band. `job` gives the mean states of its parts.
+    ///
+    /// A document that is one batch is read in one visit of a device. The states of a longer one,
+    /// whose batches may run on several lanes, come to the host between.
     ///
     /// # Errors
-    /// Those of the device and the queue.
-    fn project(&self, states: Vec<f32>, dimensions: usize) -> Result<Vec<f32>, Error> {
-        let finish = Projection { dims: dimensions, normalize: self.model().normalizes() };
-        rows_of(self, Work::Rows(RowWork::Project { states, finish }), dimensions)
+    /// When parts are not one a span; those of the device and the queue.
+    fn document(&self, job: Job, units: UnitPlan) -> Result<EncodedUnits, Error> {
+        let (dimensions, held) = (self.model().dimensions(), Held::default());
+        let document = DocumentPlan { units, dimensions, held };
+        if self.is_one_batch(&job) {
+            let (job, document) = (job.clone(), document.clone());
+            match units_of(self, document.clone(), Work::Document { job, document }) {
+                // In several batches there may be room.
+                Err(Error::Compute(compute::Error::DeviceMemory { .. })) => {}
+                done => return done,
+            }
+        }
+        let parts = self.encode(job)?;
+        let work = RowWork::Units { parts, document: document.clone() };
+        units_of(self, document, Work::Rows(work))
     }
 
-    /// Mean hidden states `[n, H]` as vectors `[n, dimensions]` of length one, whether or not the
-    /// model normalises.
+    /// The vectors `[runs, dimensions]` of runs of a document's units, normalised as the model does.
     ///
     /// # Errors
-    /// Those of the device and the queue.
-    fn unit_vectors(&self, states: Vec<f32>) -> Result<Vec<f32>, Error> {
-        let dimensions = self.model().dimensions();
-        let finish = Projection { dims: dimensions, normalize: true };
-        rows_of(self, Work::Rows(RowWork::Project { states, finish }), dimensions)
+    /// When a run is beyond the units; those of the device and the queue. A lost device has lost
+    /// what it kept.
+    fn means(
+        &self,
+        held: &Held,
+        runs: Vec<Range<usize>>,
+        dimensions: usize,
+    ) -> Result<Vec<f32>, Error> {
+        let finish = Projection { dims: dimensions, normalize: self.model().normalizes() };
+        let work = RowWork::Means { held: held.clone(), runs, finish };
+        rows_of(self, Work::Rows(work), dimensions)
     }
 
     /// The banded Gram matrix of rows `[n, columns]`: `[n, width]`, see
@@ -113,18 +154,42 @@ pub trait Engine: Send + Sync {
     }
 }
 
-/// The rows of `work`, waited for.
+/// The rows of `work`, a row a span or what [`RowWork::rows`] says, waited for.
 fn rows_of<E: Engine + ?Sized>(engine: &E, work: Work, columns: usize) -> Result<Vec<f32>, Error> {
-    let (sender, receiver) = mpsc::sync_channel(1);
     let count = match &work {
-        Work::Encode(job) => job.spans.len(),
-        Work::Rows(work) => work.rows(engine.model().spec().hidden),
+        Work::Encode(job) | Work::Document { job, .. } => job.spans.len(),
+        Work::Rows(work) => work.rows(),
     };
+    wait_for(engine, work, count, columns, 0)
+}
+
+/// What becomes of a document, waited for.
+fn units_of<E: Engine + ?Sized>(
+    engine: &E,
+    document: DocumentPlan,
+    work: Work,
+) -> Result<EncodedUnits, Error> {
+    let DocumentPlan { units, dimensions, held } = document;
+    let count = units.units.len();
+    let mut vectors = wait_for(engine, work, count, dimensions, units.width)?;
+    let band = vectors.split_off(count * dimensions);
+    Ok(EncodedUnits { vectors, band, held })
+}
+
+/// `count` rows of `columns`, then as many of `more` columns, waited for.
+fn wait_for<E: Engine + ?Sized>(
+    engine: &E,
+    work: Work,
+    count: usize,
+    columns: usize,
+    more: usize,
+) -> Result<Vec<f32>, Error> {
     if count == 0 {
         // No device has anything to do for it.
         return Ok(Vec::new());
     }
-    let rows = Rows { columns, data: vec![0.0; count * columns], sender };
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let rows = Rows { count, columns, more, data: vec![0.0; count * (columns + more)], sender };
     engine.submit(work, Box::new(rows))?;
     // A sink that is dropped without an answer belongs to an engine that has ended.
     receiver.recv().unwrap_or(Err(Error::Stopped))
@@ -132,15 +197,22 @@ fn rows_of<E: Engine + ?Sized>(engine: &E, work: Work, columns: usize) -> Result
 
 /// Rows side by side, for a caller that waits.
 struct Rows {
+    count: usize,
     columns: usize,
-    /// `[rows, columns]`.
+    /// Columns of the rows behind the first `count`.
+    more: usize,
+    /// `[count, columns]`, `[count, more]`.
     data: Vec<f32>,
     sender: mpsc::SyncSender<Result<Vec<f32>, Error>>,
 }
 
 impl RowSink for Rows {
     fn row(&mut self, index: usize, values: &[f32]) {
-        self.data[index * self.columns..][..self.columns].copy_from_slice(values);
+        let (start, columns) = match index.checked_sub(self.count) {
+            None => (index * self.columns, self.columns),
+            Some(behind) => (self.count * self.columns + behind * self.more, self.more),
+        };
+        self.data[start..][..columns].copy_from_slice(values);
     }
 
     fn done(self: Box<Self>, result: Result<(), Error>) {

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::batch::Packed;
+use super::document::DocumentPlan;
 use crate::compute::{self, Span};
 
 /// What a job wants of each of its spans.
@@ -36,6 +37,8 @@ pub struct Job {
 #[derive(Debug)]
 pub(super) struct IndexedJob {
     pub(super) job: Job,
+    /// Of a document, whose sequences run together: what becomes of its spans.
+    pub(super) document: Option<DocumentPlan>,
     /// `[sequences + 1]` place in `rows` at which those of each sequence start.
     first: Vec<usize>,
     /// `[spans]` rows, by sequence.
@@ -65,7 +68,25 @@ impl IndexedJob {
             rows[*place] = row;
             *place += 1;
         }
-        Ok(Self { job, first, rows })
+        Ok(Self { job, document: None, first, rows })
+    }
+
+    /// A document that is encoded in one batch.
+    ///
+    /// # Errors
+    /// As those of [`new`](Self::new).
+    pub(super) fn of_document(job: Job, document: DocumentPlan) -> Result<Self, Error> {
+        Ok(Self { document: Some(document), ..Self::new(job)? })
+    }
+
+    /// What is handed out: sequences, or all of a document.
+    pub(super) fn parts(&self) -> usize {
+        if self.document.is_some() { 1 } else { self.job.packed.sequences() }
+    }
+
+    /// Tokens of a part.
+    pub(super) fn tokens(&self, part: usize) -> usize {
+        if self.document.is_some() { self.job.packed.tokens() } else { self.length(part) }
     }
 
     /// The rows that are read from a sequence, in order.

@@ -11,13 +11,14 @@ use rayon::prelude::*;
 use super::Error;
 use super::batch::plan_batches;
 use super::devices::{Devices, Files};
+use super::document::DocumentPlan;
 use super::engine::{Engine, RowSink, Work};
 use super::job::{IndexedJob, Job};
 use super::model::{Model, Outline};
 use super::network::Network;
 use super::options::ModelOptions;
 use super::pace::Pace;
-use super::together::{Pick, compute_rows, encode_together, take_rows};
+use super::together::{Pick, Rows, compute_rows, encode_together, take_row};
 use crate::compute::{self, Batching, Dtype};
 use crate::models::Store;
 
@@ -136,15 +137,13 @@ impl LoadedModel {
     fn run_job(&self, job: Job, sink: &mut dyn RowSink) -> Result<(), Error> {
         self.model.check_output(job.output)?;
         let job = IndexedJob::new(job)?;
-        let lengths: Vec<usize> = job.job.packed.lengths().collect();
-        let batches = plan_batches(&lengths, self.batch_tokens(&lengths));
+        let batches = self.batches(&job.job);
         let sink = Mutex::new(sink);
         let run = |lane: usize, batch: &[usize]| {
-            let picks: Vec<Pick> =
-                batch.iter().map(|&sequence| Pick { job: 0, sequence }).collect();
+            let picks: Vec<Pick> = batch.iter().map(|&part| Pick { job: 0, part }).collect();
             let done = encode_together(self.network(), lane, &[&job], &picks)?;
             let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            done.iter().try_for_each(|rows| take_rows(rows, &mut **sink))
+            take_all(&done, &mut **sink)
         };
         match self.network.lanes() {
             1 => batches.iter().try_for_each(|batch| run(0, batch)),
@@ -154,6 +153,13 @@ impl LoadedModel {
             }
             lanes => on_lanes(lanes, &batches, run),
         }
+    }
+
+    /// Runs a document in one batch.
+    fn run_document(&self, job: Job, document: DocumentPlan) -> Result<Vec<Rows>, Error> {
+        let job = IndexedJob::of_document(job, document)?;
+        let all = [Pick { job: 0, part: 0 }];
+        self.on_any_lane(|lane| encode_together(self.network(), lane, &[&job], &all))
     }
 
     /// Runs on the first lane whose device is not lost.
@@ -171,6 +177,12 @@ impl LoadedModel {
         done
     }
 
+    /// The batches of a job.
+    fn batches(&self, job: &Job) -> Vec<Vec<usize>> {
+        let lengths: Vec<usize> = job.packed.lengths().collect();
+        plan_batches(&lengths, self.batch_tokens(&lengths))
+    }
+
     /// Tokens of a batch: enough for the kernels, no more than the form is best at, a share for
     /// each of those that run at a time: nobody else waits.
     fn batch_tokens(&self, lengths: &[usize]) -> usize {
@@ -185,17 +197,29 @@ impl Engine for LoadedModel {
         &self.model
     }
 
+    fn is_one_batch(&self, job: &Job) -> bool {
+        self.batches(job).len() == 1
+    }
+
     fn submit(&self, work: Work, mut sink: Box<dyn RowSink>) -> Result<(), Error> {
         let done = match work {
             Work::Encode(job) => self.run_job(job, &mut *sink),
-            Work::Rows(work) => {
-                let done = self.on_any_lane(|lane| compute_rows(self.network(), lane, &work));
-                done.and_then(|rows| take_rows(&rows, &mut *sink))
+            Work::Document { job, document } => {
+                self.run_document(job, document).and_then(|rows| take_all(&rows, &mut *sink))
             }
+            Work::Rows(work) => self
+                .on_any_lane(|lane| compute_rows(self.network(), lane, &work))
+                .and_then(|rows| take_all(&rows, &mut *sink)),
         };
         sink.done(done);
         Ok(())
     }
+}
+
+/// Hands all rows of one job to its sink.
+fn take_all(rows: &[Rows], sink: &mut dyn RowSink) -> Result<(), Error> {
+    let mut rows = rows.iter().flat_map(Rows::iter);
+    rows.try_for_each(|(_, row, values)| take_row(sink, row, values))
 }
 
 /// Runs batches on lanes, a thread each: while one waits for its batch the others' are queued.

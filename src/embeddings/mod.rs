@@ -7,6 +7,7 @@ mod batch;
 mod config_file;
 mod device;
 mod devices;
+mod document;
 mod encoder;
 mod engine;
 mod error;
@@ -32,6 +33,7 @@ pub use answer::{
 pub use batch::{Packed, plan_batches};
 pub use device::DeviceChoice;
 pub use devices::Devices;
+pub use document::{DocumentPlan, EncodedUnits, Held, UnitPlan};
 pub use encoder::{
     AttentionSpec, DistanceBias, EmbeddingSpec, Encoder, EncoderSpec, FeedForwardSpec, Gate,
     LayerSpec, NormPlacement, NormSpec, Positions, Rotary, RotaryScaling,

@@ -1,7 +1,10 @@
 //! Everything of a model that runs on a device: encoder, pooling, heads, normalisation.
 
+use std::ops::Range;
+
 use super::Error;
 use super::batch::Packed;
+use super::document::{DocumentPlan, Kept};
 use super::encoder::{Encoder, Family, Head, MaskedLm};
 use super::job::Output;
 use super::modules::{Dense, HeadKind, Modules};
@@ -10,6 +13,32 @@ use crate::compute::{
     Batching, DenseWeights, Epilogue, Exec, Pooling, Precision, Projection, Span,
 };
 use crate::models::Folder;
+
+/// What is read of the hidden states of a batch.
+#[derive(Default)]
+pub(super) struct Reads<'a> {
+    /// A row a span.
+    pub(super) rows: Vec<(Output, Vec<Span>)>,
+    /// Units of documents, whose parts the spans are.
+    pub(super) documents: Vec<(&'a DocumentPlan, Vec<Span>)>,
+}
+
+/// What was read, in the order of [`Reads`].
+pub(super) struct Encoded {
+    /// `[spans, columns]` each.
+    pub(super) rows: Vec<Vec<f32>>,
+    pub(super) documents: Vec<Units>,
+}
+
+/// Units of a document.
+pub(super) struct Units {
+    /// `[units, dimensions]`, of length one.
+    pub(super) vectors: Vec<f32>,
+    /// `[units, width]`.
+    pub(super) band: Vec<f32>,
+    /// What stays on the device.
+    pub(super) kept: Kept,
+}
 
 /// A model's weights on its devices, whatever form of the operations runs them.
 pub(super) trait Network: Send + Sync {
@@ -25,17 +54,19 @@ pub(super) trait Network: Send + Sync {
     /// How work is to be cut.
     fn batching(&self) -> Batching;
 
-    /// Encodes a batch on a lane and reads what is wanted of it: for each of `reads` a matrix with
-    /// a row a span.
-    fn encode(
-        &self,
-        lane: usize,
-        packed: &Packed,
-        reads: &[(Output, Vec<Span>)],
-    ) -> Result<Vec<Vec<f32>>, Error>;
+    /// Encodes a batch on a lane and reads what is wanted of it.
+    fn encode(&self, lane: usize, packed: &Packed, reads: &Reads<'_>) -> Result<Encoded, Error>;
 
-    /// Mean hidden states `[n, H]` from the host as finished vectors.
-    fn project(&self, lane: usize, states: &[f32], finish: Projection) -> Result<Vec<f32>, Error>;
+    /// Units of a document from the mean states of its parts, `[parts, H]` from the host.
+    fn units(&self, lane: usize, parts: &[f32], document: &DocumentPlan) -> Result<Units, Error>;
+
+    /// Mean states of runs of a document's units as finished vectors, on the lane that has them.
+    fn means(
+        &self,
+        kept: &Kept,
+        runs: &[Range<usize>],
+        finish: Projection,
+    ) -> Result<Vec<f32>, Error>;
 
     /// See [`gram`](crate::compute::Band::gram).
     fn band(
@@ -102,18 +133,59 @@ impl<E: Exec> OnDevice<E> {
         Ok(Self { execs, encoder, pooling, normalize, hidden, labels, vocabulary, head, masked_lm })
     }
 
-    /// Encodes a batch and reads it, see [`Network::encode`].
+    /// Encodes a batch on a lane, whose executor is `exec`, and reads it, see [`Network::encode`].
     fn encode(
         &self,
+        lane: usize,
         exec: &E,
         packed: &Packed,
-        reads: &[(Output, Vec<Span>)],
-    ) -> Result<Vec<Vec<f32>>, Error> {
+        reads: &Reads<'_>,
+    ) -> Result<Encoded, Error> {
         let hidden = self.encoder.forward(exec, packed)?;
-        let read = |(output, spans): &(Output, Vec<Span>)| {
-            self.read(exec, &hidden, &packed.cu_seqlens, *output, spans)
+        let cu_seqlens = &packed.cu_seqlens;
+        let rows = reads
+            .rows
+            .iter()
+            .map(|(output, spans)| self.read(exec, &hidden, cu_seqlens, *output, spans));
+        let documents = reads.documents.iter().map(|(document, spans)| {
+            let parts = exec.pool(&hidden, cu_seqlens, spans, Pooling::Mean)?;
+            self.units(lane, exec, &parts, document)
+        });
+        let rows = rows.collect::<Result<_, _>>()?;
+        Ok(Encoded { rows, documents: documents.collect::<Result<_, _>>()? })
+    }
+
+    /// Units of a document from the mean states of its parts.
+    fn units(
+        &self,
+        lane: usize,
+        exec: &E,
+        parts: &E::Buffer,
+        document: &DocumentPlan,
+    ) -> Result<Units, Error> {
+        let DocumentPlan { units, dimensions, .. } = document;
+        let (sums, counts) = (exec.sum_runs(parts, &units.sums())?, units.counts());
+        let means = exec.sum_runs(&sums, &counts.of_each()?)?;
+        let rows = self.head.apply(exec, means)?;
+        let finish = Projection { dims: *dimensions, normalize: true };
+        let (vectors, band) = match units.width {
+            0 => (exec.finish(rows, finish)?, Vec::new()),
+            width => exec.finish_gram(rows, finish, width)?,
         };
-        reads.iter().map(read).collect()
+        Ok(Units { vectors, band, kept: Kept { lane, sums: Box::new(sums), counts } })
+    }
+
+    /// See [`Network::means`].
+    fn means(
+        &self,
+        exec: &E,
+        kept: &Kept,
+        runs: &[Range<usize>],
+        finish: Projection,
+    ) -> Result<Vec<f32>, Error> {
+        let sums = kept.sums.downcast_ref().expect("units are pooled by the model that read them");
+        let means = exec.sum_runs(sums, &kept.counts.means(runs.iter().cloned())?)?;
+        Ok(exec.finish(self.head.apply(exec, means)?, finish)?)
     }
 
     /// What `output` is of each span of hidden states, a row each.
@@ -212,24 +284,28 @@ impl<E: Exec> Network for OnDevices<E> {
         self.first().batching()
     }
 
-    fn encode(
-        &self,
-        lane: usize,
-        packed: &Packed,
-        reads: &[(Output, Vec<Span>)],
-    ) -> Result<Vec<Vec<f32>>, Error> {
+    fn encode(&self, lane: usize, packed: &Packed, reads: &Reads<'_>) -> Result<Encoded, Error> {
         let (device, exec) = self.lane(lane);
         if !self.is_on_host() {
-            return device.encode(exec, packed, reads);
+            return device.encode(lane, exec, packed, reads);
         }
         // Within the pool, so that what the batch splits further is not handed over again.
-        rayon::scope(|_| device.encode(exec, packed, reads))
+        rayon::scope(|_| device.encode(lane, exec, packed, reads))
     }
 
-    fn project(&self, lane: usize, states: &[f32], finish: Projection) -> Result<Vec<f32>, Error> {
+    fn units(&self, lane: usize, parts: &[f32], document: &DocumentPlan) -> Result<Units, Error> {
         let (device, exec) = self.lane(lane);
-        let rows = exec.upload(states, device.hidden)?;
-        Ok(exec.finish(device.head.apply(exec, rows)?, finish)?)
+        device.units(lane, exec, &exec.upload(parts, device.hidden)?, document)
+    }
+
+    fn means(
+        &self,
+        kept: &Kept,
+        runs: &[Range<usize>],
+        finish: Projection,
+    ) -> Result<Vec<f32>, Error> {
+        let (device, exec) = self.lane(kept.lane);
+        device.means(exec, kept, runs, finish)
     }
 
     fn band(

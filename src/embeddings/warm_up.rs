@@ -9,6 +9,7 @@ use super::batch::Packed;
 use super::job::Output;
 use super::lane_threads::LaneThreads;
 use super::loaded::LoadedModel;
+use super::network::Reads;
 use crate::compute::{self, Span};
 
 /// Tokens of batches whose speed is compared on a processor.
@@ -100,7 +101,8 @@ impl LoadedModel {
     }
 
     fn run_once(&self, batch: &Packed, lane: usize) -> Result<(), Error> {
-        let first = [(Output::MeanStates, vec![Span { seq: 0, start: 0, end: 1 }])];
+        let first = vec![(Output::MeanStates, vec![Span { seq: 0, start: 0, end: 1 }])];
+        let first = Reads { rows: first, ..Reads::default() };
         self.network().encode(lane, batch, &first).map(drop)
     }
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::fit::{bytes_of, fitting_segments, fitting_units};
 use super::isolated::encode_isolated;
-use super::states::States;
+use super::states::read_units;
 use crate::chunking::{Chunk, ChunkSpec, Cuts, Encoding, Gap, Unit, cut};
-use crate::embeddings::{EmbedOptions, Encoded, Engine, Error};
+use crate::embeddings::{EmbedOptions, Encoded, Engine, Error, Held};
 use crate::similarity::Band;
 
 /// A document's units with their vectors.
@@ -14,9 +14,12 @@ pub struct Document<'a> {
     text: &'a str,
     units: Vec<Unit>,
     /// Where chunks' vectors are pooled from; none where each is encoded by itself.
-    states: Option<States>,
+    held: Option<Held>,
     /// `[units, dimensions]` of length one; empty where no method asked for them.
     vectors: Vec<f32>,
+    /// Of the vectors, as wide as the specification that it was read with asks; of no rows where
+    /// none was computed.
+    band: Band,
     tokens: usize,
     encoder_tokens: usize,
 }
@@ -39,8 +42,9 @@ impl<'a> Document<'a> {
             "" => Vec::new(),
             _ => fitting_units(tokenizer, text, &encoded, spec)?,
         };
-        let semantic = spec.method.is_semantic();
-        Self::encode(engine, text, &encoded, units, spec.encoding, semantic, options)
+        let (semantic, width) = (spec.method.is_semantic(), band_width(spec, units.len()));
+        let document = Self::new(engine, text, &encoded, units);
+        document.encode(engine, &encoded, spec.encoding, semantic, width, options)
     }
 
     /// As [`read`](Self::read), with units that are given as byte ranges that partition the text.
@@ -70,45 +74,48 @@ impl<'a> Document<'a> {
             // A token of the space at the end may have no byte at all.
             last.tokens.end = encoded.ids.len();
         }
-        Self::encode(engine, text, &encoded, units, encoding, true, options)
+        let document = Self::new(engine, text, &encoded, units);
+        document.encode(engine, &encoded, encoding, true, 0, options)
+    }
+
+    /// The document before anything of it is encoded.
+    fn new(engine: &dyn Engine, text: &'a str, encoded: &Encoded, units: Vec<Unit>) -> Self {
+        let tokens = encoded.ids.len() + engine.model().tokenizer().special_tokens();
+        let (vectors, band) = (Vec::new(), Band::new(Vec::new(), 0));
+        Self { text, units, held: None, vectors, band, tokens, encoder_tokens: 0 }
     }
 
     fn encode(
+        mut self,
         engine: &dyn Engine,
-        text: &'a str,
         encoded: &Encoded,
-        units: Vec<Unit>,
         encoding: Encoding,
         semantic: bool,
+        width: usize,
         options: &EmbedOptions,
     ) -> Result<Self, Error> {
-        let model = engine.model();
-        let tokens = encoded.ids.len() + model.tokenizer().special_tokens();
-        let mut document =
-            Document { text, units, states: None, vectors: Vec::new(), tokens, encoder_tokens: 0 };
-        if document.units.is_empty() {
-            return Ok(document);
+        if self.units.is_empty() {
+            return Ok(self);
         }
         match encoding {
             Encoding::Late => {
-                let states = States::read(engine, encoded, &document.units, &options.prompt)?;
-                let means = states.means((0..document.units.len()).map(|unit| unit..unit + 1));
-                document.vectors = engine.unit_vectors(means)?;
-                document.encoder_tokens = states.encoder_tokens;
-                document.states = Some(states);
+                let read = read_units(engine, encoded, &self.units, &options.prompt, width)?;
+                self.encoder_tokens = read.encoder_tokens;
+                self.vectors = read.units.vectors;
+                self.band = Band::new(read.units.band, width);
+                self.held = Some(read.units.held);
             }
             Encoding::Isolated if semantic => {
-                let texts: Vec<&str> =
-                    document.units.iter().map(|unit| &text[unit.bytes.clone()]).collect();
+                let texts = self.units.iter().map(|unit| &self.text[unit.bytes.clone()]);
                 let options = EmbedOptions { dimensions: None, ..options.clone() };
-                let vectors = encode_isolated(engine, &texts, &options)?;
-                document.vectors = vectors.data;
-                normalize(&mut document.vectors, model.dimensions());
-                document.encoder_tokens = vectors.encoder_tokens;
+                let vectors = encode_isolated(engine, &texts.collect::<Vec<&str>>(), &options)?;
+                self.vectors = vectors.data;
+                normalize(&mut self.vectors, engine.model().dimensions());
+                self.encoder_tokens = vectors.encoder_tokens;
             }
             Encoding::Isolated => {}
         }
-        Ok(document)
+        Ok(self)
     }
 
     /// Its text.
@@ -149,14 +156,18 @@ impl<'a> Document<'a> {
     pub fn cut(&self, engine: &dyn Engine, spec: &ChunkSpec) -> Result<Cuts, Error> {
         let model = engine.model();
         let dim = model.dimensions();
-        let width = spec.max_units.max(2 * spec.window).min(self.units.len().max(1));
+        let width = band_width(spec, self.units.len());
         let band = |rows: Vec<f32>| Ok(Band::new(engine.band(rows, dim, width)?, width));
+        let own = match self.band.width() {
+            read if read == width => self.band.clone(),
+            _ => band(self.vectors.clone())?,
+        };
         let shuffled = |order: &[usize]| {
             let rows = order.iter().flat_map(|&unit| &self.vectors[unit * dim..(unit + 1) * dim]);
             band(rows.copied().collect())
         };
         let special = model.tokenizer().special_tokens();
-        cut(spec, &self.units, special, band(self.vectors.clone())?, shuffled)
+        cut(spec, &self.units, special, own, shuffled)
     }
 
     /// The chunks between cuts, with their vectors, of which `options.dimensions` are kept.
@@ -174,9 +185,9 @@ impl<'a> Document<'a> {
         let dimensions = model.check_dimensions(options.dimensions)?;
         let tokenizer = model.tokenizer();
         let segments = fitting_segments(tokenizer, self.text, &self.units, &cuts.ends, spec)?;
-        let vectors = if let Some(states) = &self.states {
-            let means = states.means(segments.iter().map(|segment| segment.units.clone()));
-            engine.project(means, dimensions)?
+        let vectors = if let Some(held) = &self.held {
+            let runs = segments.iter().map(|segment| segment.units.clone()).collect();
+            engine.means(held, runs, dimensions)?
         } else {
             let texts = segments.iter().map(|s| &self.text[bytes_of(&self.units, &s.units)]);
             encode_isolated(engine, &texts.collect::<Vec<&str>>(), options)?.data
@@ -191,6 +202,11 @@ impl<'a> Document<'a> {
         });
         Ok(chunks.collect())
     }
+}
+
+/// Columns of the band that `spec` is decided by, of `units`.
+fn band_width(spec: &ChunkSpec, units: usize) -> usize {
+    spec.max_units.max(2 * spec.window).min(units.max(1))
 }
 
 /// A place in a text, in bytes and in code points.

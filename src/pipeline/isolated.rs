@@ -1,6 +1,6 @@
 //! Texts encoded each by itself, those beyond the model's length in windows.
 
-use super::states::States;
+use super::states::read_units;
 use crate::chunking::{Gap, Unit};
 use crate::embeddings::{EmbedOptions, Engine, Error};
 
@@ -53,7 +53,7 @@ fn encode_windows(
     let encoded = engine.model().tokenizer().encode(text)?;
     let tokens = 0..encoded.ids.len();
     let whole = [Unit { bytes: 0..text.len(), tokens, gap: Gap::Paragraph }];
-    let states = States::read(engine, &encoded, &whole, &options.prompt)?;
-    let vector = engine.project(states.means(std::iter::once(0..1)), dimensions)?;
-    Ok((vector, states.encoder_tokens))
+    let read = read_units(engine, &encoded, &whole, &options.prompt, 0)?;
+    let all = std::iter::once(0..1).collect();
+    Ok((engine.means(&read.units.held, all, dimensions)?, read.encoder_tokens))
 }

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use chunkflow::chunking::{ChunkOptions, ChunkSpec, Encoding, Method};
 use chunkflow::compute::Span;
-use chunkflow::embeddings::{Backend, EmbedOptions, Engine, Job, LoadedModel, Output, Packed};
+use chunkflow::embeddings::{
+    Backend, EmbedOptions, Engine, Error, Job, LoadedModel, Model, Output, Packed, RowSink, Work,
+};
 use chunkflow::pipeline::{self, Chunked, Document};
 
 use crate::documents::{WORDS, sized, small};
@@ -380,6 +382,49 @@ fn the_strength_of_an_overlapping_chunk_is_that_of_its_cut() {
             let starts = document.units().iter().map(|unit| unit.bytes.start);
             let cut = starts.into_iter().position(|start| start == pair[0].bytes.end).unwrap();
             assert_eq!(pair[1].strength, Some(cuts.curve[cut - 1]));
+        }
+    }
+}
+
+/// A model whose documents are read in one visit, or in several.
+struct Visits<'a> {
+    model: &'a LoadedModel,
+    is_one: bool,
+}
+
+impl Engine for Visits<'_> {
+    fn model(&self) -> &Model {
+        self.model.model()
+    }
+
+    fn is_one_batch(&self, _: &Job) -> bool {
+        self.is_one
+    }
+
+    fn submit(&self, work: Work, sink: Box<dyn RowSink>) -> Result<(), Error> {
+        assert_eq!(matches!(work, Work::Encode(_)), !self.is_one && is_of_tokens(&work));
+        self.model.submit(work, sink)
+    }
+}
+
+/// Whether it has sequences to encode.
+fn is_of_tokens(work: &Work) -> bool {
+    matches!(work, Work::Encode(_) | Work::Document { .. })
+}
+
+#[test]
+fn a_document_read_in_one_visit_has_the_bits_of_one_read_in_several() {
+    // In one window and in several, in one chunk and in several.
+    for (seed, count) in [(11, 1), (12, 4), (13, 9), (14, 40)] {
+        let text = sentences(seed, count);
+        for choices in [sized(20, 20), sized(60, 50)] {
+            let spec = resolve(Encoding::Late, choices);
+            let [one, several] = [true, false].map(|is_one| {
+                let engine = Visits { model: small(), is_one };
+                pipeline::chunk(&engine, &text, &spec, &EmbedOptions::default()).unwrap()
+            });
+            assert_eq!(bits(one.document.vectors()), bits(several.document.vectors()));
+            assert_eq!((one.chunks, one.cuts), (several.chunks, several.cuts));
         }
     }
 }

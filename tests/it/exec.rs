@@ -3,12 +3,13 @@
 //! Sizes are mostly no multiples of a vector's lanes or a block's rows. Tolerances are relative to
 //! the largest value of the expected result, unless a test says otherwise.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chunkflow::compute::{
     Activation, Attention, Buffers, CpuExec, Dense, DenseWeights, Dtype, Epilogue, Error, Exec,
     Isa, Mask, NormKind, NormWeights, Norms, Pooling, Precision, Projection, Span, TableWeights,
-    Tokens,
+    Tokens, WeightedRuns,
 };
 
 use crate::support::naive;
@@ -60,6 +61,8 @@ on_every_form!(
     attention_stands_large_scores,
     residual_norm_is_the_norm_of_the_sum,
     pool_reads_each_span,
+    sum_runs_weighs_adds_and_divides,
+    finish_gram_is_the_band_of_what_is_finished,
     finish_cuts_and_then_normalises,
     finish_brings_rows_as_wide_as_a_vocabulary,
     indices_outside_their_table_are_named,
@@ -364,6 +367,33 @@ fn pool_reads_each_span<E: Exec>(exec: &E) {
     }
 }
 
+fn sum_runs_weighs_adds_and_divides<E: Exec>(exec: &E) {
+    // Runs may overlap, repeat a row, and come in any order.
+    let runs = vec![3..9, 0..1, 0..9, 8..9, 1..3];
+    for cols in [1, 7, 32, 385] {
+        spoil(exec);
+        let (rows, weights) = (random(12, 9 * cols, 1.0), random(15, 9, 40.0));
+        let divisors = vec![1.0, 7.0, 0.5, 3.0, 90.0];
+        let sum = |(run, &divisor): (&Range<usize>, &f32)| -> Vec<f64> {
+            let column = |column: usize| {
+                let one =
+                    |row: usize| f64::from(rows[row * cols + column]) * f64::from(weights[row]);
+                run.clone().map(one).sum::<f64>() / f64::from(divisor)
+            };
+            (0..cols).map(column).collect()
+        };
+        let expected: Vec<f64> = runs.iter().zip(&divisors).flat_map(sum).collect();
+        let buffer = exec.upload(&rows, cols).unwrap();
+        let wanted = WeightedRuns { weights: weights.clone(), runs: runs.clone(), divisors };
+        let output = exec.sum_runs(&buffer, &wanted).unwrap();
+        check(&format!("{cols} columns"), &host(exec, output, cols), &expected, 1e-6);
+        let beyond = WeightedRuns { runs: vec![0..9, 4..10], divisors: vec![1.0; 2], weights };
+        check_index(exec.sum_runs(&buffer, &beyond), ("end of a run", 10, 10));
+        let short = WeightedRuns { divisors: vec![1.0], ..beyond };
+        assert!(matches!(exec.sum_runs(&buffer, &short), Err(Error::Length { .. })));
+    }
+}
+
 fn finish_cuts_and_then_normalises<E: Exec>(exec: &E) {
     for (cols, dims) in [(1, 1), (7, 7), (7, 3), (384, 384), (384, 1), (385, 129)] {
         let mut rows = random(13, 9 * cols, 4.0);
@@ -412,6 +442,18 @@ fn check_gram<E: Exec>(exec: &E, tolerance: f64) {
         let output = exec.gram(&exec.upload(&rows, cols).unwrap(), width).unwrap();
         let expected = naive::gram(&rows, cols, width);
         check(&format!("{n} x {cols}, {width}"), &output, &expected, tolerance);
+    }
+}
+
+fn finish_gram_is_the_band_of_what_is_finished<E: Exec>(exec: &E) {
+    for (n, cols, dims, width) in [(1, 5, 5, 1), (6, 33, 33, 40), (70, 40, 12, 9)] {
+        let rows = random(16, n * cols, 3.0);
+        let upload = |rows: &[f32], cols| exec.upload(rows, cols).unwrap();
+        let finish = Projection { dims, normalize: true };
+        let (finished, band) = exec.finish_gram(upload(&rows, cols), finish, width).unwrap();
+        let apart = exec.finish(upload(&rows, cols), finish).unwrap();
+        assert_eq!(bits(&finished), bits(&apart));
+        assert_eq!(bits(&band), bits(&exec.gram(&upload(&apart, dims), width).unwrap()));
     }
 }
 

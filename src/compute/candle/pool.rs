@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::super::error::Error;
-use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span};
+use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span, WeightedRuns};
 use super::exec::CandleExec;
 
 impl Pool for CandleExec {
@@ -24,6 +24,17 @@ impl Pool for CandleExec {
             Ok(row)
         });
         Ok(Tensor::cat(&rows.collect::<Result<Vec<_>, Error>>()?, 0)?)
+    }
+
+    fn sum_runs(&self, rows: &Tensor, runs: &WeightedRuns) -> Result<Tensor, Error> {
+        runs.check(rows.dim(0)?)?;
+        let weights = Tensor::from_slice(&runs.weights, (runs.weights.len(), 1), &self.device)?;
+        let weighted = rows.broadcast_mul(&weights)?;
+        let sums = runs.runs.iter().zip(&runs.divisors).map(|(run, &divisor)| {
+            let sum = weighted.narrow(0, run.start, run.len())?.sum_keepdim(0)?;
+            Ok((sum / f64::from(divisor))?)
+        });
+        Ok(Tensor::cat(&sums.collect::<Result<Vec<_>, Error>>()?, 0)?)
     }
 
     fn finish(&self, rows: Tensor, finish: Projection) -> Result<Vec<f32>, Error> {

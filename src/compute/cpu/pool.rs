@@ -1,7 +1,7 @@
 //! What leaves the encoder: pooled spans and normalised rows.
 
 use super::super::error::Error;
-use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span};
+use super::super::pool::{MIN_NORM, Pool, Pooling, Projection, Span, WeightedRuns};
 use super::buffer::Buffer;
 use super::exec::CpuExec;
 use super::narrow::Format;
@@ -25,6 +25,20 @@ impl Pool for CpuExec {
                 Pooling::Cls => row.copy_from_slice(&states[..cols]),
                 Pooling::LastToken => row.copy_from_slice(&states[states.len() - cols..]),
             }
+            Ok(())
+        })?;
+        Ok(output)
+    }
+
+    fn sum_runs(&self, rows: &Buffer, runs: &WeightedRuns) -> Result<Buffer, Error> {
+        runs.check(rows.rows())?;
+        let (cols, from) = (rows.cols(), rows.f32()?);
+        let mut output = Buffer::take(&self.arena, runs.runs.len(), cols, Format::F32);
+        output.rows_mut().for_each_block(1, &|rows| {
+            let (run, divisor) = (runs.runs[rows.first].clone(), runs.divisors[rows.first]);
+            let weights = &runs.weights[run.clone()];
+            let states = &from[run.start * cols..run.end * cols];
+            self.isa.run(WeightedSum { states, weights, divisor, row: rows.into_f32() });
             Ok(())
         })?;
         Ok(output)
@@ -64,6 +78,33 @@ impl Op for Mean<'_> {
                 sum = simd.add(sum, simd.load_head(&state[columns.clone()]));
             }
             simd.store_head(to, simd.div(sum, factor));
+        }
+    }
+}
+
+/// The weighted sum of rows, divided, a vector of columns at a time.
+struct WeightedSum<'a> {
+    states: &'a [f32],
+    weights: &'a [f32],
+    divisor: f32,
+    row: &'a mut [f32],
+}
+
+impl Op for WeightedSum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { states, weights, divisor, row } = self;
+        let (cols, divisor) = (row.len(), simd.splat(divisor));
+        for (index, to) in row.chunks_mut(S::LANES).enumerate() {
+            let columns = index * S::LANES..index * S::LANES + to.len();
+            let mut sum = simd.splat(0.0);
+            for (state, &weight) in states.chunks_exact(cols).zip(weights) {
+                let state = simd.load_head(&state[columns.clone()]);
+                sum = simd.add(sum, simd.mul(state, simd.splat(weight)));
+            }
+            simd.store_head(to, simd.div(sum, divisor));
         }
     }
 }

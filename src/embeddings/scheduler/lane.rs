@@ -63,7 +63,9 @@ fn run(picked: Vec<Picked>, lane: usize) -> Result<(), Lost> {
     };
     match done {
         Ok(()) => Ok(()),
-        Err(error @ Error::Compute(compute::Error::DeviceLost { .. })) => {
+        Err(error @ Error::Compute(compute::Error::DeviceLost { .. }))
+            if !first.ticket.is_bound() =>
+        {
             tracing::error!(%error, "a device is lost");
             Err(Lost(picked))
         }
@@ -95,7 +97,7 @@ fn encode(picked: &[Picked], lane: usize) -> Result<(), Error> {
     let picks = picked
         .iter()
         .enumerate()
-        .flat_map(|(job, one)| one.parts.iter().map(move |&sequence| Pick { job, sequence }));
+        .flat_map(|(job, one)| one.parts.iter().map(move |&part| Pick { job, part }));
     let picks: Vec<Pick> = picks.collect();
     let loaded: &LoadedModel = &picked[0].ticket.loaded;
     let done = encode_together(loaded.network(), lane, &jobs, &picks)?;
@@ -128,7 +130,9 @@ fn tell(picked: &[Picked], rows: &Rows) {
 /// Runs work on rows and tells them.
 fn compute(picked: &[Picked], work: &RowWork, lane: usize) -> Result<(), Error> {
     let ticket = &picked[0].ticket;
-    tell(picked, &compute_rows(ticket.loaded.network(), lane, work)?);
+    for rows in compute_rows(ticket.loaded.network(), lane, work)? {
+        tell(picked, &rows);
+    }
     ticket.done(1);
     Ok(())
 }

@@ -20,6 +20,7 @@ use self::ticket::Ticket;
 use super::Error;
 use super::devices::Devices;
 use super::engine::{Engine, RowSink, Submission, Work};
+use super::job::Job;
 use super::loaded::LoadedModel;
 use super::model::Model;
 
@@ -124,6 +125,10 @@ pub struct Queued {
 impl Engine for Queued {
     fn model(&self) -> &Model {
         self.loaded.model()
+    }
+
+    fn is_one_batch(&self, job: &Job) -> bool {
+        job.packed.tokens() <= self.shared.lock().queue.budget(&self.loaded)
     }
 
     /// Sinks are told on the threads of lanes.

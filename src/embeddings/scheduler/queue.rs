@@ -112,7 +112,8 @@ impl Queue {
         self.interactive.is_empty() && self.bulk.is_empty()
     }
 
-    fn budget(&self, loaded: &LoadedModel) -> usize {
+    /// Tokens that a batch of a model has at most, unless one sequence alone has more.
+    pub(super) fn budget(&self, loaded: &LoadedModel) -> usize {
         loaded.pace().tokens_in(self.max_batch)
     }
 

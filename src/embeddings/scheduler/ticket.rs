@@ -13,7 +13,7 @@ use super::super::loaded::LoadedModel;
 
 /// What is done.
 pub(super) enum Task {
-    /// In parts: the sequences of a job.
+    /// In parts: the sequences of a job, or all of a document.
     Encode(IndexedJob),
     /// In one part.
     Rows(RowWork),
@@ -49,8 +49,11 @@ impl Ticket {
             Work::Encode(job) => {
                 loaded.model().check_output(job.output)?;
                 let job = IndexedJob::new(job)?;
-                let left = job.job.packed.sequences();
+                let left = job.parts();
                 (Task::Encode(job), left)
+            }
+            Work::Document { job, document } => {
+                (Task::Encode(IndexedJob::of_document(job, document)?), 1)
             }
             Work::Rows(work) => (Task::Rows(work), 1),
         };
@@ -62,8 +65,8 @@ impl Ticket {
     pub(super) fn parts(&self) -> Vec<usize> {
         match &self.task {
             Task::Encode(job) => {
-                let mut parts: Vec<usize> = (0..job.job.packed.sequences()).collect();
-                parts.sort_by_key(|&sequence| job.length(sequence));
+                let mut parts: Vec<usize> = (0..job.parts()).collect();
+                parts.sort_by_key(|&part| job.tokens(part));
                 parts
             }
             Task::Rows(_) => vec![0],
@@ -73,8 +76,8 @@ impl Ticket {
     /// How much of a device's time a part takes, in tokens.
     pub(super) fn tokens(&self, part: usize) -> usize {
         match &self.task {
-            Task::Encode(job) => job.length(part),
-            Task::Rows(work) => work.rows(self.loaded.model().spec().hidden),
+            Task::Encode(job) => job.tokens(part),
+            Task::Rows(work) => work.rows(),
         }
     }
 
@@ -116,6 +119,11 @@ impl Ticket {
         if catch_unwind(AssertUnwindSafe(|| sink.done(result))).is_err() {
             tracing::error!("a sink panicked at the end");
         }
+    }
+
+    /// Whether it reads what one device alone has, which another cannot do in its place.
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(&self.task, Task::Rows(RowWork::Means { .. }))
     }
 
     /// Whether the end was told.

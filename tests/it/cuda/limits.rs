@@ -150,8 +150,7 @@ fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
         !handle.is_ready()
     });
     assert!(handle.is_alive());
-    let states = vec![1.0; model.model().spec().hidden];
-    assert!(model.project(states, 1).is_ok(), "the other device could");
+    assert!(model.band(vec![1.0; 4], 2, 1).is_ok(), "the other device could");
     emulation.lose(1);
     run_until((&model, &scheduler), |_| !handle.is_alive());
     assert!(!handle.is_ready());
