@@ -3,10 +3,9 @@
 mod support;
 
 use chunkflow::chunking::{
-    ChunkOptions, ChunkSpec, Problem, Segments, UnitKind, calibrated_penalty, cosines, units,
-    with_count,
+    ChunkOptions, ChunkSpec, Objective, Problem, SegmentRule, Segments, UnitKind,
+    calibrated_penalty, cosines, units, with_count,
 };
-use chunkflow::compute::{Objective, SegmentRule};
 use chunkflow::similarity::{Band, BlockSums};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};

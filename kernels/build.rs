@@ -18,10 +18,9 @@ const PTX_CAPABILITY: &str = "80";
 /// Libraries of CUDA, by the prefix of their entry points: the longest that fits.
 const LIBRARIES: [&str; 5] = ["cublasLt", "cublas", "curand", "nvrtc", "cu"];
 /// What is compiled, and watched for changes: a folder would be watched with all that is in it.
-const KERNELS: [&str; 11] = [
+const KERNELS: [&str; 10] = [
     "activate.cu",
     "attention.cu",
-    "boundary.cu",
     "convert.cu",
     "embed_norm.cu",
     "gram.cu",

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Problem;
-use crate::compute::SHORT_COST;
+use super::{Problem, SHORT_COST};
 
 /// Halvings of a range of penalties: enough to tell neighbouring segmentations apart in f64.
 const HALVINGS: usize = 48;

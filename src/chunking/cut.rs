@@ -7,8 +7,7 @@ use super::curve::{cosines, peaks, scores, smooth};
 use super::pack::{merge_short, pack, split_long};
 use super::random::SplitMix64;
 use super::threshold::above;
-use super::{ChunkSpec, Gap, Method, Problem, Segments, Unit};
-use crate::compute::{Objective, SegmentRule};
+use super::{ChunkSpec, Gap, Method, Objective, Problem, SegmentRule, Segments, Unit};
 use crate::similarity::{Band, BlockSums};
 
 /// Units of a shuffled document at most: what chance cuts is seen from as many.

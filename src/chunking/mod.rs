@@ -25,7 +25,7 @@ pub(crate) use curve::depths;
 pub use curve::{cosines, peaks, savitzky_golay, scores, smooth};
 pub use cut::{Cuts, cut};
 pub use error::Error;
-pub use segment::Problem;
+pub use segment::{Objective, Problem, SHORT_COST, SegmentRule, Segmentation};
 pub use segments::Segments;
 pub use spec::{ChunkOptions, ChunkSpec, Encoding, Method, Preset, Score, Smoothing, Threshold};
 pub use threshold::above;

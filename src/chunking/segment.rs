@@ -1,8 +1,5 @@
 //! The segmentation of least cost under hard limits, by dynamic programming.
-//!
-//! Costs are added in the order of `kernels/boundary.cu`, so that cuts are the same on a device.
 
-use crate::compute::{Objective, SHORT_COST, SegmentRule, Segmentation};
 use crate::similarity::BlockSums;
 
 /// No segment ends here yet.
@@ -11,6 +8,54 @@ const NONE: u32 = u32::MAX;
 /// most segments that it looks at (about a second).
 const MAX_LAYER_STARTS: usize = 1 << 26;
 const MAX_LAYER_SEGMENTS: usize = 1 << 30;
+
+/// The cost of a segment of `l` units whose similarities sum to `W` over all ordered pairs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Objective {
+    /// `l - W / l` (arXiv 2601.18788).
+    Kcpd,
+    /// `l - sqrt(W)` (Alemi and Ginsparg 2015, arXiv 1503.05543).
+    Cvs,
+    /// `-(W - diagonal - mean l (l - 1))`, `mean` a similarity that is no reason to be together.
+    Cluster {
+        /// Subtracted from the similarity of any two units.
+        mean: f64,
+    },
+}
+
+/// What a segmentation costs, and which segments it may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentRule {
+    /// Of each segment's units.
+    pub objective: Objective,
+    /// Of each cut.
+    pub penalty: f64,
+    /// Weight of `(tokens / target_tokens - 1)^2` of each segment.
+    pub size_weight: f64,
+    /// The size that this favours; 0 counts as 1.
+    pub target_tokens: usize,
+    /// The most tokens of a segment of two or more units.
+    pub max_tokens: usize,
+    /// The fewest tokens of a segment: a smaller one costs [`SHORT_COST`] more, so that there is
+    /// one only where nothing else goes.
+    pub min_tokens: usize,
+    /// Tokens of a segment on top of those of its units.
+    pub special_tokens: usize,
+}
+
+/// What a segment below `min_tokens` costs on top: more than any cohesion, little enough that
+/// f64 carries the costs beside it to 1e-9.
+pub const SHORT_COST: f64 = 1e6;
+
+/// The best segmentation of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segmentation {
+    /// The end of each segment, in units from the document's first.
+    pub ends: Vec<usize>,
+    /// The least cost of the first `b` units, for `b` up to all. Infinite where none goes without
+    /// a cut that is forbidden; segments are then as long as they may be.
+    pub costs: Vec<f64>,
+}
 
 /// A document's units as the dynamic programme sees them.
 #[derive(Debug, Clone, Copy)]

@@ -29,7 +29,6 @@ mod pool;
 mod rotary;
 mod row_format;
 mod rows;
-mod segmentation;
 mod unit_rows;
 
 pub use attention::{Attend, Attention, BiasWeights, Mask};
@@ -37,8 +36,6 @@ pub use band::Band;
 pub use buffer::Buffers;
 pub use candle::CandleExec;
 pub use cpu::{CpuDevice, CpuExec, Isa};
-#[cfg(feature = "cuda")]
-pub use cuda::Format;
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
 pub use dtype::{Dtype, Numerics};
 pub use dtype_choice::DtypeChoice;
@@ -51,5 +48,4 @@ pub use pool::{Pool, Pooling, Projection, Span, WeightedRuns};
 pub use rotary::{RotaryWeights, Rotate};
 pub use row_format::RowFormat;
 pub use rows::{Pairs, Rows};
-pub use segmentation::{Objective, SHORT_COST, SegmentRule, SegmentUnits, Segmentation};
 pub use unit_rows::UnitRows;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use chunkflow::chunking::{
-    Problem, Score, Smoothing, Threshold, above, cosines, peaks, savitzky_golay, scores, smooth,
+    Objective, Problem, Score, SegmentRule, Smoothing, Threshold, above, cosines, peaks,
+    savitzky_golay, scores, smooth,
 };
-use chunkflow::compute::{Objective, SegmentRule};
 use chunkflow::similarity::{Band, BlockSums, Device, Rows, band};
 use serde::Deserialize;
 

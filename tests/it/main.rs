@@ -18,9 +18,6 @@ mod config;
 /// The CUDA form, on the emulated driver or a device.
 #[cfg(feature = "cuda")]
 mod cuda;
-/// Similarities and cuts on the device against plain loops.
-#[cfg(feature = "cuda")]
-mod cuda_similarity;
 /// Cuts keep limits and joins.
 mod cuts;
 /// Documents to be cut, a model to cut them with, and specifications.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chunkflow::chunking::{
-    Problem, at_elbow, calibrated_penalty, scaled_penalty, with_count, with_mean_size,
+    Objective, Problem, SHORT_COST, SegmentRule, at_elbow, calibrated_penalty, scaled_penalty,
+    with_count, with_mean_size,
 };
-use chunkflow::compute::{Objective, SHORT_COST, SegmentRule};
 use chunkflow::similarity::{Band, BlockSums};
 use proptest::prelude::*;
 

@@ -5,7 +5,6 @@
 
 mod attention;
 mod band;
-mod boundary;
 mod buffer;
 mod device;
 mod devices;
@@ -28,5 +27,4 @@ mod turns;
 
 pub use self::devices::CudaDevice;
 pub use self::exec::CudaExec;
-pub use self::pool::Format;
 pub use self::slices::CudaSimilarity;

@@ -1,4 +1,4 @@
-//! What leaves the encoder: pooled spans and finished rows, in f32 or a compact format.
+//! What leaves the encoder: pooled spans and finished rows, in f32.
 
 use cudarc::driver::DeviceRepr;
 
@@ -13,28 +13,6 @@ use super::lane::Lane;
 use super::launch::launch;
 use super::memory::Memory;
 
-/// How pooled rows leave the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// f32.
-    F32,
-    /// `round(127 x)` as i8, for vectors of length one.
-    Int8,
-    /// A bit for every `x > 0`, eight a byte, the first column in the highest.
-    Binary,
-}
-
-impl Format {
-    /// Bytes of a row of `dims`.
-    fn row_bytes(self, dims: usize) -> usize {
-        match self {
-            Self::F32 => 4 * dims,
-            Self::Int8 => dims,
-            Self::Binary => dims.div_ceil(8),
-        }
-    }
-}
-
 /// `Pool` of `kernels/pool.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -42,7 +20,6 @@ struct PoolArgument {
     cols: u32,
     dims: u32,
     normalize: u32,
-    format: u32,
 }
 
 // SAFETY: laid out as the kernel's struct.
@@ -58,7 +35,7 @@ impl Pool for CudaExec {
     ) -> Result<Buffer, Error> {
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let finish = Projection { dims: hidden.cols, normalize: false };
-        let memory = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
+        let memory = launch_pool(&self.lane, hidden, &rows, finish)?;
         Ok(Buffer::new(memory, spans.len(), hidden.cols, Dtype::F32))
     }
 
@@ -71,7 +48,7 @@ impl Pool for CudaExec {
         finish: Projection,
     ) -> Result<Vec<f32>, Error> {
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
-        let output = launch_pool(&self.lane, hidden, &rows, finish, Format::F32)?;
+        let output = launch_pool(&self.lane, hidden, &rows, finish)?;
         self.lane.download(&output, spans.len() * finish.dims)
     }
 
@@ -83,29 +60,8 @@ impl Pool for CudaExec {
         }
         // Each row is its own mean.
         let own: Vec<u32> = (0..rows.rows as u32).flat_map(|row| [row, row + 1]).collect();
-        let output = launch_pool(&self.lane, &rows, &own, finish, Format::F32)?;
+        let output = launch_pool(&self.lane, &rows, &own, finish)?;
         self.lane.download(&output, rows.rows * finish.dims)
-    }
-}
-
-impl CudaExec {
-    /// Spans pooled and finished as [`Pool::pool_finish`] does, in a compact format: rows of
-    /// `[dims]` f32 or i8, or of `[dims / 8]` bytes rounded up.
-    ///
-    /// # Errors
-    /// Those of [`Pool::pool`] and [`Pool::finish`].
-    pub fn pool_quantized(
-        &self,
-        hidden: &Buffer,
-        cu_seqlens: &[u32],
-        spans: &[Span],
-        pooling: Pooling,
-        finish: Projection,
-        format: Format,
-    ) -> Result<Vec<u8>, Error> {
-        let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
-        let output = launch_pool(&self.lane, hidden, &rows, finish, format)?;
-        self.lane.download(&output, spans.len() * format.row_bytes(finish.dims))
     }
 }
 
@@ -129,13 +85,12 @@ pub(super) fn span_rows(
     Ok(rows)
 }
 
-/// Means of rows, finished, in one launch: a block of `format.row_bytes(dims)` a span.
+/// Means of rows, finished, in one launch: `[spans, dims]` f32.
 fn launch_pool(
     lane: &Lane,
     hidden: &Buffer,
     rows: &[u32],
     finish: Projection,
-    format: Format,
 ) -> Result<Memory, Error> {
     finish.check(hidden.cols)?;
     let (pointer, dtype) = match &hidden.wide {
@@ -143,7 +98,7 @@ fn launch_pool(
         None => (hidden.pointer(), hidden.dtype),
     };
     let spans = rows.len() / 2;
-    let output = lane.take::<u8>(spans * format.row_bytes(finish.dims))?;
+    let output = lane.take::<f32>(spans * finish.dims)?;
     if spans == 0 {
         return Ok(output);
     }
@@ -152,13 +107,12 @@ fn launch_pool(
         cols: hidden.cols as u32,
         dims: finish.dims as u32,
         normalize: u32::from(finish.normalize),
-        format: format as u32,
     };
     let partial = THREADS as usize * 16 / bytes_of(dtype);
     let shared = 4 * (hidden.cols + partial + (THREADS / WARP) as usize);
     let name = format!("pool_{}", suffix(dtype));
     // SAFETY: spans are not empty and end within the rows of `hidden`, whose values are of the
-    // kernel's dtype; the output has a row in the format for each, of at most `cols` dimensions.
+    // kernel's dtype; the output has a row of f32 for each, of at most `cols` dimensions.
     unsafe {
         launch!(lane, &name, (spans as u32, 1, 1), THREADS, shared as u32;
             &pointer, &sent.pointer(), &output.pointer(), &argument)

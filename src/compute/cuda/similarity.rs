@@ -1,16 +1,13 @@
 //! Launches of the kernels that compare rows with rows, of which only what is asked for leaves the
-//! device, and the comparisons of what lies there already.
+//! device.
 
 use cudarc::driver::DeviceRepr;
 use cudarc::driver::sys::CUdevice_attribute;
 
-use super::super::dtype::Dtype;
-use super::super::error::{Error, check_len};
+use super::super::error::Error;
 use super::super::row_format::RowFormat;
 use super::super::rows::Pairs;
-use super::buffer::{Buffer, convert};
 use super::device::driver_error;
-use super::exec::CudaExec;
 use super::lane::Lane;
 use super::launch::launch;
 use super::memory::Memory;
@@ -124,78 +121,6 @@ impl Tile {
             return Err(Error::Index { what: "tile of scores", index: tiles, limit: MAX_GRID + 1 });
         }
         Ok((tiles as u32, 1, 1))
-    }
-}
-
-impl CudaExec {
-    /// For each row of `a: [m, d]` the `k` rows of `b: [n, d]` with the largest inner products, as
-    /// `(row of b, product)`, the largest first, of equal ones the smaller row. Where `b` has fewer
-    /// rows, all of them. `exclude_self` leaves out row `i` of `b` for row `i` of `a`. Products are
-    /// summed in f32, of buffers in the working dtype on matrix units; their bits depend on the two
-    /// rows alone. NaN is never among the best. No matrix of scores is written.
-    ///
-    /// # Errors
-    /// [`Error::Length`] where the columns differ, [`Error::Index`] for `k` above 128.
-    pub fn top_k(
-        &self,
-        a: &Buffer,
-        b: &Buffer,
-        k: usize,
-        exclude_self: bool,
-    ) -> Result<Vec<Vec<(u32, f32)>>, Error> {
-        if k > MAX_BEST {
-            return Err(Error::Index { what: "best scores", index: k, limit: MAX_BEST + 1 });
-        }
-        check_len("a row to compare with", b.cols, a.cols)?;
-        let k = k.min(b.rows);
-        if k == 0 || a.rows == 0 {
-            return Ok(vec![Vec::new(); a.rows]);
-        }
-        let best = Best { k, exclude_self, origin: Origin::default() };
-        let keys = self.with_one_dtype(a, b, |a, b| best_keys(&self.lane, a, b, best))?;
-        let keys: Vec<u64> = self.lane.download(&keys, a.rows * k)?;
-        let rows = keys.chunks_exact(k);
-        Ok(rows.map(|row| row.iter().copied().map_while(scored_index).collect()).collect())
-    }
-
-    /// All `(i, j, <a_i, b_j>)` with a product of at least `least` among `pairs` of rows of
-    /// `a: [m, d]` and `b: [n, d]`, sorted by `i` and `j`. Products are those of
-    /// [`top_k`](Self::top_k). No matrix of scores is written; where more pairs are found than room
-    /// was made for, they are found again with room for all.
-    ///
-    /// # Errors
-    /// [`Error::Length`] where the columns differ, [`Error::DeviceMemory`] where the pairs do not
-    /// fit.
-    pub fn threshold(
-        &self,
-        a: &Buffer,
-        b: &Buffer,
-        least: f32,
-        pairs: Pairs,
-    ) -> Result<Vec<(u32, u32, f32)>, Error> {
-        check_len("a row to compare with", b.cols, a.cols)?;
-        if a.rows == 0 || b.rows == 0 {
-            return Ok(Vec::new());
-        }
-        let search = Search { least, pairs, origin: Origin::default() };
-        self.with_one_dtype(a, b, |a, b| {
-            let found = find_pairs(&self.lane, a, b, search)?;
-            Ok(sorted_pairs(bring_pairs(&self.lane, a, b, search, found)?))
-        })
-    }
-
-    /// `a` and `b` as they are, or in f32 where their dtypes differ.
-    fn with_one_dtype<T>(
-        &self,
-        a: &Buffer,
-        b: &Buffer,
-        run: impl FnOnce(DeviceRows<'_>, DeviceRows<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        match (a.dtype, b.dtype) {
-            (a_dtype, b_dtype) if a_dtype == b_dtype => run(a.into(), b.into()),
-            (Dtype::F32, _) => run(a.into(), (&convert(&self.lane, b, Dtype::F32)?).into()),
-            _ => run((&convert(&self.lane, a, Dtype::F32)?).into(), b.into()),
-        }
     }
 }
 

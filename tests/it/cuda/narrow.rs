@@ -2,13 +2,13 @@
 //! operation itself rounds is measured: its result, and the weights of attention.
 
 use chunkflow::compute::{
-    Activation, Attend, Attention, BiasWeights, CudaExec, Dense, DenseWeights, Dtype, Embed,
-    Epilogue, Format, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, Projection,
+    Activation, Attend, Attention, Band, BiasWeights, CudaExec, Dense, DenseWeights, Dtype, Embed,
+    Epilogue, Mask, NormKind, NormWeights, Norms, Pool, Pooling, Precision, Projection,
     RotaryWeights, Rotate, TableWeights, Tokens,
 };
 
 use super::{exec, rounded};
-use crate::exec::{EPS, LENGTHS, check, cu_seqlens, host, norm_weights, random, spans};
+use crate::exec::{EPS, LENGTHS, check, cu_seqlens, host, norm_weights, random, spans, spoil};
 use crate::support::{naive, widen};
 
 /// The dtypes, each with half the distance of two neighbouring values next to 1.
@@ -192,44 +192,44 @@ fn rotary_turns_heads() {
 }
 
 #[test]
-fn spans_leave_as_f32_int8_or_bits_in_one_launch() {
+fn spans_are_pooled_and_finished_in_one_launch() {
     let (cu_seqlens, spans) = spans();
     on_both(|exec, dtype, _| {
         for (cols, dims) in [(1, 1), (33, 20), (384, 384), (384, 100)] {
             let hidden = rounded(dtype, &random(12, 78 * cols, 1.0));
             let buffer = exec.upload_working(&hidden, cols).unwrap();
             let finish = Projection { dims, normalize: true };
-            let expected: Vec<Vec<f64>> = spans
-                .iter()
-                .map(|span| {
-                    let first = cu_seqlens[span.seq as usize];
-                    let (start, end) = ((first + span.start) as usize, (first + span.end) as usize);
-                    let rows = &hidden[start * cols..end * cols];
-                    naive::normalize(&naive::pool(rows, cols, Pooling::Mean)[..dims])
-                })
-                .collect();
-            let pool = |format| {
-                exec.pool_quantized(&buffer, &cu_seqlens, &spans, Pooling::Mean, finish, format)
-            };
-            let floats = exec.pool_finish(&buffer, &cu_seqlens, &spans, Pooling::Mean, finish);
-            check(&format!("{dtype} {dims}"), &floats.unwrap(), &expected.concat(), 1e-6);
-
-            let levels = pool(Format::Int8).unwrap();
-            for (&level, x) in levels.iter().zip(expected.iter().flatten()) {
-                // Next to a tie either neighbour is right.
-                assert!((f64::from(level as i8) - 127.0 * x).abs() <= 0.5 + 1e-4, "{level} of {x}");
-            }
-            let bytes = pool(Format::Binary).unwrap();
-            let packed: Vec<u8> = expected.iter().flat_map(|row| packed_signs(row)).collect();
-            assert_eq!(bytes, packed, "{dtype} {dims}");
+            let expected = spans.iter().flat_map(|span| {
+                let first = cu_seqlens[span.seq as usize];
+                let (start, end) = ((first + span.start) as usize, (first + span.end) as usize);
+                let rows = &hidden[start * cols..end * cols];
+                naive::normalize(&naive::pool(rows, cols, Pooling::Mean)[..dims])
+            });
+            let expected: Vec<f64> = expected.collect();
+            let rows = exec.pool_finish(&buffer, &cu_seqlens, &spans, Pooling::Mean, finish);
+            check(&format!("{dtype} {dims}"), &rows.unwrap(), &expected, 1e-6);
         }
     });
 }
 
-/// As numpy's packbits does.
-fn packed_signs(row: &[f64]) -> Vec<u8> {
-    let byte = |bits: &[f64]| {
-        bits.iter().enumerate().fold(0, |byte, (at, &x)| byte | u8::from(x > 0.0) << (7 - at))
-    };
-    row.chunks(8).map(byte).collect()
+#[test]
+fn bands_are_inner_products_of_neighbours() {
+    on_both(|exec, dtype, _| {
+        spoil(exec);
+        for (n, cols) in [(1, 1), (2, 7), (63, 100), (65, 32), (130, 33), (130, 384), (300, 8)] {
+            // What f32 sums of products of values up to 1 may be off by.
+            let tolerance = 2e-7 * (cols as f64 + 1.0);
+            for width in [1, 5, 40, 70] {
+                let rows = rounded(dtype, &random(1, n * cols, 1.0));
+                let band = exec.band(&exec.upload_working(&rows, cols).unwrap(), width).unwrap();
+                let what = format!("{dtype} {n} x {cols}, {width}");
+                let expected = naive::gram(&rows, cols, width);
+                check(&what, &host(exec, band, width), &expected, tolerance);
+            }
+        }
+        let none = exec.upload_working(&[], 4).unwrap();
+        assert!(exec.gram(&none, 3).unwrap().is_empty());
+        let some = exec.upload_working(&[1.0; 8], 4).unwrap();
+        assert!(exec.gram(&some, 0).unwrap().is_empty());
+    });
 }

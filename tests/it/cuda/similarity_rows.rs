@@ -225,7 +225,7 @@ fn best(a: &Stored, b: &Stored, k: usize, exclude_self: bool) -> Vec<Vec<Neighbo
 #[test]
 fn the_best_are_the_head_of_all_scores_and_ties_are_in_order() {
     on_every_format(|device, format, what| {
-        for (m, n, dim) in [(1, 1, 3), (3, 200, 5), (40, 170, 33), (140, 300, 4)] {
+        for (m, n, dim) in [(1, 1, 3), (3, 200, 5), (40, 170, 33), (140, 300, 4), (5, 150, 384)] {
             let (a, b) = (Stored::whole(format, 5, m, dim), Stored::whole(format, 6, n, dim));
             for (k, exclude_self) in
                 [(1, false), (7, true), (128, false), (129, true), (250, false), (500, true)]
@@ -316,6 +316,37 @@ fn slices_change_no_bit() {
             assert_eq!(found.2[3], found.3[3][..20], "{format}: the kernel's and the host's best");
         }
     }
+}
+
+#[test]
+fn a_score_has_the_same_bits_in_any_company() {
+    on_every_format(|device, format, what| {
+        let (n, dim) = (200, 100);
+        let rows = Stored::random(format, 20, n, dim);
+        let rows = rows.rows();
+        let every = threshold(device, rows, rows, f32::NEG_INFINITY, Pairs::All).unwrap();
+        let score = |i: usize, j: usize| every[i * n + j].score.to_bits();
+        let matrix = matrix(device, rows, rows.slice(0..90));
+        // One query among few and all among many.
+        let alone = top_k(device, rows.slice(150..151), rows, 128, false).unwrap();
+        let together = top_k(device, rows, rows, 128, false).unwrap();
+        for (i, found) in [(150, &alone[0]), (150, &together[150]), (7, &together[7])] {
+            for found in found {
+                assert_eq!(found.score.to_bits(), score(i, found.row as usize), "{what}: {i}");
+            }
+        }
+        for (at, x) in matrix.iter().enumerate() {
+            assert_eq!(x.to_bits(), score(at / 90, at % 90), "{what}: {at}");
+        }
+        // The band's products are not those of matrix units.
+        if format == RowFormat::F32 {
+            let band = band(device, rows, 4).unwrap();
+            for i in 0..n - 4 {
+                let expected: Vec<u32> = (i..i + 4).map(|j| score(i, j)).collect();
+                assert_eq!(bits(&band.values()[4 * i..][..4]), expected, "{what}: {i}");
+            }
+        }
+    });
 }
 
 #[test]
