@@ -18,7 +18,7 @@ const PTX_CAPABILITY: &str = "80";
 /// Libraries of CUDA, by the prefix of their entry points: the longest that fits.
 const LIBRARIES: [&str; 5] = ["cublasLt", "cublas", "curand", "nvrtc", "cu"];
 /// What is compiled, and watched for changes: a folder would be watched with all that is in it.
-const KERNELS: [&str; 10] = [
+const KERNELS: [&str; 11] = [
     "activate.cu",
     "attention.cu",
     "convert.cu",
@@ -29,6 +29,7 @@ const KERNELS: [&str; 10] = [
     "rotary.cu",
     "similarity.cu",
     "span_max.cu",
+    "sum_runs.cu",
 ];
 /// What it includes.
 const HEADERS: [&str; 7] = [

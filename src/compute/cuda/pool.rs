@@ -1,11 +1,13 @@
 //! What leaves the encoder: pooled spans and finished rows, in f32.
 
+use std::ops::Range;
+
 use cudarc::driver::DeviceRepr;
 
 use super::super::dtype::Dtype;
 use super::super::error::Error;
-use super::super::pool::{Pool, Pooling, Projection, Span};
-use super::buffer::Buffer;
+use super::super::pool::{Pool, Pooling, Projection, Span, WeightedRuns};
+use super::buffer::{Buffer, take};
 use super::dtype::{bytes_of, suffix};
 use super::exec::CudaExec;
 use super::grid::{THREADS, WARP};
@@ -52,17 +54,49 @@ impl Pool for CudaExec {
         self.lane.download(&output, spans.len() * finish.dims)
     }
 
+    fn sum_runs(&self, rows: &Buffer, runs: &WeightedRuns) -> Result<Buffer, Error> {
+        runs.check(rows.rows)?;
+        if rows.dtype != Dtype::F32 {
+            return Err(Error::Narrow);
+        }
+        let output = take(&self.lane, runs.runs.len(), rows.cols, Dtype::F32)?;
+        if runs.runs.is_empty() || rows.cols == 0 {
+            return Ok(output);
+        }
+        // In one copy: runs, then weights.
+        let run = |(run, divisor): (&Range<usize>, &f32)| {
+            [run.start as u32, run.end as u32, divisor.to_bits()]
+        };
+        let mut sent: Vec<u32> = runs.runs.iter().zip(&runs.divisors).flat_map(run).collect();
+        let weights = 4 * sent.len() as u64;
+        sent.extend(runs.weights.iter().map(|weight| weight.to_bits()));
+        let sent = self.lane.upload(&sent)?;
+        let blocks = rows.cols.div_ceil(THREADS as usize);
+        let grid = (runs.runs.len() as u32, blocks as u32, 1);
+        // SAFETY: runs are within the f32 rows, of which each has a weight, as checked above; the
+        // output has a row of as many columns for each run.
+        unsafe {
+            launch!(&self.lane, "sum_runs", grid, THREADS, 0;
+                &rows.pointer(), &sent.pointer(), &(sent.pointer() + weights), &output.pointer(),
+                &(rows.cols as u32))
+        }?;
+        Ok(output)
+    }
+
     fn finish(&self, rows: Buffer, finish: Projection) -> Result<Vec<f32>, Error> {
         let is_finished = !finish.normalize && finish.dims == rows.cols;
         if is_finished && rows.dtype == Dtype::F32 && finish.dims > 0 {
             // A row may be a vocabulary's logits, which no block has memory for.
             return self.lane.download(&rows.memory, rows.rows * rows.cols);
         }
-        // Each row is its own mean.
-        let own: Vec<u32> = (0..rows.rows as u32).flat_map(|row| [row, row + 1]).collect();
-        let output = launch_pool(&self.lane, &rows, &own, finish)?;
+        let output = launch_pool(&self.lane, &rows, &own_rows(rows.rows), finish)?;
         self.lane.download(&output, rows.rows * finish.dims)
     }
+}
+
+/// Each row as its own mean.
+pub(super) fn own_rows(rows: usize) -> Vec<u32> {
+    (0..rows as u32).flat_map(|row| [row, row + 1]).collect()
 }
 
 /// The rows of each span, `[spans, 2]` of `tokens`, of which the kernel takes the mean.
@@ -93,14 +127,28 @@ fn launch_pool(
     finish: Projection,
 ) -> Result<Memory, Error> {
     finish.check(hidden.cols)?;
+    let output = lane.take::<f32>(rows.len() / 2 * finish.dims)?;
+    launch_pool_into(lane, hidden, rows, finish, &output)?;
+    Ok(output)
+}
+
+/// The same into the first values of a block that has room for them.
+pub(super) fn launch_pool_into(
+    lane: &Lane,
+    hidden: &Buffer,
+    rows: &[u32],
+    finish: Projection,
+    output: &Memory,
+) -> Result<(), Error> {
+    assert!(finish.dims <= hidden.cols, "checked by callers, whose the error is");
     let (pointer, dtype) = match &hidden.wide {
         Some(wide) => (wide.pointer(), Dtype::F32),
         None => (hidden.pointer(), hidden.dtype),
     };
     let spans = rows.len() / 2;
-    let output = lane.take::<f32>(spans * finish.dims)?;
+    assert!(spans * finish.dims * size_of::<f32>() <= output.bytes(), "room for every span");
     if spans == 0 {
-        return Ok(output);
+        return Ok(());
     }
     let sent = lane.upload_once("span rows", rows)?;
     let argument = PoolArgument {
@@ -116,6 +164,5 @@ fn launch_pool(
     unsafe {
         launch!(lane, &name, (spans as u32, 1, 1), THREADS, shared as u32;
             &pointer, &sent.pointer(), &output.pointer(), &argument)
-    }?;
-    Ok(output)
+    }
 }

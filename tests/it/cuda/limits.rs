@@ -6,11 +6,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use chunkflow::chunking::{ChunkOptions, Encoding};
 use chunkflow::compute::{self, DtypeChoice, Numerics};
 use chunkflow::embeddings::{
     DeviceChoice, EmbedOptions, Embeddings, Engine, Error, LoadedModel, ModelOptions, Scheduler,
     SchedulerOptions, Submission,
 };
+use chunkflow::pipeline;
 
 use super::emulation::Emulation;
 use super::{options, ordinal};
@@ -58,6 +60,30 @@ fn a_batch_waits_once_and_allocates_nothing_once_the_device_has_seen_its_size() 
     assert_eq!(emulation.count("pinned"), 0);
     assert_eq!(emulation.count("synchronisations"), 1);
     assert_eq!(emulation.count("downloads"), 1);
+}
+
+#[test]
+fn a_document_comes_down_twice_and_its_states_never() {
+    let Some(emulation) = Emulation::take() else { return };
+    let model = family("bert", &options(DtypeChoice::F32));
+    let text =
+        "The cat sat on the mat. One dog would not sleep! Who could see the star? ".repeat(6);
+    let sizes =
+        ChunkOptions { max_tokens: Some(60), target_tokens: Some(40), ..ChunkOptions::default() };
+    for encoding in [Encoding::Late] {
+        let spec = ChunkOptions { encoding: Some(encoding), ..sizes }.resolve().unwrap();
+        let chunk = || pipeline::chunk(&model, &text, &spec, &EmbedOptions::default()).unwrap();
+        let first = chunk();
+        assert!(first.chunks.len() > 2);
+        emulation.reset();
+        let again = chunk();
+        assert_eq!((again.chunks, again.cuts), (first.chunks, first.cuts));
+        for counter in ["uploads", "downloads", "synchronisations", "allocations", "launches"] {
+            eprintln!("{counter} {}", emulation.count(counter));
+        }
+        assert_eq!(emulation.count("downloads"), 2);
+        assert_eq!(emulation.count("synchronisations"), 2);
+    }
 }
 
 #[test]
