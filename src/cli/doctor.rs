@@ -85,8 +85,8 @@ fn compare(loaded: &LoadedModel, oracle: &LoadedModel) -> Result<(bool, String),
         Dtype::F16 | Dtype::Bf16 => MIN_COSINE_16_BITS,
         Dtype::Int8 => MIN_COSINE_INT8,
     };
-    let least = ours.rows().zip(theirs.rows()).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
-    Ok((least >= limit, format!("least cosine to {device} is {least:.5}, limit {limit}")))
+    let min_cosine = ours.rows().zip(theirs.rows()).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+    Ok((min_cosine >= limit, format!("least cosine to {device} is {min_cosine:.5}, limit {limit}")))
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

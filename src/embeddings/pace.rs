@@ -51,8 +51,8 @@ impl Pace {
     pub(super) fn tokens_in(&self, time: Duration) -> usize {
         let rate = f64::from_bits(self.tokens_per_second.load(Ordering::Relaxed));
         let most = self.max_useful.min(self.max_tokens());
-        let least = self.min_tokens.load(Ordering::Relaxed).min(most);
-        ((rate * time.as_secs_f64()) as usize).clamp(least, most)
+        let min_tokens = self.min_tokens.load(Ordering::Relaxed).min(most);
+        ((rate * time.as_secs_f64()) as usize).clamp(min_tokens, most)
     }
 
     /// Takes the rate of a batch into account. Small ones say little: what a batch costs beside

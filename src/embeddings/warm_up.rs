@@ -37,12 +37,12 @@ impl LoadedModel {
 
     fn fit_memory(&self) -> Result<(), Error> {
         // A longer sequence runs alone, whatever the limit.
-        let least = self.model().tokenizer().max_tokens();
-        let mut tokens = self.max_batch_tokens().max(least);
+        let min_tokens = self.model().tokenizer().max_tokens();
+        let mut tokens = self.max_batch_tokens().max(min_tokens);
         loop {
             match self.try_tokens(tokens) {
-                Err(Error::Compute(compute::Error::DeviceMemory { .. })) if tokens > least => {
-                    tokens = (tokens / 2).max(least);
+                Err(Error::Compute(compute::Error::DeviceMemory { .. })) if tokens > min_tokens => {
+                    tokens = (tokens / 2).max(min_tokens);
                     self.network().trim()?;
                 }
                 done => break done?,

@@ -100,11 +100,11 @@ pub(super) fn fitting_segments(
     if spec.overlap_tokens == 0 {
         return Ok(segments);
     }
-    let extend = |segment: &Segment, least: usize| {
+    let extend = |segment: &Segment, min_end: usize| {
         let Range { start, end } = segment.units;
         let mut first = start;
         let mut repeated = 0;
-        while first > least && repeated + units[first - 1].tokens.len() <= spec.overlap_tokens {
+        while first > min_end && repeated + units[first - 1].tokens.len() <= spec.overlap_tokens {
             first -= 1;
             repeated += units[first].tokens.len();
         }
@@ -122,9 +122,9 @@ pub(super) fn fitting_segments(
     let mut longer = longer?;
     for at in 1..longer.len() {
         // What the one before had no room for cannot be repeated of it.
-        let least = longer[at - 1].units.start;
-        if longer[at].units.start < least {
-            longer[at] = extend(&segments[at], least)?;
+        let min_end = longer[at - 1].units.start;
+        if longer[at].units.start < min_end {
+            longer[at] = extend(&segments[at], min_end)?;
         }
     }
     Ok(without_nested(longer))

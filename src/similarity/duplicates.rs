@@ -9,11 +9,15 @@ use super::{Device, Error, Rows};
 ///
 /// # Errors
 /// As [`threshold`](super::threshold()).
-pub fn duplicates(device: &Device, rows: Rows<'_>, least: f32) -> Result<Vec<Vec<u32>>, Error> {
+pub fn duplicates(
+    device: &Device,
+    rows: Rows<'_>,
+    min_cosine: f32,
+) -> Result<Vec<Vec<u32>>, Error> {
     check_rows(rows)?;
     let smallest = match device {
-        Device::Cpu(exec) => exec.clusters(rows, least),
-        Device::Cuda(device) => device.clusters(rows, least)?,
+        Device::Cpu(exec) => exec.clusters(rows, min_cosine),
+        Device::Cuda(device) => device.clusters(rows, min_cosine)?,
     };
     let mut clusters = vec![Vec::new(); rows.len()];
     for (row, smallest) in (0..).zip(smallest) {

@@ -82,8 +82,8 @@ pub fn top_k(
 /// A threshold of cosines for [`threshold`] and [`duplicates`](super::duplicates()): -1 finds all
 /// scores but NaN, as sums are rounded and that of two opposite rows may be a little below.
 #[must_use]
-pub fn min_cosine(least: f32) -> f32 {
-    if least <= -1.0 { f32::NEG_INFINITY } else { least }
+pub fn min_cosine(min_score: f32) -> f32 {
+    if min_score <= -1.0 { f32::NEG_INFINITY } else { min_score }
 }
 
 /// All pairs of rows of `a` and `b` among `pairs` with a score of at least `least`, sorted by their
@@ -95,14 +95,14 @@ pub fn threshold(
     device: &Device,
     a: Rows<'_>,
     b: Rows<'_>,
-    least: f32,
+    min_score: f32,
     pairs: Pairs,
 ) -> Result<Vec<Pair>, Error> {
     check_rows(a)?;
     check_rows(b)?;
     let found = match device {
-        Device::Cpu(exec) => exec.threshold(a, b, least, pairs)?,
-        Device::Cuda(device) => device.threshold(a, b, least, pairs)?,
+        Device::Cpu(exec) => exec.threshold(a, b, min_score, pairs)?,
+        Device::Cuda(device) => device.threshold(a, b, min_score, pairs)?,
     };
     Ok(found.into_iter().map(|(first, second, score)| Pair { first, second, score }).collect())
 }

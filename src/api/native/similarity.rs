@@ -155,11 +155,11 @@ impl Request<'_> {
             }
             (Some(0), None) => Err(Failure::invalid("top_k", "`top_k` is 0, expected at least 1")),
             (Some(k), None) => Ok(Wanted::Best(k)),
-            (None, Some(least)) if (-1.0..=1.0).contains(&least) => {
-                Ok(Wanted::AtLeast(similarity::min_cosine(least as f32)))
+            (None, Some(threshold)) if (-1.0..=1.0).contains(&threshold) => {
+                Ok(Wanted::AtLeast(similarity::min_cosine(threshold as f32)))
             }
-            (None, Some(least)) => {
-                let message = format!("`threshold` is {least:?}, expected -1 to 1");
+            (None, Some(threshold)) => {
+                let message = format!("`threshold` is {threshold:?}, expected -1 to 1");
                 Err(Failure::invalid("threshold", message))
             }
             (None, None) => Ok(Wanted::All),
@@ -249,9 +249,9 @@ fn compare(
             let found = similarity::top_k(device, a, b, k, alone)?;
             Found::Neighbours(found.into_iter().map(named).collect())
         }
-        Wanted::AtLeast(least) => {
+        Wanted::AtLeast(threshold) => {
             let pairs = if alone { Pairs::Upper } else { Pairs::All };
-            let found = similarity::threshold(device, a, b, least, pairs)?.into_iter();
+            let found = similarity::threshold(device, a, b, threshold, pairs)?.into_iter();
             let named = found.map(|pair| Pair { a: pair.first, b: pair.second, score: pair.score });
             Found::Pairs(named.collect())
         }

@@ -136,8 +136,8 @@ pub(super) fn run(global: &GlobalArgs, args: &SimilarArgs) -> anyhow::Result<Exi
     let device = devices.similarity().map_err(Error::from)?;
     let search = Search { global, args, config, corpus, device };
     let destination = args.output.open()?;
-    if let Some(least) = args.duplicates {
-        search.duplicates(least, destination)?;
+    if let Some(min_score) = args.duplicates {
+        search.duplicates(min_score, destination)?;
     } else if let Some(path) = &args.queries
         && VectorFile::are_in(path, args.columns()).map_err(Error::from)?
     {
@@ -252,7 +252,7 @@ impl Search<'_> {
             return self.matrix(queries, columns.rows()?, destination);
         }
         let found = match self.args.threshold {
-            Some(least) => self.above(queries, least)?,
+            Some(min_score) => self.above(queries, min_score)?,
             None => self.best(queries, self.args.top_k)?,
         };
         let wanted: BTreeSet<u64> = found.iter().flatten().map(|hit| hit.index).collect();
@@ -304,11 +304,11 @@ impl Search<'_> {
     }
 
     /// All rows with a score of at least `least`, the best first.
-    fn above(&self, queries: Rows<'_>, least: f32) -> Result<Vec<Vec<Hit>>, Error> {
+    fn above(&self, queries: Rows<'_>, min_score: f32) -> Result<Vec<Vec<Hit>>, Error> {
         let mut hits = vec![Vec::new(); queries.len()];
         for block in self.corpus.blocks()? {
             let (first, unit) = block?;
-            for pair in threshold(&self.device, queries, unit.rows()?, least, Pairs::All)? {
+            for pair in threshold(&self.device, queries, unit.rows()?, min_score, Pairs::All)? {
                 let index = first as u64 + u64::from(pair.second);
                 hits[pair.first as usize].push(Hit { index, score: pair.score });
             }
@@ -346,10 +346,10 @@ impl Search<'_> {
     }
 
     /// Clusters of rows of the corpus.
-    fn duplicates(&self, least: f32, destination: Destination) -> Result<(), Error> {
+    fn duplicates(&self, min_score: f32, destination: Destination) -> Result<(), Error> {
         let unit = self.corpus.unit_rows()?;
         let rows = unit.rows()?;
-        let clusters = similarity::duplicates(&self.device, rows, least)?;
+        let clusters = similarity::duplicates(&self.device, rows, min_score)?;
         let wanted = clusters.iter().flatten().map(|&row| u64::from(row)).collect();
         let mut facts = self.corpus.facts(&wanted, false)?;
         let mut member = |row: u32| {

@@ -48,7 +48,7 @@ pub(super) struct Best {
 /// Which pairs are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Search {
-    pub(super) least: f32,
+    pub(super) min_score: f32,
     pub(super) pairs: Pairs,
     pub(super) origin: Origin,
 }
@@ -70,7 +70,7 @@ unsafe impl DeviceRepr for TopKArgument {}
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct ThresholdArgument {
-    least: f32,
+    min_score: f32,
     pick: u32,
     capacity: u64,
     origin: Origin,
@@ -192,9 +192,9 @@ fn find_up_to(
     let grid = tile.grid(a, b)?;
     let pairs = lane.take::<[u32; 3]>(capacity)?;
     let count = lane.upload(&[0_u64])?;
-    let Search { least, pairs: picked, origin } = search;
+    let Search { min_score, pairs: picked, origin } = search;
     let argument =
-        ThresholdArgument { least, pick: picked as u32, capacity: capacity as u64, origin };
+        ThresholdArgument { min_score, pick: picked as u32, capacity: capacity as u64, origin };
     // SAFETY: `a` and `b` describe their rows, of one format and number of columns; there is room
     // for the count and for `capacity` pairs, beyond which the kernel writes none.
     unsafe {

@@ -193,7 +193,7 @@ impl CudaSimilarity {
         &self,
         a: Rows<'_>,
         b: Rows<'_>,
-        least: f32,
+        min_score: f32,
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
         check_comparable(a, b)?;
@@ -201,7 +201,7 @@ impl CudaSimilarity {
         let slices = [a, b].map(|rows| self.fitting(row_bytes(rows, format)));
         let operands = Operands { a, b, format, slices, upper: pairs == Pairs::Upper };
         let mut found = Vec::new();
-        self.pairs(&operands, least, pairs, |pairs| found.extend(pairs))?;
+        self.pairs(&operands, min_score, pairs, |pairs| found.extend(pairs))?;
         Ok(sorted_pairs(found))
     }
 
@@ -210,13 +210,13 @@ impl CudaSimilarity {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn clusters(&self, rows: Rows<'_>, least: f32) -> Result<Vec<u32>, Error> {
+    pub fn clusters(&self, rows: Rows<'_>, min_score: f32) -> Result<Vec<u32>, Error> {
         let format = self.common_format(rows, rows);
         let fitting = self.fitting(row_bytes(rows, format));
         let slices = LINK_BLOCK.map(|most| fitting.min(most));
         let operands = Operands { a: rows, b: rows, format, slices, upper: true };
         let mut forest = Forest::new(rows.len());
-        self.pairs(&operands, least, Pairs::Upper, |pairs| {
+        self.pairs(&operands, min_score, Pairs::Upper, |pairs| {
             for [first, second, _] in pairs {
                 forest.unite(first, second);
             }
@@ -228,11 +228,11 @@ impl CudaSimilarity {
     fn pairs(
         &self,
         operands: &Operands<'_>,
-        least: f32,
+        min_score: f32,
         pairs: Pairs,
         mut take: impl FnMut(Vec<[u32; 3]>),
     ) -> Result<(), Error> {
-        let search = |block: &Block| Search { least, pairs, origin: block.origin() };
+        let search = |block: &Block| Search { min_score, pairs, origin: block.origin() };
         self.run(
             operands,
             |Work { lane, block, left, right }| find_pairs(lane, left, right, search(block)),

@@ -15,12 +15,12 @@ pub(super) struct Best {
     /// `[rows, k]`.
     keys: Vec<u64>,
     /// `[rows]`: scores below are not among the best.
-    least: Vec<f32>,
+    min_scores: Vec<f32>,
 }
 
 impl Best {
     pub(super) fn new(rows: usize, k: usize) -> Self {
-        Self { k, keys: vec![0; rows * k], least: vec![f32::NEG_INFINITY; rows] }
+        Self { k, keys: vec![0; rows * k], min_scores: vec![f32::NEG_INFINITY; rows] }
     }
 
     /// Considers a score that is no NaN.
@@ -49,7 +49,7 @@ impl Best {
         }
         heap[place] = key;
         if heap[0] != 0 {
-            self.least[row] = scored_index(heap[0]).1;
+            self.min_scores[row] = scored_index(heap[0]).1;
         }
     }
 
@@ -65,7 +65,7 @@ impl Best {
     /// The best of each row, in order.
     pub(super) fn into_sorted(mut self) -> Vec<Vec<(u32, f32)>> {
         if self.k == 0 {
-            return vec![Vec::new(); self.least.len()];
+            return vec![Vec::new(); self.min_scores.len()];
         }
         let rows = self.keys.chunks_exact_mut(self.k).map(|keys| {
             keys.sort_unstable_by(|a, b| b.cmp(a));
@@ -159,18 +159,18 @@ impl Op for Pick<'_> {
     fn eval<S: Simd>(mut self, simd: S) {
         let (scores, width) = (self.scores, self.columns.len());
         for (index, scores) in scores.chunks_exact(width).enumerate() {
-            let mut least = simd.splat(self.best.least[self.first + index]);
+            let mut min_score = simd.splat(self.best.min_scores[self.first + index]);
             for (vector, part) in scores.chunks(S::LANES).enumerate() {
                 let x = simd.load_head_or(part, f32::NAN);
                 let column = vector * S::LANES;
-                let by_row = simd.at_least(x, least);
+                let by_row = simd.at_least(x, min_score);
                 let by_column = match &self.of_columns {
-                    Some(best) => simd.at_least(x, simd.load_head(&best.least[column..])),
+                    Some(best) => simd.at_least(x, simd.load_head(&best.min_scores[column..])),
                     None => 0,
                 };
                 if by_row | by_column != 0 {
                     self.keep(index, column, part, [by_row, by_column]);
-                    least = simd.splat(self.best.least[self.first + index]);
+                    min_score = simd.splat(self.best.min_scores[self.first + index]);
                 }
             }
         }

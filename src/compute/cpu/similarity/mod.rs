@@ -69,11 +69,11 @@ impl CpuExec {
         &self,
         a: Rows<'_>,
         b: Rows<'_>,
-        least: f32,
+        min_score: f32,
         pairs: Pairs,
     ) -> Result<Vec<(u32, u32, f32)>, Error> {
         check_comparable(a, b)?;
-        let found = AtLeast::new(self.isa, least, pairs);
+        let found = AtLeast::new(self.isa, min_score, pairs);
         Blocks::new(self, a, b).run(&found);
         Ok(found.into_sorted())
     }
@@ -81,8 +81,8 @@ impl CpuExec {
     /// Of each row the smallest row of its cluster: rows with a score of at least `least` are
     /// linked, and what links connect is a cluster. Links are forgotten as they are found.
     #[must_use]
-    pub fn clusters(&self, rows: Rows<'_>, least: f32) -> Vec<u32> {
-        let linked = Linked::new(self.isa, least, rows.len());
+    pub fn clusters(&self, rows: Rows<'_>, min_score: f32) -> Vec<u32> {
+        let linked = Linked::new(self.isa, min_score, rows.len());
         Blocks::new(self, rows, rows).run(&linked);
         linked.into_roots()
     }

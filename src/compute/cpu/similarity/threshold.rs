@@ -13,14 +13,14 @@ type Found = Vec<(u32, u32, f32)>;
 /// Collects pairs, in any order.
 pub(super) struct AtLeast {
     isa: Isa,
-    least: f32,
+    min_score: f32,
     pairs: Pairs,
     found: Mutex<Found>,
 }
 
 impl AtLeast {
-    pub(super) fn new(isa: Isa, least: f32, pairs: Pairs) -> Self {
-        Self { isa, least, pairs, found: Mutex::default() }
+    pub(super) fn new(isa: Isa, min_score: f32, pairs: Pairs) -> Self {
+        Self { isa, min_score, pairs, found: Mutex::default() }
     }
 
     /// All pairs, sorted.
@@ -33,9 +33,9 @@ impl AtLeast {
 
 impl Sink for AtLeast {
     fn take(&self, block: ScoreBlock<'_>) {
-        let Self { isa, least, pairs, .. } = *self;
+        let Self { isa, min_score, pairs, .. } = *self;
         let mut found = Vec::new();
-        isa.run(Pick { block, least, pairs, found: &mut found });
+        isa.run(Pick { block, min_score, pairs, found: &mut found });
         if !found.is_empty() {
             self.found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut found);
         }
@@ -45,13 +45,13 @@ impl Sink for AtLeast {
 /// Links the rows of pairs, which are not kept.
 pub(super) struct Linked {
     isa: Isa,
-    least: f32,
+    min_score: f32,
     forest: Mutex<Forest>,
 }
 
 impl Linked {
-    pub(super) fn new(isa: Isa, least: f32, rows: usize) -> Self {
-        Self { isa, least, forest: Mutex::new(Forest::new(rows)) }
+    pub(super) fn new(isa: Isa, min_score: f32, rows: usize) -> Self {
+        Self { isa, min_score, forest: Mutex::new(Forest::new(rows)) }
     }
 
     /// Of each row the smallest of its cluster.
@@ -62,9 +62,9 @@ impl Linked {
 
 impl Sink for Linked {
     fn take(&self, block: ScoreBlock<'_>) {
-        let Self { isa, least, .. } = *self;
+        let Self { isa, min_score, .. } = *self;
         let mut found = Vec::new();
-        isa.run(Pick { block, least, pairs: Pairs::Upper, found: &mut found });
+        isa.run(Pick { block, min_score, pairs: Pairs::Upper, found: &mut found });
         if !found.is_empty() {
             let mut forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner);
             for (first, second, _) in found {
@@ -76,7 +76,7 @@ impl Sink for Linked {
 
 struct Pick<'a> {
     block: ScoreBlock<'a>,
-    least: f32,
+    min_score: f32,
     pairs: Pairs,
     found: &'a mut Found,
 }
@@ -88,10 +88,10 @@ impl Op for Pick<'_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { block: ScoreBlock { rows, columns, scores, is_mirrored }, pairs, found, .. } =
             self;
-        let least = simd.splat(self.least);
+        let min_score = simd.splat(self.min_score);
         for (i, scores) in rows.zip(scores.chunks_exact(columns.len())) {
             for (vector, part) in scores.chunks(S::LANES).enumerate() {
-                let mut lanes = simd.at_least(simd.load_head_or(part, f32::NAN), least);
+                let mut lanes = simd.at_least(simd.load_head_or(part, f32::NAN), min_score);
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize;
                     lanes &= lanes - 1;
