@@ -103,7 +103,10 @@ pub(super) fn run(global: &GlobalArgs, args: &ModelsArgs) -> anyhow::Result<Exit
         ModelsCommand::Rm { models, .. } => {
             for model in models {
                 let removed = store.remove(model).map_err(Error::from)?;
-                writeln!(out, "removed {}", removed.display())?;
+                writeln!(out, "removed {}", removed.path.display())?;
+                for path in &removed.left {
+                    writeln!(out, "left {}", path.display())?;
+                }
             }
         }
     }

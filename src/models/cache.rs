@@ -1,9 +1,11 @@
 //! A repository in the cache of Hugging Face's libraries, whose layout is public:
-//! `models--owner--name/{blobs,refs,snapshots}`
+//! `models--owner--name/{blobs,refs,snapshots}`, as the crate `hf-hub` names it
 //! (<https://huggingface.co/docs/huggingface_hub/guides/manage-cache>).
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::repository::{Repository, is_commit, is_hexadecimal, is_id};
 
@@ -11,20 +13,30 @@ use super::repository::{Repository, is_commit, is_hexadecimal, is_id};
 const LOCK_FILE: &str = "chunkflow.lock";
 
 /// The folder of one repository, which need not exist.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct CachedRepository {
+    /// Names the places of the layout.
+    layout: CacheRepo,
     pub(super) root: PathBuf,
     /// Where `huggingface_hub` keeps the locks of this repository's downloads.
     pub(super) locks: PathBuf,
+    cache: PathBuf,
 }
 
 impl CachedRepository {
     pub(super) fn new(cache: &Path, repository: &Repository) -> Self {
-        let name = folder_name(repository.id());
-        Self { root: cache.join(&name), locks: cache.join(".locks").join(name) }
+        let (id, revision) = (repository.id().to_owned(), repository.revision().to_owned());
+        let repo = Repo::with_revision(id, RepoType::Model, revision);
+        let name = repo.folder_name();
+        Self {
+            layout: Cache::new(cache.to_owned()).repo(repo),
+            root: cache.join(&name),
+            locks: cache.join(".locks").join(name),
+            cache: cache.to_owned(),
+        }
     }
 
-    /// The commit that a branch or tag stood at when it was last pulled, by any library.
+    /// The commit that the branch or tag stood at when it was last pulled, by any library.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
@@ -35,7 +47,30 @@ impl CachedRepository {
     }
 
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.root.join("snapshots").join(commit)
+        self.layout.pointer_path(commit)
+    }
+
+    /// Folders that files of a snapshot may stand in, links followed: the cache, in whose `blobs`
+    /// libraries share large files among repositories
+    /// (<https://huggingface.co/docs/huggingface_hub/guides/manage-cache>), and blobs that the user
+    /// has moved to another disk.
+    pub(super) fn boundaries(&self) -> Vec<PathBuf> {
+        let folders = [&self.cache, &self.root, &self.root.join("blobs"), &self.shared_blobs()];
+        folders.into_iter().cloned().collect()
+    }
+
+    /// Files that several repositories of the cache share.
+    fn shared_blobs(&self) -> PathBuf {
+        self.cache.join("blobs")
+    }
+
+    /// The shared files that this repository's blobs are links to.
+    pub(super) fn shared(&self) -> Vec<PathBuf> {
+        let Ok(shared) = self.shared_blobs().canonicalize() else { return Vec::new() };
+        let blobs = fs::read_dir(self.root.join("blobs")).into_iter().flatten().flatten();
+        let links = blobs.filter(|blob| blob.file_type().is_ok_and(|kind| kind.is_symlink()));
+        let targets = links.filter_map(|link| link.path().canonicalize().ok());
+        targets.filter(|target| target.starts_with(&shared)).collect()
     }
 
     /// Whether another library has found that the repository has no such file.
@@ -51,10 +86,6 @@ impl CachedRepository {
 /// The lock file of a model that stands in a plain folder.
 pub(super) fn lock_file_in(folder: &Path) -> PathBuf {
     folder.join(LOCK_FILE)
-}
-
-fn folder_name(id: &str) -> String {
-    format!("models--{}", id.replace('/', "--"))
 }
 
 /// The repositories in `cache`, `owner/name` each, in order.

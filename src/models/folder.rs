@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -23,15 +23,15 @@ const MAX_JSON_BYTES: u64 = 64 << 20;
 pub(crate) struct Folder {
     root: PathBuf,
     sha256: BTreeMap<String, String>,
-    /// What every file must stand in, links followed.
-    boundary: Option<PathBuf>,
+    /// Of which every file must stand in one, links followed; none where it may stand anywhere.
+    boundaries: Vec<PathBuf>,
     /// Digests of the files that were read and had none to match, where they are wanted.
     seen: Option<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Folder {
     pub(super) fn new(root: PathBuf, sha256: BTreeMap<String, String>) -> Self {
-        Self { root, sha256, boundary: None, seen: None }
+        Self { root, sha256, boundaries: Vec::new(), seen: None }
     }
 
     /// Keeps the digests of files that have none to match.
@@ -40,11 +40,12 @@ impl Folder {
         self
     }
 
-    /// Refuses files that links lead out of `boundary` to.
-    pub(super) fn within(mut self, boundary: &Path) -> Result<Self, Error> {
-        let boundary = boundary.canonicalize().map_err(|source| read_error(boundary, source))?;
-        self.boundary = Some(boundary);
-        Ok(self)
+    /// Refuses files that links lead out of all of `boundaries` to; those that are not there count
+    /// for nothing.
+    pub(super) fn within(mut self, boundaries: &[PathBuf]) -> Self {
+        let real = boundaries.iter().filter_map(|boundary| boundary.canonicalize().ok());
+        self.boundaries = real.collect();
+        self
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {
@@ -53,6 +54,15 @@ impl Folder {
 
     pub(crate) fn exists(&self, file: &str) -> bool {
         self.path(file).is_file()
+    }
+
+    /// Whether `file` may be read, as far as its first bytes tell.
+    pub(super) fn is_readable(&self, file: &str) -> bool {
+        self.open(file).is_ok_and(|path| {
+            let mut head = Vec::new();
+            let read = File::open(&path).and_then(|file| file.take(64).read_to_end(&mut head));
+            read.is_ok() && refuse_pointer(&path, &head).is_ok()
+        })
     }
 
     /// The digests of files that were read and had none to match.
@@ -71,6 +81,7 @@ impl Folder {
             return Err(Error::Malformed { path, problem });
         }
         let bytes = fs::read(&path).map_err(|source| read_error(&path, source))?;
+        refuse_pointer(&path, &bytes)?;
         self.verify(file, &bytes)?;
         Ok(bytes)
     }
@@ -98,7 +109,9 @@ impl Folder {
         // of loading. A file that another process cuts short meanwhile would end this one; model
         // files are replaced by rename, never rewritten in place.
         let map = unsafe { memmap2::Mmap::map(&handle) };
-        map.map(Map).map_err(|source| read_error(&path, source))
+        let map = map.map(Map).map_err(|source| read_error(&path, source))?;
+        refuse_pointer(&path, &map)?;
+        Ok(map)
     }
 
     /// Checks that `bytes` are the contents that `file` must have, by the digest that was
@@ -143,15 +156,24 @@ impl Folder {
     fn open(&self, file: &str) -> Result<PathBuf, Error> {
         check_file(file)?;
         let path = self.path(file);
-        if let Some(boundary) = &self.boundary {
-            let real = path.canonicalize().map_err(|source| read_error(&path, source))?;
-            if !real.starts_with(boundary) {
-                let problem = format!("leads to {}, out of {}", real.display(), boundary.display());
-                return Err(Error::Malformed { path, problem });
-            }
+        let Some(first) = self.boundaries.first() else { return Ok(path) };
+        let real = path.canonicalize().map_err(|source| read_error(&path, source))?;
+        if !self.boundaries.iter().any(|boundary| real.starts_with(boundary)) {
+            let problem = format!("leads to {}, out of {}", real.display(), first.display());
+            return Err(Error::Malformed { path, problem });
         }
         Ok(path)
     }
+}
+
+/// Refuses what git leaves in place of a large file that was not fetched
+/// (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
+fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if !bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Ok(());
+    }
+    let problem = "is a git-lfs pointer, not the file itself, which `git lfs pull` brings";
+    Err(Error::Malformed { path: path.to_owned(), problem: problem.to_owned() })
 }
 
 impl Files for &Folder {

@@ -28,5 +28,5 @@ pub use options::{HubOptions, Pulled, Token};
 pub(crate) use pooling::{POOLINGS, parse_pooling};
 pub use registry::{ModelSpec, Registry};
 pub use repository::Repository;
-pub use store::{Entry, Places, Store};
+pub use store::{Entry, Places, Removed, Store};
 pub use task::Task;

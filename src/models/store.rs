@@ -55,6 +55,16 @@ pub struct Entry {
     pub bytes: Option<u64>,
 }
 
+/// A model that was removed from the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The folder that was removed.
+    pub path: PathBuf,
+    /// What is left of it: files of the cache that other models may share, a copy in the models
+    /// folder.
+    pub left: Vec<PathBuf>,
+}
+
 impl Store {
     /// These places, and the registry with the user's file in it.
     ///
@@ -182,22 +192,26 @@ impl Store {
     }
 
     fn entry(&self, spec: ModelSpec) -> Entry {
-        let found = self.find(&spec.repository, None).ok();
+        // What loading would refuse is not here.
+        let found = self.find(&spec.repository, None).ok().filter(Located::is_readable);
         let (place, bytes) = found.as_ref().map(|found| (found.place(), found.bytes())).unzip();
         Entry { spec, place, path: found.map(|found| found.path().to_owned()), bytes }
     }
 
-    /// Removes a model from the cache, with every revision of it; returns the folder removed.
+    /// Removes a model from the cache, with every revision of it.
     ///
     /// # Errors
     /// When it is not in the cache, which alone is ours to tidy, or cannot be removed.
-    pub fn remove(&self, model: &str) -> Result<PathBuf, Error> {
+    pub fn remove(&self, model: &str) -> Result<Removed, Error> {
         let repository = self.repository(model, None)?;
         let cached = repository.as_ref().and_then(|repository| self.cached(repository));
         let Some(cached) = cached.filter(|cached| cached.root.is_dir()) else {
             let looked = self.cache_dir.iter().cloned().collect();
             return Err(Error::MissingModel { name: model.to_owned(), looked });
         };
+        let mut left = cached.shared();
+        left.extend(repository.map(|repository| self.models_dir.join(repository.id())));
+        left.retain(|path| path.exists());
         for path in [&cached.root, &cached.locks] {
             match fs::remove_dir_all(path) {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -206,7 +220,7 @@ impl Store {
                 _ => {}
             }
         }
-        Ok(cached.root)
+        Ok(Removed { path: cached.root, left })
     }
 
     pub(super) fn cached(&self, repository: &Repository) -> Option<CachedRepository> {

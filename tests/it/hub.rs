@@ -176,6 +176,57 @@ fn a_pull_brings_what_is_needed_in_the_layout_of_huggingface_hub() {
 }
 
 #[test]
+fn a_listing_says_of_files_what_would_be_asked_of_each() {
+    let world = World::new();
+    world.pull(None, false).unwrap();
+    let requests = world.hub.requests();
+    let heads = requests.iter().filter(|request| request.method == "HEAD").count();
+    assert_eq!((heads, requests[0].path.ends_with("?blobs=true")), (0, true));
+    let encodings = requests.iter().map(|request| request.headers.get("accept-encoding"));
+    assert!(encodings.flatten().all(|encoding| encoding == "identity"));
+    // A mirror that lists names alone is asked about each file, for the same cache.
+    let mirror = World::new();
+    mirror.hub.hide_blobs();
+    mirror.pull(None, false).unwrap();
+    let heads = mirror.hub.requests().iter().filter(|request| request.method == "HEAD").count();
+    assert_eq!(heads, NEEDED.len());
+    assert_eq!(files_below(&mirror.repository()), files_below(&world.repository()));
+}
+
+#[test]
+fn what_is_pulled_hf_hub_finds() {
+    let world = World::new();
+    let pulled = world.pull(None, false).unwrap();
+    let cache = hf_hub::Cache::new(world.places().cache_dir.unwrap());
+    let repository = cache.model(ID.to_owned());
+    for file in NEEDED {
+        assert_eq!(repository.get(file), Some(pulled.path.join(file)));
+    }
+    assert_eq!(repository.get("README.md"), None);
+}
+
+#[test]
+fn what_hf_hub_pulls_is_loaded() {
+    let world = World::new();
+    let api = hf_hub::api::sync::ApiBuilder::new()
+        .with_endpoint(world.hub.endpoint())
+        .with_cache_dir(world.places().cache_dir.unwrap())
+        .with_progress(false)
+        .with_token(None)
+        .build()
+        .unwrap();
+    for file in NEEDED {
+        api.model(ID.to_owned()).get(file).unwrap();
+    }
+    assert_eq!(vectors(&world.load().unwrap()), reference());
+    world.hub.requests();
+    // What is there is not brought again.
+    world.pull(None, false).unwrap();
+    let bodies = world.hub.requests().into_iter().filter(|asked| asked.path.contains("/resolve/"));
+    assert_eq!(bodies.count(), 0);
+}
+
+#[test]
 fn a_second_pull_downloads_nothing() {
     let world = World::new();
     world.pull(None, false).unwrap();
@@ -263,6 +314,9 @@ fn passing_failures_are_tried_again() {
     ] {
         for part in ["GET /api/models/", "HEAD ", "GET /tester", "GET /lfs/"] {
             let world = World::new();
+            if part == "HEAD " {
+                world.hub.hide_blobs();
+            }
             world.hub.fail(part, 2, fault.clone());
             if part == "HEAD " && matches!(fault, Fault::Cut(_)) {
                 continue; // It has no body to cut.
@@ -276,6 +330,9 @@ fn passing_failures_are_tried_again() {
 fn lasting_failures_are_told_by_kind() {
     let failing = |status: u16, header: (&'static str, &str), part: &str| {
         let world = World::new();
+        if part == "HEAD " {
+            world.hub.hide_blobs();
+        }
         world.hub.fail(part, 99, Fault::Status(status, header.0, header.1.to_owned()));
         world
     };
@@ -314,6 +371,7 @@ fn other_bytes_than_were_published_are_refused_and_forgotten() {
 #[test]
 fn wrong_lengths_are_seen() {
     let world = World::new();
+    world.hub.hide_blobs();
     let short = Fault::Headers(vec![("X-Linked-Size", "123456789".to_owned())]);
     world.hub.fail("HEAD /tester/tiny/resolve", 99, short);
     world.refuse(&["ended after"], ErrorKind::Unavailable);
@@ -373,6 +431,7 @@ fn a_hub_cannot_write_out_of_its_folder() {
             ("X-Linked-Etag", format!("\"{etag}\"")),
             ("ETag", format!("\"{etag}\"")),
         ]);
+        world.hub.hide_blobs();
         world.hub.fail("HEAD ", 99, etag);
         world.refuse(&["ETag"], ErrorKind::Unavailable);
     }
@@ -651,6 +710,85 @@ fn a_lock_that_is_a_folder_is_an_error() {
     fs::write(lock.join("occupied"), "").unwrap();
     let error = world.load().err().unwrap();
     assert!(matches!(error, embeddings::Error::Models(Error::Read { .. })), "{error}");
+}
+
+/// Moves the blob of the weights to where huggingface_hub shares it among repositories, and leaves
+/// a link.
+fn share_weights(world: &World) -> PathBuf {
+    let blob = world.repository().join("blobs").join(sha256(&world.hub.file("model.safetensors")));
+    let hash = "5e".repeat(32);
+    let shared = world.cache.path().join("hub/blobs/5e").join(&hash);
+    fs::create_dir_all(shared.parent().unwrap()).unwrap();
+    fs::rename(&blob, &shared).unwrap();
+    let target = format!("../../blobs/5e/{hash}");
+    std::os::unix::fs::symlink(target, &blob).unwrap();
+    shared
+}
+
+#[test]
+fn files_that_repositories_of_a_cache_share_are_theirs() {
+    let world = World::new();
+    world.pull(None, false).unwrap();
+    let shared = share_weights(&world);
+    assert_eq!(vectors(&world.load().unwrap()), reference());
+    let here = || {
+        world
+            .store()
+            .list()
+            .into_iter()
+            .any(|entry| entry.spec.repository == ID && entry.place.is_some())
+    };
+    assert!(here());
+    let removed = world.store().remove(ID).unwrap();
+    assert_eq!((removed.path, removed.left), (world.repository(), vec![shared.clone()]));
+    assert!(shared.is_file() && !here());
+}
+
+#[test]
+fn a_shared_file_is_held_to_its_digest() {
+    let world = World::new();
+    world.pull(None, false).unwrap();
+    fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
+    let shared = share_weights(&world);
+    let mut bytes = fs::read(&shared).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&shared, bytes).unwrap();
+    let error = world.load().err().unwrap().to_string();
+    assert!(error.contains("corrupted"), "{error}");
+    // One that is gone is missed by the listing too.
+    fs::remove_file(&shared).unwrap();
+    assert!(world.load().is_err());
+    let listed = world.store().list().into_iter().find(|entry| entry.spec.repository == ID);
+    assert!(listed.is_none_or(|entry| entry.place.is_none()));
+}
+
+#[test]
+fn blobs_may_stand_on_another_disk() {
+    let world = World::new();
+    world.pull(None, false).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (blobs, moved) = (world.repository().join("blobs"), elsewhere.path().join("blobs"));
+    support::copy_folder(&blobs, &moved);
+    fs::remove_dir_all(&blobs).unwrap();
+    std::os::unix::fs::symlink(&moved, &blobs).unwrap();
+    assert_eq!(vectors(&world.load().unwrap()), reference());
+}
+
+#[test]
+fn a_git_lfs_pointer_is_called_one() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    for file in ["model.safetensors", "tokenizer.json", "config.json"] {
+        let models = tempfile::tempdir().unwrap();
+        let folder = models.path().join(ID);
+        support::copy_folder(&support::golden("tiny"), &folder);
+        fs::write(folder.join(file), pointer).unwrap();
+        let places = Places { models_dir: models.path().to_owned(), ..Places::default() };
+        let options = ModelOptions { places: places.clone(), ..ModelOptions::default() };
+        let error = LoadedModel::load(ID, &options).err().unwrap().to_string();
+        assert!(error.contains("git-lfs pointer") && error.contains(file), "{error}");
+        let mut listed = Store::open(&places).unwrap().list().into_iter();
+        assert!(listed.all(|entry| entry.spec.repository != ID || entry.place.is_none()));
+    }
 }
 
 #[test]

@@ -52,6 +52,8 @@ struct State {
     /// Part of a path, how many more requests it befalls, and what.
     faults: Vec<(String, usize, Fault)>,
     requests: Vec<Request>,
+    /// Whether a listing has ids and sizes of files where they are asked for.
+    has_blobs: bool,
 }
 
 pub(crate) struct Hub {
@@ -69,7 +71,8 @@ impl Hub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let commit = COMMIT.to_owned();
-        let state = State { files, commit, faults: Vec::new(), requests: Vec::new() };
+        let state =
+            State { files, commit, faults: Vec::new(), requests: Vec::new(), has_blobs: true };
         let state = Arc::new(Mutex::new(state));
         let (sender, stalled) = channel();
         let shared = Arc::clone(&state);
@@ -109,6 +112,11 @@ impl Hub {
     /// Moves `main` to another commit.
     pub(crate) fn move_main(&self, commit: &str) {
         commit.clone_into(&mut self.state.lock().unwrap().commit);
+    }
+
+    /// Lists names of files alone, as mirrors do.
+    pub(crate) fn hide_blobs(&self) {
+        self.state.lock().unwrap().has_blobs = false;
     }
 
     /// What was asked since the last call.
@@ -205,11 +213,26 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     Some(Request { method, path, headers })
 }
 
+/// A file in a listing.
+fn sibling(file: &str, contents: &[u8], has_blobs: bool) -> serde_json::Value {
+    let size = contents.len();
+    match (has_blobs, file.ends_with(".safetensors")) {
+        (false, _) => json!({"rfilename": file}),
+        (true, false) => json!({"rfilename": file, "blobId": git_id(contents), "size": size}),
+        (true, true) => {
+            let pointer = format!("oid sha256:{}", sha256(contents));
+            let lfs = json!({"sha256": sha256(contents), "size": size, "pointerSize": 134});
+            json!({"rfilename": file, "blobId": git_id(pointer.as_bytes()), "size": size, "lfs": lfs})
+        }
+    }
+}
+
 /// What huggingface.co would say.
 fn answer(request: &Request, state: &State) -> Answer {
     let not_found = || Answer { status: 404, headers: Vec::new(), body: b"not found".to_vec() };
     let ok = |body: Vec<u8>| Answer { status: 200, headers: Vec::new(), body };
-    if let Some(revision) = request.path.strip_prefix(&format!("/api/models/{ID}/revision/")) {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    if let Some(revision) = path.strip_prefix(&format!("/api/models/{ID}/revision/")) {
         if revision != "main"
             && revision != "feature%2Fx"
             && revision != state.commit
@@ -218,12 +241,17 @@ fn answer(request: &Request, state: &State) -> Answer {
             return not_found();
         }
         let sha = if revision.len() == 40 { revision } else { &state.commit };
-        let siblings: Vec<_> = state.files.keys().map(|file| json!({"rfilename": file})).collect();
+        let has_blobs = state.has_blobs && query == "blobs=true";
+        let sibling = |(file, contents): (&String, &Vec<u8>)| sibling(file, contents, has_blobs);
+        let siblings: Vec<_> = state.files.iter().map(sibling).collect();
         return ok(json!({"id": ID, "sha": sha, "siblings": siblings}).to_string().into());
     }
     if let Some(name) = request.path.strip_prefix("/lfs/") {
         let file = state.files.values().find(|contents| sha256(contents) == name);
-        return file.map_or_else(not_found, |contents| range(request, contents));
+        let mut answer = file.map_or_else(not_found, |contents| range(request, contents));
+        answer.headers.push(("X-Repo-Commit", state.commit.clone()));
+        answer.headers.push(("ETag", format!("\"{name}\"")));
+        return answer;
     }
     let cached = request.path.strip_prefix("/api/resolve-cache/");
     let prefix = format!("/{ID}/resolve/");
@@ -253,12 +281,14 @@ fn answer(request: &Request, state: &State) -> Answer {
 
 fn range(request: &Request, contents: &[u8]) -> Answer {
     let range = request.headers.get("range").and_then(|range| range.strip_prefix("bytes="));
-    let Some(start) = range.and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok()) else {
+    let ends = range.and_then(|range| range.split_once('-'));
+    let start = ends.and_then(|(start, _)| start.parse::<usize>().ok());
+    let Some(start) = start.filter(|&start| start < contents.len()) else {
         return Answer { status: 200, headers: Vec::new(), body: contents.to_vec() };
     };
-    let content_range = format!("bytes {start}-{}/{}", contents.len() - 1, contents.len());
-    let headers = vec![("Content-Range", content_range)];
-    Answer { status: 206, headers, body: contents[start..].to_vec() }
+    let last = ends.and_then(|(_, last)| last.parse().ok()).unwrap_or(contents.len() - 1);
+    let headers = vec![("Content-Range", format!("bytes {start}-{last}/{}", contents.len()))];
+    Answer { status: 206, headers, body: contents[start..=last].to_vec() }
 }
 
 fn send(

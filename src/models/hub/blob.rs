@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::Body;
@@ -32,12 +33,44 @@ pub(super) struct Blob {
     size: u64,
 }
 
+/// A file in the listing of a repository.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Listed {
+    /// Relative to the repository.
+    #[serde(rename = "rfilename")]
+    pub(super) name: String,
+    /// Git's id of it, or of the pointer to a large file.
+    #[serde(rename = "blobId", default)]
+    blob_id: Option<String>,
+    #[serde(default)]
+    size: Option<u64>,
+    /// Of a large file.
+    #[serde(default)]
+    lfs: Option<Lfs>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Lfs {
+    sha256: String,
+    size: u64,
+}
+
 /// Called with the file, the bytes that are here, and its size.
 pub(super) type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 impl Blob {
-    /// Asks the hub about `file`, which stands at `url`.
-    pub(super) fn describe(client: &Client, url: String, file: &str) -> Result<Self, HubError> {
+    /// `file`, which stands at `url`, as a listing of its repository describes it; asks the hub
+    /// about it where the listing does not.
+    pub(super) fn describe(client: &Client, url: String, file: &Listed) -> Result<Self, HubError> {
+        let listed = file.lfs.as_ref().map(|lfs| (lfs.sha256.as_str(), lfs.size));
+        let listed = listed.or_else(|| Some((file.blob_id.as_deref()?, file.size?)));
+        let Some((etag, size)) = listed.filter(|(etag, _)| is_digest(etag)) else {
+            return Self::ask(client, url, &file.name);
+        };
+        Ok(Self { file: file.name.clone(), etag: etag.to_owned(), size, url })
+    }
+
+    fn ask(client: &Client, url: String, file: &str) -> Result<Self, HubError> {
         let headers = client.headers(&url)?;
         let first = |names: [&str; 2]| {
             let value = names.iter().find_map(|name| headers.get(*name)?.to_str().ok());
@@ -207,6 +240,11 @@ impl Blob {
             }
         }
     }
+}
+
+/// Whether `id` is git's of a file or the SHA-256 of one.
+fn is_digest(id: &str) -> bool {
+    is_commit(id) || is_hexadecimal(id, 64)
 }
 
 /// Whether a partial answer begins where it was asked to.

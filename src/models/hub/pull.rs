@@ -1,13 +1,13 @@
 //! Pulling: the files that a model needs, from the hub into the cache, verified.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::blob::{Blob, Progress, create_folder_of, write_error};
+use super::blob::{Blob, Listed, Progress, create_folder_of, write_error};
 use super::client::{Client, unavailable};
 use crate::models::cache::CachedRepository;
 use crate::models::error::{Error, HubError};
@@ -26,12 +26,7 @@ pub struct Hub {
 #[derive(Deserialize)]
 struct Listing {
     sha: String,
-    siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-struct Sibling {
-    rfilename: String,
+    siblings: Vec<Listed>,
 }
 
 impl Hub {
@@ -79,7 +74,8 @@ impl Hub {
         let locked = lock.commit(repository.revision()).filter(|_| !update);
         let revision = locked.unwrap_or(repository.revision());
         let path = format!("/api/models/{}/revision/{}", repository.id(), escape(revision));
-        let listing: Listing = client.json(&client.url(&path))?;
+        // With ids and sizes of the files, so that none is asked about by itself.
+        let listing: Listing = client.json(&client.url(&format!("{path}?blobs=true")))?;
         let commit = checked_commit(client, &path, revision, listing.sha)?;
         let spec = store.spec(repository.id());
         let pinned = spec.filter(|spec| spec.is_pinned_at(repository.revision()));
@@ -90,7 +86,7 @@ impl Hub {
             cached: &cached,
             repository: &repository,
             commit: &commit,
-            listed: listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect(),
+            listed: listing.siblings.into_iter().map(|file| (file.name.clone(), file)).collect(),
             expected: &sha256,
             blobs: Vec::new(),
             progress,
@@ -131,7 +127,7 @@ struct Fetch<'a> {
     repository: &'a Repository,
     commit: &'a str,
     /// The files of the repository.
-    listed: BTreeSet<String>,
+    listed: BTreeMap<String, Listed>,
     expected: &'a BTreeMap<String, String>,
     /// File, the blob that holds it, and its SHA-256.
     blobs: Vec<(String, PathBuf, String)>,
@@ -142,7 +138,7 @@ impl Fetch<'_> {
     /// Fetches the files that the model needs, small ones first.
     fn all(&mut self) -> Result<(), Error> {
         let layout = Layout::read(&mut *self)?;
-        let needed = files_needed(&layout, |file| self.listed.contains(file));
+        let needed = files_needed(&layout, |file| self.has(file));
         needed.iter().try_for_each(|file| check_file(file))?;
         self.refuse_incomplete(&needed)?;
         needed.iter().try_for_each(|file| self.one(file))?;
@@ -152,7 +148,7 @@ impl Fetch<'_> {
     }
 
     fn refuse_incomplete(&self, needed: &[String]) -> Result<(), HubError> {
-        let absent = needed.iter().filter(|file| !self.listed.contains(*file));
+        let absent = needed.iter().filter(|file| !self.has(file));
         let mut missing: Vec<&str> = absent.map(String::as_str).collect();
         if needed.iter().any(|file| is_pickle(file)) {
             missing.push("safetensors weights, only pickled ones, which are refused");
@@ -170,7 +166,9 @@ impl Fetch<'_> {
             return Ok(());
         }
         let path = format!("/{}/resolve/{}/{file}", self.repository.id(), self.commit);
-        let blob = Blob::describe(self.client, self.client.url(&path), file)?;
+        let missing = || HubError::NotFound { url: self.client.url(&path) };
+        let listed = self.listed.get(file).ok_or_else(missing)?;
+        let blob = Blob::describe(self.client, self.client.url(&path), listed)?;
         let expected = self.expected.get(file).map(String::as_str);
         let (path, sha256) = blob.obtain(self.client, self.cached, expected, self.progress)?;
         self.blobs.push((file.to_owned(), path, sha256));
@@ -180,7 +178,7 @@ impl Fetch<'_> {
 
 impl Files for Fetch<'_> {
     fn has(&self, file: &str) -> bool {
-        self.listed.contains(file)
+        self.listed.contains_key(file)
     }
 
     fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
