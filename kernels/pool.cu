@@ -2,7 +2,7 @@
 //   v = mean of hidden[first..end]; v = v[..dims]; out = v / max(|v|, 1e-12) where asked, or v
 //
 // hidden: [tokens, cols]; rows: [spans] of (first, end) u32, first < end (the first or the last
-// token alone is a mean over one row)
+// token alone is a mean over one row), or null where each row is a span
 // out: [spans, dims] f32
 //
 // Sums are in f32 in an order that depends on the span alone. Grid: spans blocks of 8 warps, rows
@@ -65,7 +65,8 @@ __device__ __forceinline__ void pool_span(const T* hidden, const uint2* rows, fl
     float* row = reinterpret_cast<float*>(shared);
     float* partial = row + pool.cols;
     float* sums = partial + POOL_WARPS * WARP * CHUNK<T>;
-    mean_row(hidden, rows[blockIdx.x], pool.cols, row, partial);
+    const uint2 span = rows ? rows[blockIdx.x] : make_uint2(blockIdx.x, blockIdx.x + 1);
+    mean_row(hidden, span, pool.cols, row, partial);
     const float scale = pool.normalize ? unit_scale(row, pool.dims, sums) : 1.f;
     float* to = out + size_t(blockIdx.x) * pool.dims;
     for (unsigned c = threadIdx.x; c < pool.dims; c += blockDim.x) to[c] = row[c] * scale;

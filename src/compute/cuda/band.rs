@@ -11,7 +11,7 @@ use super::exec::CudaExec;
 use super::lane::Lane;
 use super::launch::launch;
 use super::operand::DeviceRows;
-use super::pool::{launch_pool_into, own_rows};
+use super::pool::launch_pool_into;
 
 /// Columns of a band, which kernels count in u32.
 const MAX_WIDTH: usize = 1 << 31;
@@ -32,7 +32,7 @@ impl Band for CudaExec {
         let (count, dims) = (rows.rows, finish.dims);
         // Side by side, so that one copy brings both.
         let both = self.lane.take::<f32>(count * (dims + width))?;
-        launch_pool_into(&self.lane, &rows, &own_rows(count), finish, &both)?;
+        launch_pool_into(&self.lane, &rows, None, finish, &both)?;
         let finished = Buffer::new(both, count, dims, Dtype::F32);
         let band = finished.pointer() + (size_of::<f32>() * count * dims) as u64;
         launch_band(&self.lane, (&finished).into(), width, band)?;

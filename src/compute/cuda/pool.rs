@@ -89,14 +89,11 @@ impl Pool for CudaExec {
             // A row may be a vocabulary's logits, which no block has memory for.
             return self.lane.download(&rows.memory, rows.rows * rows.cols);
         }
-        let output = launch_pool(&self.lane, &rows, &own_rows(rows.rows), finish)?;
+        finish.check(rows.cols)?;
+        let output = self.lane.take::<f32>(rows.rows * finish.dims)?;
+        launch_pool_into(&self.lane, &rows, None, finish, &output)?;
         self.lane.download(&output, rows.rows * finish.dims)
     }
-}
-
-/// Each row as its own mean.
-pub(super) fn own_rows(rows: usize) -> Vec<u32> {
-    (0..rows as u32).flat_map(|row| [row, row + 1]).collect()
 }
 
 /// The rows of each span, `[spans, 2]` of `tokens`, of which the kernel takes the mean.
@@ -128,15 +125,16 @@ fn launch_pool(
 ) -> Result<Memory, Error> {
     finish.check(hidden.cols)?;
     let output = lane.take::<f32>(rows.len() / 2 * finish.dims)?;
-    launch_pool_into(lane, hidden, rows, finish, &output)?;
+    launch_pool_into(lane, hidden, Some(rows), finish, &output)?;
     Ok(output)
 }
 
-/// The same into the first values of a block that has room for them.
+/// The same into the first values of a block that has room for them; each row is its own mean where
+/// there are no `rows`.
 pub(super) fn launch_pool_into(
     lane: &Lane,
     hidden: &Buffer,
-    rows: &[u32],
+    rows: Option<&[u32]>,
     finish: Projection,
     output: &Memory,
 ) -> Result<(), Error> {
@@ -145,12 +143,13 @@ pub(super) fn launch_pool_into(
         Some(wide) => (wide.pointer(), Dtype::F32),
         None => (hidden.pointer(), hidden.dtype),
     };
-    let spans = rows.len() / 2;
+    let spans = rows.map_or(hidden.rows, |rows| rows.len() / 2);
     assert!(spans * finish.dims * size_of::<f32>() <= output.bytes(), "room for every span");
     if spans == 0 {
         return Ok(());
     }
-    let sent = lane.upload_once("span rows", rows)?;
+    let sent = rows.map(|rows| lane.upload_once("span rows", rows)).transpose()?;
+    let rows = sent.as_ref().map_or(0, |sent| sent.pointer());
     let argument = PoolArgument {
         cols: hidden.cols as u32,
         dims: finish.dims as u32,
@@ -163,6 +162,6 @@ pub(super) fn launch_pool_into(
     // kernel's dtype; the output has a row of f32 for each, of at most `cols` dimensions.
     unsafe {
         launch!(lane, &name, (spans as u32, 1, 1), THREADS, shared as u32;
-            &pointer, &sent.pointer(), &output.pointer(), &argument)
+            &pointer, &rows, &output.pointer(), &argument)
     }
 }
