@@ -135,6 +135,10 @@ pub(super) fn read_modules(
     }
 }
 
+fn shown(entry: &Module) -> String {
+    format!("`{}` at path `{}`", entry.class, entry.path)
+}
+
 fn read_entries(
     files: ModuleFiles<'_>,
     entries: &[Module],
@@ -150,6 +154,7 @@ fn read_entries(
     };
     let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
     let mut is_pooled = false;
+    let mut early = None;
     for (index, entry) in entries.iter().enumerate() {
         match (index, entry.kind()) {
             (0, "Transformer" | "MLMTransformer") => {}
@@ -163,6 +168,7 @@ fn read_entries(
             }
             // Vectors are not there yet: it finds nothing to bring to length one.
             (1.., "Normalize") if !is_pooled => {
+                early = Some(entry);
                 read_step(files.folder, entry, 0, files.unknown)?;
             }
             (1.., "Dense" | "LayerNorm" | "Dropout" | "Normalize")
@@ -172,11 +178,11 @@ fn read_entries(
                 let step = read_step(files.folder, entry, columns, files.unknown)?;
                 modules.steps.extend(step);
             }
-            _ => {
-                let value = format!("`{}` at path `{}`", entry.class, entry.path);
-                return Err(unsupported("type", value));
-            }
+            _ => return Err(unsupported("type", shown(entry))),
         }
+    }
+    if let Some(entry) = early.filter(|_| !is_pooled) {
+        return Err(unsupported("type", shown(entry)));
     }
     if !is_pooled {
         return Err(unsupported("modules", format!("{} long", entries.len())));
