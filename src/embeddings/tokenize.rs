@@ -74,6 +74,8 @@ pub struct Tokenizer {
     side: Truncate,
     /// Whether the model is told the texts of a pair apart.
     segments: bool,
+    /// Tokens that the settings name as special.
+    special: Vec<u32>,
 }
 
 /// What the files beside `tokenizer.json` say of texts.
@@ -222,7 +224,9 @@ impl Tokenizer {
             return Err(malformed(format!("special tokens fill all {max_tokens} tokens")));
         }
         let segments = settings.gives_segments();
-        let tokenizer = Self { inner, prefix, suffix, max_tokens, vocabulary, side, segments };
+        let special = settings.special_ids(&inner)?;
+        let tokenizer =
+            Self { inner, prefix, suffix, max_tokens, vocabulary, side, segments, special };
         let special = tokenizer.prefix.iter().chain(&tokenizer.suffix);
         special
             .copied()
@@ -277,11 +281,17 @@ impl Tokenizer {
 
     /// The prompt `text`. When pooling leaves it out, so it does all special tokens before it.
     pub(super) fn prompt(&self, text: &str, pooled: bool) -> Result<Prompt, Error> {
-        let tokens = self.ids(text)?.len();
+        let ids = self.ids(text)?;
+        let tokens = ids.len();
         if tokens + self.special_tokens() >= self.max_tokens {
             return Err(Error::PromptTooLong { tokens, limit: self.max_tokens });
         }
-        let skip = if pooled || text.is_empty() { 0 } else { self.prefix.len() + tokens };
+        // As sentence-transformers has a prompt's length: that of its own sequence, less the last
+        // token where that is known to be special.
+        let last = self.suffix.last().or(ids.last());
+        let is_special = last.is_some_and(|last| self.special.contains(last));
+        let length = tokens + self.special_tokens() - usize::from(is_special);
+        let skip = if pooled || text.is_empty() { 0 } else { length };
         Ok(Prompt { text: text.to_owned(), skip })
     }
 

@@ -126,8 +126,9 @@ impl TokenizerSettings {
 
     /// The longest sequence, where the files say.
     pub(super) fn max_tokens(&self) -> Result<Option<usize>, models::Error> {
-        let length = self.fields.length("model_max_length")?;
-        if length.is_some() { Ok(length) } else { self.fields.length("max_len") }
+        let older =
+            !self.fields.has("model_max_length") && !self.fields.is_null("model_max_length");
+        self.fields.length(if older { "max_len" } else { "model_max_length" })
     }
 
     /// Whether pairs are told apart by segments.
@@ -177,6 +178,12 @@ impl TokenizerSettings {
         let splits = self.fields.flag_or("split_special_tokens", false)?;
         tokenizer.set_encode_special_tokens(splits);
         Ok(tokenizer)
+    }
+
+    /// The ids of all tokens that are named as special.
+    pub(super) fn special_ids(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>, Error> {
+        let special = self.special_tokens()?.into_iter();
+        Ok(special.filter_map(|token| tokenizer.token_to_id(&token.content)).collect())
     }
 
     /// The tokens to add, in order; `kept` says whether those of `tokenizer.json` are there.

@@ -8,7 +8,7 @@ are set in it (null sets null), `absent` names files that are deleted before, so
 * `tokenizers.json`: `ids`, those of each of `TEXTS`, by transformers' own tokenizer classes as `AutoTokenizer` chooses them and
   sentence-transformers calls them; `vectors` float64 of the texts at `VECTORS`, where transformers reads the family's config.
 * `modules.json`: what follows the transformer; `weights` maps a directory to the tensors of its module; `vectors` of all of
-  `SHORT`, with the case's `prompt` before each.
+  `SHORT`, or with the case's `prompt` before each of all but the first, which is empty: nothing would be left to pool.
 
 A second run writes the same bytes.
 """
@@ -35,7 +35,7 @@ TEXTS = [
     "Caf\u00e9 na\u00efve \u00dcber \u00e9nd e\u0301nd \u0130stanbul",
     "\u4e2d\u6587 and \u65e5\u672c\u8a9ethe cat",
     "[CLS] a [SEP] b [PAD] c [MASK] [UNK]",
-    "<s> a </s> b <pad> c <mask> <unk> <s>NOTUSED",
+    "<s> a </s> b <pad> c <mask> <unk>",
     "<|endoftext|> a <|im_start|> b <bos> c <eos> <|im_end|>",
     "the category of a dog; birds, BIRD bird",
     "read  and\twrite\nline two\u00a0\ufb01sh \uff21 \U0001f600",
@@ -78,6 +78,11 @@ def configured(**keys):
     return {"files": {CONFIG: keys}}
 
 
+def left(base):
+    """A case whose texts lose their beginning."""
+    return {"files": {CONFIG: base | {"truncation_side": "left", "model_max_length": 12}, BERT_CONFIG: {"max_seq_length": None}}}
+
+
 def pieces_cases(name, special):
     """WordPiece classes: `special` are the tokens that their tiny vocabularies have."""
     base = {"tokenizer_class": name} | special
@@ -102,14 +107,15 @@ def pieces_cases(name, special):
             },
         }
     }
-    yield "left", configured(**base, truncation_side="left", model_max_length=12)
+    yield "left", left(base)
     truncation = {"direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0}
     short = {TOKENIZER: {"truncation": truncation}, CONFIG: base | {"model_max_length": 11}, BERT_CONFIG: {"max_seq_length": None}}
     yield "left by json", {"files": short}
     right = short | {CONFIG: base | {"model_max_length": 11, "truncation_side": "right"}}
     yield "left by json, right by config", {"files": right}
-    old = {CONFIG: base | {"max_len": 8, "model_max_length": None}, BERT_CONFIG: {"max_seq_length": None}}
-    yield "max_len", {"files": old}
+    old = {CONFIG: base | {"max_len": 8}, BERT_CONFIG: {"max_seq_length": None}}
+    yield "max_len", {"absent": [CONFIG], "files": old}
+    yield "max_len unread", {"files": old | {CONFIG: base | {"max_len": 8, "model_max_length": None}}}
     yield "additional", configured(**base, additional_special_tokens=["cat", "bird"])
     yield "additional tokens", configured(
         **base, additional_special_tokens=[token("cat", __type="AddedToken", single_word=True, special=False), "dog"]
@@ -136,9 +142,7 @@ def pieces_cases(name, special):
     yield "object", configured(**base | {"cls_token": token(cls, __type="AddedToken", lstrip=True)})
     yield "unknown class", configured(**base | {"tokenizer_class": "SomeTokenizer", "do_lower_case": False})
     yield "whole", configured(**base | {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": False})
-    yield "whole additional", configured(
-        **base | {"tokenizer_class": "TokenizersBackend"}, additional_special_tokens=["cat"], truncation_side="left", model_max_length=12
-    )
+    yield "whole additional", left(base | {"tokenizer_class": "TokenizersBackend", "additional_special_tokens": ["cat"]})
     yield "whole decoder", configured(
         **base | {"tokenizer_class": "PreTrainedTokenizerFast"},
         added_tokens_decoder=few | {"9": token("cat", special=False, normalized=True, lstrip=True)},
@@ -199,7 +203,7 @@ def byte_cases(name):
     yield "mask", configured(**base, mask_token=token("<mask>", __type="AddedToken", lstrip=True))
     yield "decoder", configured(**base, added_tokens_decoder={"4": token("<mask>", lstrip=True), "0": token("<s>")})
     yield "swapped", configured(**base, cls_token="</s>", sep_token="<s>")
-    yield "left", configured(**base, truncation_side="left", model_max_length=12)
+    yield "left", left(base)
     yield "args", {"files": {CONFIG: base, BERT_CONFIG: {"tokenizer_args": {"add_prefix_space": True}}}}
     yield "lower args", {"files": {CONFIG: base, BERT_CONFIG: {"do_lower_case": True, "max_seq_length": 9}}}
 
@@ -218,7 +222,7 @@ def unigram_cases(name):
     yield "additional", configured(**base, additional_special_tokens=["\u2581cat", "ing"])
     yield "swapped", configured(**base, bos_token="</s>", eos_token="<s>")
     yield "other separators", configured(**base, cls_token="</s>", sep_token="<s>")
-    yield "left", configured(**base, truncation_side="left", model_max_length=12)
+    yield "left", left(base)
     yield "lower args", {"files": {CONFIG: base, BERT_CONFIG: {"do_lower_case": True}}}
     yield "map file", {"files": {CONFIG: base, MAP: {"mask_token": token("<mask>", lstrip=False), "additional_special_tokens": ["ing"]}}}
 
@@ -242,7 +246,8 @@ def qwen_cases():
             BERT_CONFIG: {"tokenizer_args": {"add_bos_token": True, "add_eos_token": True, "bos_token": "<|im_start|>"}},
         }
     }
-    yield "additional", configured(**base, additional_special_tokens=["ice"], truncation_side="left", model_max_length=12)
+    yield "additional", configured(**base, additional_special_tokens=["ice"])
+    yield "left", left(base)
 
 
 def gemma_cases():
@@ -356,7 +361,11 @@ def module_cases():
     """(name, case) of what follows the transformer."""
     for mode in MODES:
         yield f"pooling {mode}", pooling(mode)
-        yield f"pooling {mode} without the prompt", pooling(mode, include_prompt=False) | {"prompt": "search for: "}
+        case = pooling(mode, include_prompt=False) | {"prompt": "search for: "}
+        # The end token belongs to the prompt's length unless it is known to be special.
+        yield f"pooling {mode} without the prompt and its end", case
+        named = {CONFIG: {"tokenizer_class": "BertTokenizer"}}
+        yield f"pooling {mode} without the prompt", case | {"files": case["files"] | named}
     yield "joined", pooling(["mean", "max"])
     yield "joined in order", pooling(["lasttoken", "weightedmean", "cls"])
     yield "one in a list", pooling(["max"])
@@ -414,7 +423,7 @@ def tokenized(model, family, name, case):
         result = {"family": family, "name": name} | case
         if family in ("nomic-bert", "gte", "jina-bert"):
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            length = min(tokenizer.model_max_length, families.LIMIT)
+            length = json.loads((folder / BERT_CONFIG).read_text())["max_seq_length"] or tokenizer.model_max_length
             ids = [tokenizer(text, truncation=True, max_length=length)["input_ids"] for text in TEXTS]
             return result | {"ids": ids, "vectors": []}
         reference = load_reference(folder)
@@ -428,7 +437,8 @@ def encoded(model, name, case):
         folder = Path(folder)
         apply(case, model, folder)
         reference = load_reference(folder)
-        return {"name": name} | case | {"vectors": rounded(encode(reference, SHORT, prompt=case.get("prompt")))}
+        texts = SHORT[1:] if "prompt" in case else SHORT
+        return {"name": name} | case | {"vectors": rounded(encode(reference, texts, prompt=case.get("prompt")))}
 
 
 def apply(case, model, folder):

@@ -164,12 +164,16 @@ fn tokenizers_are_those_that_the_files_ask_for() {
                 continue;
             }
         };
-        let (job, _) = model.plan(&texts, &EmbedOptions::default()).unwrap();
-        for (index, expected) in case.ids.iter().enumerate() {
-            let ids = job.packed.sequence(index);
-            if ids != expected {
-                let text = texts[index];
-                wrong.push(format!("{family}, {}: {text:?}\n  {ids:?}\n  {expected:?}", case.name));
+        for (text, expected) in texts.iter().zip(&case.ids) {
+            let ids = match model.plan(&[text], &EmbedOptions::default()) {
+                Ok((job, _)) => job.packed.ids,
+                // Added tokens may have no row of the word table: the reference fails on them too.
+                Err(Error::TokenBeyondTable { id, .. }) if expected.contains(&id) => continue,
+                Err(error) => panic!("{family}, {}: {error}", case.name),
+            };
+            if ids != *expected {
+                let found = format!("{text:?}\n  {ids:?}\n  {expected:?}");
+                wrong.push(format!("{family}, {}: {found}", case.name));
                 break;
             }
         }
@@ -194,7 +198,8 @@ fn modules_are_those_that_the_files_ask_for() {
             let found = match load(folder.path(), engine, Unknown::Refused) {
                 Ok(model) => {
                     assert_eq!(model.model().dimensions(), case.vectors[0].len(), "{}", case.name);
-                    differing(&model, &texts, case)
+                    let texts = &texts[texts.len() - case.vectors.len()..];
+                    differing(&model, texts, case)
                 }
                 Err(error) => Some(error.to_string()),
             };
