@@ -55,7 +55,9 @@ impl Pooling {
             Self::MeanSqrtLength => (tokens as f32).sqrt(),
             Self::Max | Self::Cls | Self::LastToken => return,
         };
-        row.iter_mut().for_each(|x| *x /= divisor);
+        for x in row {
+            *x /= divisor;
+        }
     }
 }
 

@@ -5,6 +5,10 @@
 //! of it are the reference's notes. Sentence-transformers' modules take the keys below and no
 //! others; transformers' tokenizers take any and ignore what their class does not know.
 
+use std::path::Path;
+
+use serde_json::Value;
+
 use super::config_file::ConfigFile;
 use crate::models::Error;
 
@@ -31,14 +35,24 @@ pub(super) struct Keys {
 impl Keys {
     /// Refuses a file with another key than these whose value is not null.
     pub(super) fn check(&self, config: &ConfigFile, unknown: Unknown) -> Result<(), Error> {
-        for (key, value) in config.iter().filter(|(_, value)| !value.is_null()) {
+        self.check_fields(config.path(), config.iter(), unknown)
+    }
+
+    /// The same of what was read of the file at `path`.
+    pub(super) fn check_fields<'a>(
+        &self,
+        path: &Path,
+        fields: impl Iterator<Item = (&'a String, &'a Value)>,
+        unknown: Unknown,
+    ) -> Result<(), Error> {
+        for (key, value) in fields.filter(|(_, value)| !value.is_null()) {
             let is_known = self.obeyed.contains(&key.as_str())
                 || self.inert.contains(&key.as_str())
                 || self.endings.iter().any(|ending| key.ends_with(ending));
             if is_known {
                 continue;
             }
-            let (path, key, value) = (config.path().to_owned(), key.clone(), value.to_string());
+            let (path, key, value) = (path.to_owned(), key.clone(), value.to_string());
             match unknown {
                 Unknown::Refused => return Err(Error::UnknownKey { path, key, value }),
                 Unknown::Allowed => {
@@ -267,9 +281,19 @@ pub(super) const SETTINGS: Keys = Keys {
         "prompts",
         "truncate_dim",
     ],
-    inert: &["__version__", "model_card_data", "requirements", "similarity_fn_name"],
+    inert: &[
+        "__version__",
+        "keep_in_fp32_modules",
+        "model_card_data",
+        "requirements",
+        "similarity_fn_name",
+    ],
     endings: &[],
 };
+
+/// A module of `modules.json`.
+pub(super) const MODULE: Keys =
+    Keys { obeyed: &["path", "type"], inert: &["idx", "kwargs", "name"], endings: &[] };
 
 /// A Pooling module.
 pub(super) const POOLING: Keys = Keys {

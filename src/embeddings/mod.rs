@@ -28,6 +28,7 @@ mod steps;
 mod together;
 mod tokenize;
 mod tokenizer_class;
+mod tokenizer_json;
 mod tokenizer_settings;
 mod warm_up;
 mod weights;

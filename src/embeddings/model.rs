@@ -89,7 +89,7 @@ impl Outline {
     /// Reads the tokenizer: after the weights, which vouch for the size of the vocabulary.
     pub(super) fn model(self, name: String) -> Result<Model, Error> {
         let Self { folder, family, modules, directory, limits, prompts, dimensions } = self;
-        let tokenizer = Tokenizer::load(&folder, &directory, family.spec.vocabulary, limits)?;
+        let tokenizer = Tokenizer::load(&folder, &directory, family.spec.vocabulary, &limits)?;
         Ok(Model { name, tokenizer, spec: family.spec, modules, dimensions, prompts })
     }
 }

@@ -156,6 +156,8 @@ fn read_entries(
     let mut is_pooled = false;
     let mut early = None;
     for (index, entry) in entries.iter().enumerate() {
+        let path = files.folder.path(MODULES);
+        known_keys::MODULE.check_fields(&path, entry.others.iter(), files.unknown)?;
         match (index, entry.kind()) {
             (0, "Transformer" | "MLMTransformer") => {}
             (1.., "Pooling") if !is_pooled => {

@@ -1,13 +1,10 @@
 //! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
 
-use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, PostProcessor};
@@ -16,6 +13,7 @@ use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
 use super::sentence_config::SentenceConfig;
+use super::tokenizer_json::{CANNOT_READ, TokenizerJson};
 use super::tokenizer_settings::TokenizerSettings;
 use crate::compute::Span;
 use crate::models::layout::{TOKENIZER, in_directory};
@@ -104,79 +102,20 @@ impl Limits {
     }
 }
 
-/// What is read of `tokenizer.json` before it costs memory.
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(default)]
-    model: OutlineModel,
-    #[serde(default)]
-    normalizer: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct OutlineModel {
-    #[serde(default)]
-    vocab: Count,
-}
-
-/// The number of entries of a list or an object.
-#[derive(Default)]
-struct Count(usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counter;
-
-        impl<'de> Visitor<'de> for Counter {
-            type Value = Count;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a vocabulary")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while entries.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-        }
-        deserializer.deserialize_any(Counter)
-    }
-}
-
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model whose word table has `vocabulary` rows.
     pub(super) fn load(
         folder: &Folder,
         directory: &str,
         vocabulary: usize,
-        limits: Limits,
+        limits: &Limits,
     ) -> Result<Self, Error> {
         let file = in_directory(directory, TOKENIZER);
         let malformed = |problem: String| -> Error {
             models::Error::Malformed { path: folder.path(&file), problem }.into()
         };
-        let bytes = folder.read(&file)?;
-        let outline: Outline =
-            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-        let entries = outline.model.vocab.0;
-        if entries > vocabulary {
-            return Err(malformed(format!(
-                "has {entries} entries, config.json's vocab_size is {vocabulary}"
-            )));
-        }
-        let normalizer = outline.normalizer.as_ref();
-        let tokenizer = Self::parse(bytes, normalizer, vocabulary, &limits, malformed)?;
+        let json = TokenizerJson::read(folder.read(&file)?, vocabulary).map_err(malformed)?;
+        let tokenizer = Self::build(json, vocabulary, limits, malformed)?;
         // Added tokens may lie beyond the word table, as those of images do: they are refused
         // where a text has them.
         let largest = tokenizer.inner.get_vocab(false).into_values().max();
@@ -188,26 +127,22 @@ impl Tokenizer {
         }
     }
 
-    fn parse(
-        bytes: Vec<u8>,
-        normalizer: Option<&Value>,
+    fn build(
+        json: TokenizerJson,
         vocabulary: usize,
         limits: &Limits,
         malformed: impl Fn(String) -> Error,
     ) -> Result<Self, Error> {
         let Limits { max_tokens, lowercase, settings } = limits;
         let (max_tokens, lowercase) = (*max_tokens, *lowercase);
-        // tokenizers 0.23 panics on some malformed files where it should refuse them.
-        let panicked = |_| malformed("tokenizers cannot read it".to_owned());
-        let whole = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
-            .map_err(panicked)?
-            .map_err(|error| malformed(error.to_string()))?;
-        let side = settings.truncate(whole.get_truncation().map(|own| match own.direction {
+        let panicked = |_| malformed(CANNOT_READ.to_owned());
+        let own = json.tokenizer.get_truncation();
+        let side = settings.truncate(own.map(|own| match own.direction {
             TruncationDirection::Left => Truncate::Left,
             TruncationDirection::Right => Truncate::Right,
         }))?;
-        let mut inner = catch_unwind(AssertUnwindSafe(|| settings.build(whole, normalizer)))
-            .map_err(panicked)??;
+        let mut inner =
+            catch_unwind(AssertUnwindSafe(|| settings.build(json))).map_err(panicked)??;
         inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         inner.with_padding(None);
         if lowercase {

@@ -14,6 +14,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
 
 use super::config_file::ConfigFile;
+use super::tokenizer_json::TokenizerJson;
 use crate::models::Error;
 
 /// What splits text for Qwen2, by transformers' `tokenization_qwen2.py`.
@@ -217,33 +218,32 @@ impl Class {
         }
     }
 
-    /// A tokenizer of this class without added tokens, around the model of `whole`, which is
-    /// `tokenizer.json` as it is; `None` where that is what the class means.
+    /// A tokenizer of this class without added tokens, around the model of `tokenizer.json`;
+    /// `None` where the file as it is is what the class means.
     pub(super) fn build(
         self,
-        whole: &Tokenizer,
-        normalizer: Option<&Value>,
+        json: &TokenizerJson,
         settings: &ConfigFile,
     ) -> Result<Option<Tokenizer>, Error> {
         if self == Self::Whole {
             return Ok(None);
         }
-        let model = self.model(whole.get_model(), settings)?;
+        let model = self.model(json, settings)?;
         let mut built = Tokenizer::new(model);
         built.with_pre_tokenizer(Some(self.pre_tokenizer(settings)?));
-        if let Some(normalizer) = self.normalizer(normalizer, settings)? {
+        if let Some(normalizer) = self.normalizer(json.normalizer.as_ref(), settings)? {
             built
                 .with_normalizer(Some(normalizer))
                 .map_err(|error| settings.malformed(error.to_string()))?;
         }
         // Taken from the file by the classes that set none of their own.
-        built.with_post_processor(whole.get_post_processor().cloned());
+        built.with_post_processor(json.tokenizer.get_post_processor().cloned());
         Ok(Some(built))
     }
 
-    fn model(self, own: &ModelWrapper, settings: &ConfigFile) -> Result<ModelWrapper, Error> {
+    fn model(self, json: &TokenizerJson, settings: &ConfigFile) -> Result<ModelWrapper, Error> {
         let unknown = self.token(settings, "unk_token")?;
-        match (self, own.clone()) {
+        match (self, json.tokenizer.get_model().clone()) {
             (Self::Bert | Self::DistilBert | Self::MpNet, ModelWrapper::WordPiece(mut pieces)) => {
                 pieces.unk_token = unknown;
                 "##".clone_into(&mut pieces.continuing_subword_prefix);
@@ -260,9 +260,12 @@ impl Class {
                 Ok(pairs.into())
             }
             (Self::XlmRoberta | Self::Camembert, ModelWrapper::Unigram(pieces)) => {
-                let vocabulary: Vec<_> = pieces.iter().cloned().collect();
-                let named = vocabulary.iter().position(|(piece, _)| *piece == unknown);
-                let unk_id = if self == Self::Camembert { named.unwrap_or(0) } else { 3 };
+                let named = || pieces.iter().position(|(piece, _)| *piece == unknown);
+                let unk_id = if self == Self::Camembert { named().unwrap_or(0) } else { 3 };
+                if json.unk_id == Some(unk_id) && !pieces.byte_fallback() {
+                    return Ok(pieces.into());
+                }
+                let vocabulary = pieces.iter().cloned().collect();
                 let pieces = Unigram::from(vocabulary, Some(unk_id), false);
                 pieces.map(Into::into).map_err(|error| settings.malformed(error.to_string()))
             }
@@ -290,9 +293,10 @@ impl Class {
         let description = match self {
             Self::Whole | Self::Roberta => None,
             Self::Bert | Self::DistilBert | Self::MpNet => {
-                let strip_accents = match settings.has("strip_accents") {
-                    true => Some(settings.flag_or("strip_accents", false)?),
-                    false => None,
+                let strip_accents = if settings.has("strip_accents") {
+                    Some(settings.flag_or("strip_accents", false)?)
+                } else {
+                    None
                 };
                 Some(json!({
                     "type": "BertNormalizer",
@@ -378,7 +382,7 @@ impl Class {
                 settings.flag_or("add_prefix_space", false)?,
             ),
             Self::MpNet => (true, false),
-            _ => return template(self, first, last, settings).map(Some),
+            _ => return template(self, &first, &last, settings).map(Some),
         };
         let description = json!({
             "type": "RobertaProcessing",
@@ -395,8 +399,8 @@ impl Class {
 /// `first A last`, and pairs as the class has them.
 fn template(
     class: Class,
-    first: (String, u32),
-    last: (String, u32),
+    first: &(String, u32),
+    last: &(String, u32),
     settings: &ConfigFile,
 ) -> Result<PostProcessorWrapper, Error> {
     let (from, to) = (first.0.as_str(), last.0.as_str());
@@ -416,8 +420,8 @@ pub(super) fn around(
     special: Vec<(String, u32)>,
 ) -> Result<PostProcessorWrapper, String> {
     let mut builder = TemplateProcessing::builder();
-    builder.try_single(single.to_vec()).map_err(|error| error.to_string())?;
-    builder.try_pair(pair.to_vec()).map_err(|error| error.to_string())?;
+    builder.try_single(single.to_vec())?;
+    builder.try_pair(pair.to_vec())?;
     let built = builder.special_tokens(special).build();
     built.map(Into::into).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use super::config_file::ConfigFile;
 use super::known_keys::{self, Unknown};
 use super::tokenize::Truncate;
 use super::tokenizer_class::{Class, around};
+use super::tokenizer_json::TokenizerJson;
 use crate::models::layout::{ADDED_TOKENS, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG, in_directory};
 use crate::models::{self, Folder};
 
@@ -36,6 +37,7 @@ pub(super) struct TokenizerSettings {
 
 /// An added token as JSON has it: a string, or its properties too.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the properties that the format has")]
 struct Token {
     content: String,
     #[serde(default)]
@@ -116,6 +118,7 @@ impl TokenizerSettings {
             if let Some(map) =
                 ConfigFile::optional(folder, &in_directory(directory, SPECIAL_TOKENS_MAP))?
             {
+                known_keys::TOKENIZER.check(&map, unknown)?;
                 fields.overlay_unless(map, processor);
             }
             older =
@@ -149,18 +152,13 @@ impl TokenizerSettings {
         }
     }
 
-    /// The tokenizer that the class makes of `whole`, `tokenizer.json` as it is, whose normaliser
-    /// is described by `normalizer`.
-    pub(super) fn build(
-        &self,
-        whole: Tokenizer,
-        normalizer: Option<&Value>,
-    ) -> Result<Tokenizer, Error> {
+    /// The tokenizer that the class makes of `tokenizer.json`.
+    pub(super) fn build(&self, json: TokenizerJson) -> Result<Tokenizer, Error> {
         let in_file: BTreeMap<u32, AddedToken> =
-            whole.get_added_tokens_decoder().into_iter().collect();
-        let built = self.class.build(&whole, normalizer, &self.fields)?;
+            json.tokenizer.get_added_tokens_decoder().into_iter().collect();
+        let built = self.class.build(&json, &self.fields)?;
         let has_own = built.is_some();
-        let mut tokenizer = built.unwrap_or(whole);
+        let mut tokenizer = built.unwrap_or(json.tokenizer);
         let tokens = self.tokens(&in_file, !has_own)?;
         let failed = |error: tokenizers::Error| self.fields.malformed(error.to_string());
         tokenizer.add_tokens(tokens).map_err(failed)?;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::error::Error;
 
@@ -67,6 +68,9 @@ pub(crate) struct Module {
     /// Its Python class, dotted.
     #[serde(rename = "type")]
     pub(crate) class: String,
+    /// What else the file says of it.
+    #[serde(flatten)]
+    pub(crate) others: Map<String, Value>,
 }
 
 impl Module {
