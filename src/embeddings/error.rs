@@ -78,7 +78,8 @@ pub enum Error {
     },
     /// Mean states, where the model has no one pooling that they could stand for.
     #[error(
-        "this model joins several poolings: a chunk's vector cannot be made of its document's states"
+        "this model joins several poolings: a chunk's vector cannot be made of its document's \
+         states, chunk.encoding must be isolated"
     )]
     JoinedPooling,
     /// A vector came out NaN or infinite.

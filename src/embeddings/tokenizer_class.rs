@@ -92,7 +92,7 @@ pub(super) enum Class {
     Gemma,
 }
 
-/// A token that a class adds, and whether it takes the space before it.
+/// The name of a special token and its content.
 type Named = (&'static str, &'static str);
 
 const BERT: &[Named] = &[

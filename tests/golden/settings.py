@@ -1,12 +1,14 @@
 """Makes cases of what the files beside a model's weights may say, with the results of the reference that obeys them.
 
-    python -B tests/golden/settings.py --families tests/golden/families --out tests/golden
+    python -B tests/golden/settings.py --golden tests/golden --out tests/golden
 
 The packages are those of `requirements.txt`. A case is a change of a tiny model of `families.py`: `files` maps a file to keys that
 are set in it (null sets null), `absent` names files that are deleted before, so that keys of such a file are all that it has.
 
 * `tokenizers.json`: `ids`, those of each of `TEXTS`, by transformers' own tokenizer classes as `AutoTokenizer` chooses them and
   sentence-transformers calls them; `vectors` float64 of the texts at `VECTORS`, where transformers reads the family's config.
+* `pairs.json`: the same of the rerankers of `heads.py`: `ids`, `type_ids`, zeros where the model is fed none, and `scores` of each of
+  `PAIRS`;
 * `modules.json`: what follows the transformer; `weights` maps a directory to the tensors of its module; `vectors` of all of
   `SHORT`, or with the case's `prompt` before each of all but the first, which is empty: nothing would be left to pool.
 
@@ -22,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from sentence_transformers import CrossEncoder
 from transformers import AutoTokenizer
 
 import families
@@ -298,6 +301,22 @@ def tokenizer_cases():
     for family, cases in lists:
         for name, case in cases:
             yield family, name, case
+    for family, keys in CONFIGS:
+        yield family, json.dumps(keys), {"files": {"config.json": keys}}
+
+
+# What one would think that config.json says.
+CONFIGS = [
+    ("distilbert", {"layer_norm_eps": 0.5}),
+    ("mpnet", {"pad_token_id": 5}),
+    ("roberta", {"pad_token_id": 2}),
+    ("roberta", {"layer_norm_eps": 0.1}),
+    ("bert", {"tie_word_embeddings": False, "gradient_checkpointing": True, "hidden_dropout_prob": 0.9}),
+    ("embeddinggemma", {"layer_types": None, "_sliding_window_pattern": 2}),
+    ("embeddinggemma", {"layer_types": None, "sliding_window_pattern": 2}),
+    ("qwen3", {"max_window_layers": 0, "sliding_window": 4}),
+    ("modernbert", {"layer_types": None, "global_attn_every_n_layers": 2}),
+]
 
 
 FEW = ("plain", "lower 0", "accents 0 True", "chinese", "additional", "no config", "no class", "left", "whole", "swapped")
@@ -401,18 +420,53 @@ def module_cases():
     yield "default prompt", pooling("mean") | {"files": pooling("mean")["files"] | {SETTINGS: settings}}
 
 
+PAIRS = [
+    ("", "The Cat"),
+    ("the cat", ""),
+    ("Where did the CAT sit?", "  Caf\u00e9 on the mat, \u4e2d\u6587."),
+    ("the sun was low over the old city " * 3, "people would walk home from work and read " * 4),
+    ("one two three", "read and write " * 20),
+    ("[SEP] </s> <mask>", "[CLS] <s> [MASK]"),
+]
+
+
+def pair_cases():
+    """(model, name, case) of pairs of texts."""
+    short = {"model_max_length": 20}
+    for model, name in [
+        ("rerank-bert", "BertTokenizer"),
+        ("rerank-distilbert", "DistilBertTokenizer"),
+        ("rerank-mpnet", "MPNetTokenizer"),
+        ("rerank-roberta", "RobertaTokenizer"),
+        ("rerank-xlm-roberta", "XLMRobertaTokenizer"),
+    ]:
+        special = SPECIAL["mpnet"] if model == "rerank-mpnet" else {}
+        base = {"tokenizer_class": name} | special
+        yield model, "plain", configured(**base)
+        yield model, "short", configured(**base | short)
+        yield model, "left", configured(**base | short, truncation_side="left")
+        yield model, "cased", configured(**base, do_lower_case=False, strip_accents=False)
+        yield model, "prefix", configured(**base, add_prefix_space=True)
+        yield model, "no prefix", configured(**base, add_prefix_space=False)
+        yield model, "segments", configured(**base, model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+        yield model, "no segments", configured(**base, model_input_names=["input_ids", "attention_mask"])
+        yield model, "whole", configured(**base | {"tokenizer_class": "PreTrainedTokenizerFast"}, truncation_side="left")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Makes cases of settings and their results.")
-    parser.add_argument("--families", type=Path, required=True, help="the folder that families.py wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder that receives tokenizers.json and modules.json")
+    parser.add_argument("--golden", type=Path, required=True, help="folder of what families.py and heads.py wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder that receives tokenizers.json, pairs.json and modules.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    models = arguments.families
+    models = arguments.golden / "families"
     results = [tokenized(models / family, family, name, case) for family, name, case in tokenizer_cases()]
     head = {"texts": TEXTS, "vectors_of": list(VECTORS)}
     write_compact_lines(arguments.out / "tokenizers.json", [head, *results])
     results = [encoded(models / "bert", name, case) for name, case in module_cases()]
     write_compact_lines(arguments.out / "modules.json", [{"texts": SHORT}, *results])
+    results = [scored(arguments.golden / "heads" / model, model, name, case) for model, name, case in pair_cases()]
+    write_compact_lines(arguments.out / "pairs.json", [{"pairs": PAIRS}, *results])
 
 
 def tokenized(model, family, name, case):
@@ -429,6 +483,21 @@ def tokenized(model, family, name, case):
         reference = load_reference(folder)
         vectors = encode(reference, [TEXTS[index] for index in VECTORS])
         return result | {"ids": token_ids(reference, TEXTS), "vectors": rounded(vectors)}
+
+
+def scored(folder, model, name, case):
+    """The case of a reranker with ids, segments and scores."""
+    with tempfile.TemporaryDirectory() as copy:
+        copy = Path(copy)
+        apply(case, folder, copy)
+        reference = load_reference(copy, CrossEncoder)
+        features = [reference.preprocess([pair]) for pair in PAIRS]
+        ids = [feature["input_ids"][0].tolist() for feature in features]
+        zeros = [torch.zeros_like(feature["input_ids"]) for feature in features]
+        types = [feature.get("token_type_ids", zero)[0].tolist() for feature, zero in zip(features, zeros)]
+        scores = reference.predict(PAIRS, batch_size=1, show_progress_bar=False, convert_to_tensor=True)
+        result = {"model": model, "name": name} | case
+        return result | {"ids": ids, "type_ids": types, "scores": rounded(scores.reshape(len(PAIRS), -1).numpy())}
 
 
 def encoded(model, name, case):

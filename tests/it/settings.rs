@@ -1,5 +1,5 @@
-//! What the files beside the weights say, against the libraries that obey it: `tokenizers.json` and
-//! `modules.json` of `tests/golden`; and keys that nobody knows.
+//! What the files beside the weights say, against the libraries that obey it: `tokenizers.json`,
+//! `pairs.json` and `modules.json` of `tests/golden`; and keys that nobody knows.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,10 @@ const TRANSFORMER: [&str; 5] = [
 /// What all cases of a file have in common.
 #[derive(Deserialize)]
 struct Head {
+    #[serde(default)]
     texts: Vec<String>,
+    #[serde(default)]
+    pairs: Vec<(String, String)>,
     /// The texts that a case has vectors of.
     #[serde(default)]
     vectors_of: Vec<usize>,
@@ -41,6 +44,9 @@ struct Head {
 struct Case {
     #[serde(default)]
     family: Option<String>,
+    /// A reranker of `tests/golden/heads`.
+    #[serde(default)]
+    model: Option<String>,
     name: String,
     #[serde(default)]
     absent: Vec<String>,
@@ -53,15 +59,23 @@ struct Case {
     prompt: Option<String>,
     #[serde(default)]
     ids: Vec<Vec<u32>>,
+    #[serde(default)]
     vectors: Vec<Vec<f64>>,
+    #[serde(default)]
+    scores: Vec<Vec<f64>>,
 }
 
 impl Case {
     /// The model of this case.
     fn folder(&self) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let family = self.family.as_deref().unwrap_or("bert");
-        support::copy_folder(&support::golden("families").join(family), folder.path());
+        let model = match (&self.model, &self.family) {
+            (Some(model), _) => support::golden("heads").join(model),
+            (None, family) => {
+                support::golden("families").join(family.as_deref().unwrap_or("bert"))
+            }
+        };
+        support::copy_folder(&model, folder.path());
         for file in &self.absent {
             fs::remove_file(folder.path().join(file)).unwrap();
         }
@@ -188,6 +202,27 @@ fn tokenizers_are_those_that_the_files_ask_for() {
 }
 
 #[test]
+fn pairs_are_put_together_as_the_files_ask() {
+    let (head, cases) = read_cases("pairs.json");
+    let pairs: Vec<(&str, &str)> =
+        head.pairs.iter().map(|(first, second)| (first.as_str(), second.as_str())).collect();
+    for case in &cases {
+        let name = format!("{}, {}", case.model.as_deref().unwrap(), case.name);
+        let folder = case.folder();
+        let model = load(folder.path(), Backend::Native, Unknown::Refused).unwrap();
+        let job = model.model().score(&pairs).unwrap().job().clone();
+        for (index, expected) in case.ids.iter().enumerate() {
+            assert_eq!(job.packed.sequence(index), expected, "{name}: {:?}", pairs[index]);
+        }
+        let scores = model.score(&pairs).unwrap();
+        let expected = case.scores.concat();
+        let difference = max_difference(&scores.data, &expected) / max_value(&expected).max(1.0);
+        assert!(difference <= TOLERANCE, "{name}: scores differ by {difference:e}");
+    }
+    assert!(cases.len() > 40);
+}
+
+#[test]
 fn modules_are_those_that_the_files_ask_for() {
     let (head, cases) = read_cases("modules.json");
     let texts: Vec<&str> = head.texts.iter().map(String::as_str).collect();
@@ -215,6 +250,7 @@ fn changed(family: &str, file: &str, keys: &Value) -> TempDir {
     let files = BTreeMap::from([(file.to_owned(), keys.as_object().unwrap().clone())]);
     let case = Case {
         family: Some(family.to_owned()),
+        model: None,
         name: String::new(),
         absent: Vec::new(),
         files,
@@ -223,6 +259,7 @@ fn changed(family: &str, file: &str, keys: &Value) -> TempDir {
         prompt: None,
         ids: Vec::new(),
         vectors: Vec::new(),
+        scores: Vec::new(),
     };
     case.folder()
 }
