@@ -151,6 +151,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 		--model $(MODEL) --out tests/golden
 	$(VENV)/golden/bin/python tests/golden/families.py --out tests/golden/families
 	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
+	$(VENV)/golden/bin/python tests/golden/settings.py --golden tests/golden --out tests/golden
 	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
 	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
 

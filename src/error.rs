@@ -151,6 +151,7 @@ fn models_kind(error: &models::Error) -> ErrorKind {
         E::Read { .. }
         | E::Malformed { .. }
         | E::Unsupported { .. }
+        | E::UnknownKey { .. }
         | E::Digest { .. }
         | E::Pickle { .. } => ErrorKind::Model,
     }
@@ -183,6 +184,7 @@ fn embeddings_kind(error: &embeddings::Error) -> ErrorKind {
         | E::TokenBeyondTable { .. }
         | E::Dimensions { .. }
         | E::WrongKind { .. }
+        | E::JoinedPooling
         | E::Labels { .. }
         | E::TooMuch { .. } => ErrorKind::Input,
         E::Overloaded { .. } => ErrorKind::Overloaded,

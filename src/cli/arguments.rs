@@ -81,6 +81,9 @@ pub(super) struct ModelArgs {
     /// CPU threads, 0 for all.
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
+    /// Load a model whose files have keys that are not known, too.
+    #[arg(long)]
+    allow_unknown: bool,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -94,6 +97,7 @@ impl ModelArgs {
             flag("compute.dtype", "--dtype", self.dtype.as_ref())?,
             flag("compute.engine", "--engine", self.engine.as_ref())?,
             flag("compute.threads", "--threads", self.threads.as_ref())?,
+            flag("model.allow_unknown", "--allow-unknown", self.allow_unknown.then_some(true))?,
         ];
         Ok(flags.into_iter().flatten().chain(self.hub.flags()?).collect())
     }

@@ -43,7 +43,7 @@ pub(super) struct EmbedArgs {
     #[arg(long, value_name = "jsonl|parquet|npy|text", hide_possible_values = true)]
     format: Option<Format>,
     /// Which end of a text beyond the model's length is dropped.
-    #[arg(long, value_name = "left|right", hide_possible_values = true)]
+    #[arg(long, value_name = "left|right|model", hide_possible_values = true)]
     truncate: Option<Truncate>,
     #[command(flatten)]
     vectors: VectorArgs,

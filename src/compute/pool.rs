@@ -17,6 +17,48 @@ pub enum Pooling {
     Cls,
     /// The span's last token.
     LastToken,
+    /// The largest value of every column.
+    Max,
+    /// The sum over the square root of the number of tokens.
+    MeanSqrtLength,
+    /// The mean weighted by each token's place in its sequence, counted from 1.
+    WeightedMean,
+}
+
+impl Pooling {
+    /// Pools `states` `[n, cols]`, the first of which has place `first` in its sequence, into
+    /// `row` `[cols]`: token after token in f32, on a processor.
+    pub(super) fn reduce(self, states: &[f32], first: usize, row: &mut [f32]) {
+        let cols = row.len();
+        let tokens = states.len() / cols;
+        match self {
+            Self::Cls => return row.copy_from_slice(&states[..cols]),
+            Self::LastToken => return row.copy_from_slice(&states[states.len() - cols..]),
+            Self::Max => row.fill(f32::NEG_INFINITY),
+            Self::Mean | Self::MeanSqrtLength | Self::WeightedMean => row.fill(0.0),
+        }
+        let mut weights = 0.0;
+        for (place, state) in (first + 1..).zip(states.chunks_exact(cols)) {
+            let weight = if self == Self::WeightedMean { place as f32 } else { 1.0 };
+            weights += weight;
+            for (to, x) in row.iter_mut().zip(state) {
+                *to = match self {
+                    // What is not a number is kept, to be reported.
+                    Self::Max if *x > *to || x.is_nan() => *x,
+                    Self::Max => *to,
+                    _ => *to + weight * x,
+                };
+            }
+        }
+        let divisor = match self {
+            Self::Mean | Self::WeightedMean => weights,
+            Self::MeanSqrtLength => (tokens as f32).sqrt(),
+            Self::Max | Self::Cls | Self::LastToken => return,
+        };
+        for x in row {
+            *x /= divisor;
+        }
+    }
 }
 
 /// A run of tokens `start..end` within sequence `seq` of a batch; never empty.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunking::ChunkOptions;
 use crate::compute::{DtypeChoice, Isa, Numerics};
-use crate::embeddings::{Backend, DeviceChoice, ModelOptions, Truncate};
+use crate::embeddings::{Backend, DeviceChoice, ModelOptions, Truncate, Unknown};
 use crate::models::{Places, Task};
 
 /// All settings.
@@ -57,6 +57,9 @@ pub struct ModelSettings {
     /// What the model is to give, where its files leave it open.
     #[garde(skip)]
     pub kind: Option<Task>,
+    /// Whether files beside the weights may have keys that nothing is known of.
+    #[garde(skip)]
+    pub allow_unknown: bool,
 }
 
 /// Section `hub`.
@@ -213,6 +216,7 @@ impl Config {
             numerics: self.compute.numerics,
             max_batch_tokens: self.compute.max_batch_tokens,
             kind: self.model.kind,
+            unknown: if self.model.allow_unknown { Unknown::Allowed } else { Unknown::Refused },
         }
     }
 }

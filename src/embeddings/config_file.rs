@@ -25,6 +25,78 @@ impl ConfigFile {
         Ok(Self { path: folder.path(file), fields: folder.json(file)? })
     }
 
+    /// The same, `None` where there is no such file.
+    pub(super) fn optional(folder: &Folder, file: &str) -> Result<Option<Self>, Error> {
+        folder.exists(file).then(|| Self::read(folder, file)).transpose()
+    }
+
+    /// A config without fields, of a file that need not be there.
+    pub(super) fn empty(folder: &Folder, file: &str) -> Self {
+        Self { path: folder.path(file), fields: Map::new() }
+    }
+
+    pub(super) fn into_fields(self) -> Map<String, Value> {
+        self.fields
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields.iter()
+    }
+
+    /// Takes a field out.
+    pub(super) fn remove(&mut self, field: &str) -> Option<Value> {
+        self.fields.remove(field)
+    }
+
+    /// Puts `fields` over those of the file.
+    pub(super) fn overlay(&mut self, fields: &Map<String, Value>) {
+        self.fields.extend(fields.iter().map(|(field, value)| (field.clone(), value.clone())));
+    }
+
+    /// Puts the fields of `other` over those of this file, but for those that `kept` has.
+    pub(super) fn overlay_unless(&mut self, other: Self, kept: &Map<String, Value>) {
+        let other = other.fields.into_iter();
+        self.fields.extend(other.filter(|(field, _)| !kept.contains_key(field)));
+    }
+
+    /// Gives the field `from` the name `to`, unless that one holds something.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let is_empty = |value: &Value| match value {
+            Value::Array(values) => values.is_empty(),
+            Value::Object(fields) => fields.is_empty(),
+            value => value.is_null(),
+        };
+        if self.fields.get(to).is_none_or(is_empty)
+            && let Some(value) = self.fields.remove(from)
+        {
+            self.fields.insert(to.to_owned(), value);
+        }
+    }
+
+    pub(super) fn malformed(&self, problem: String) -> Error {
+        Error::Malformed { path: self.path.clone(), problem }
+    }
+
+    /// The value of a field that is there and not null.
+    pub(super) fn value(&self, field: &str) -> Option<&Value> {
+        self.get(field)
+    }
+
+    /// The content of a token, which is a string or an object that has one.
+    pub(super) fn token_content(&self, field: &str) -> Option<&str> {
+        let value = self.get(field)?;
+        value.get("content").unwrap_or(value).as_str()
+    }
+
+    /// A length in tokens, which files that mean "none" give as 1e30.
+    pub(super) fn length(&self, field: &'static str) -> Result<Option<usize>, Error> {
+        match self.get(field).map(Value::as_f64) {
+            None => Ok(None),
+            Some(Some(length)) if length >= 0.0 => Ok(Some(length as usize)),
+            Some(_) => Err(self.unsupported(field, "a length in tokens")),
+        }
+    }
+
     /// The value of `field`; null counts as absent.
     fn get(&self, field: &str) -> Option<&Value> {
         self.fields.get(field).filter(|value| !value.is_null())
@@ -109,12 +181,6 @@ impl ConfigFile {
     pub(super) fn list(&self, field: &'static str) -> Vec<&str> {
         let values = self.get(field).and_then(Value::as_array);
         values.into_iter().flatten().filter_map(Value::as_str).collect()
-    }
-
-    /// The flags that begin with `prefix` and are set, without it.
-    pub(super) fn flags(&self, prefix: &str) -> Vec<&str> {
-        let set = self.fields.iter().filter(|(_, value)| value.as_bool() == Some(true));
-        set.filter_map(|(name, _)| name.strip_prefix(prefix)).collect()
     }
 
     pub(super) fn path(&self) -> &Path {

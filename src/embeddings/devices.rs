@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use super::Error;
 use super::device::DeviceChoice;
-use super::encoder::Family;
-use super::modules::Modules;
-use super::network::{Network, OnDevice, OnDevices};
+use super::network::{Files, Network, OnDevice, OnDevices};
 use super::options::{Backend, ModelOptions};
 use crate::compute::{self, CandleExec, CpuDevice, CudaDevice, Dtype, DtypeChoice, Exec};
-use crate::models::Folder;
 use crate::similarity;
 
 /// Devices that are open, for as long as this or a model on them lives.
@@ -23,14 +20,6 @@ enum Opened {
     /// At least one.
     Cuda(Vec<CudaDevice>),
     Candle(candle_core::Device),
-}
-
-/// What a network is loaded from.
-#[derive(Clone, Copy)]
-pub(super) struct Files<'a> {
-    pub(super) folder: &'a Folder,
-    pub(super) family: &'a Family,
-    pub(super) modules: &'a Modules,
 }
 
 impl Devices {
@@ -155,7 +144,7 @@ impl Devices {
 impl Files<'_> {
     /// A network on every device, of which `execs` has the executors.
     fn networks<E: Exec>(&self, execs: Vec<Vec<E>>) -> Result<Box<dyn Network>, Error> {
-        let load = |execs| OnDevice::load(execs, self.folder, self.family, self.modules);
+        let load = |execs| OnDevice::load(execs, *self);
         let devices = execs.into_iter().map(load).collect::<Result<_, Error>>()?;
         Ok(Box::new(OnDevices::new(devices)))
     }

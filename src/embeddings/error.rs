@@ -76,6 +76,12 @@ pub enum Error {
         /// Scores of a pair.
         labels: usize,
     },
+    /// Mean states, where the model has no one pooling that they could stand for.
+    #[error(
+        "this model joins several poolings: a chunk's vector cannot be made of its document's \
+         states, chunk.encoding must be isolated"
+    )]
+    JoinedPooling,
     /// A vector came out NaN or infinite.
     #[error("the model produced a value that is not finite")]
     OutputNotFinite,

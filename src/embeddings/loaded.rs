@@ -10,12 +10,12 @@ use rayon::prelude::*;
 
 use super::Error;
 use super::batch::plan_batches;
-use super::devices::{Devices, Files};
+use super::devices::Devices;
 use super::document::DocumentPlan;
 use super::engine::{Engine, RowSink, Work};
 use super::job::{IndexedJob, Job};
 use super::model::{Model, Outline};
-use super::network::Network;
+use super::network::{Files, Network};
 use super::options::ModelOptions;
 use super::pace::Pace;
 use super::together::{Pick, Rows, compute_rows, encode_together, take_row};
@@ -63,10 +63,10 @@ impl LoadedModel {
             let (model, path) = (&located.name, located.path().display());
             tracing::warn!(model, %path, "not the registry's revision, what is here serves");
         }
-        let outline = Outline::read(&located, options.kind)?;
+        let outline = Outline::read(&located, options.kind, options.unknown)?;
         let dtype = options.dtype.or(located.spec.as_ref().and_then(|spec| spec.dtype));
-        let Outline { folder, family, modules, .. } = &outline;
-        let files = Files { folder, family, modules };
+        let Outline { folder, directory, family, modules, .. } = &outline;
+        let files = Files { folder, directory, family, modules };
         let (network, dtype) = devices.load(options, dtype, files)?;
         let seen = outline.folder.seen();
         let model = outline.model(located.name.clone())?;

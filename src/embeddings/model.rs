@@ -4,10 +4,15 @@ use super::Error;
 use super::config_file::ConfigFile;
 use super::encoder::{EncoderSpec, Family, read_family};
 use super::job::Output;
-use super::modules::{HeadKind, Modules, read_modules};
+use super::known_keys::{self, Unknown};
+use super::modules::{HeadKind, ModuleFiles, Modules, read_modules};
 use super::prompts::Prompts;
+use super::sentence_config::SentenceConfig;
 use super::tokenize::{Limits, Prompt, Tokenizer};
-use crate::models::layout::{CONFIG, MODULES};
+use super::tokenizer_settings::TokenizerSettings;
+use crate::models::layout::{
+    CONFIG, MODULES, SETTINGS, in_directory, read_modules as read_entries, transformer_directory,
+};
 use crate::models::{self, Folder, Located, Task};
 
 /// What a model is, without its weights.
@@ -25,6 +30,8 @@ pub(super) struct Outline {
     pub(super) folder: Folder,
     pub(super) family: Family,
     pub(super) modules: Modules,
+    /// Where the transformer's files stand, empty for the model's own directory.
+    pub(super) directory: String,
     limits: Limits,
     prompts: Prompts,
     dimensions: usize,
@@ -32,35 +39,57 @@ pub(super) struct Outline {
 
 impl Outline {
     /// Reads all files but the weights and the tokenizer.
-    pub(super) fn read(located: &Located, kind: Option<Task>) -> Result<Self, Error> {
+    pub(super) fn read(
+        located: &Located,
+        kind: Option<Task>,
+        unknown: Unknown,
+    ) -> Result<Self, Error> {
         let folder = located.folder()?;
         let known = located.spec.as_ref();
-        let config = ConfigFile::read(&folder, CONFIG)?;
+        let entries = read_entries(&folder)?;
+        let directory = transformer_directory(entries.as_deref().unwrap_or_default()).to_owned();
+        let sentence = SentenceConfig::read(&folder, &directory, unknown)?;
+        let mut config = ConfigFile::read(&folder, &in_directory(&directory, CONFIG))?;
+        config.overlay(&sentence.config);
+        let settings = ConfigFile::optional(&folder, SETTINGS)?;
+        if let Some(settings) = &settings {
+            known_keys::SETTINGS.check(settings, unknown)?;
+        }
         let mut family = read_family(&config)?;
         let kind = kind.or(known.map(|spec| spec.kind));
-        let mut modules = read_modules(&folder, &config, family.spec.hidden, kind)?;
+        let hidden = family.spec.hidden;
+        let files = ModuleFiles {
+            folder: &folder,
+            entries: entries.as_deref(),
+            config: &config,
+            settings: settings.as_ref(),
+            unknown,
+        };
+        let mut modules = read_modules(files, hidden, kind)?;
         family.heads.check(&config, modules.head)?;
         modules.fill(&folder, known)?;
-        let limits = Limits::read(&folder, &family.spec, known)?;
+        let tokenizer =
+            TokenizerSettings::read(&folder, &directory, &config, &sentence.processor, unknown)?;
+        let limits = Limits::new(tokenizer, &sentence, &family.spec, known)?;
         // Tables of positions need not reach beyond the longest sequence.
         family.spec.max_tokens = limits.max_tokens;
         let prompts = Prompts::read(&folder, known)?;
-        let hidden = family.spec.hidden;
-        let dimensions = modules.dense.last().map_or(hidden, |dense| dense.out_features);
+        let whole = modules.columns(hidden);
         if let Some(said) = known.and_then(|spec| spec.dimensions)
             && modules.head == HeadKind::Dense
-            && said != dimensions
+            && said != whole
         {
-            let problem = format!("gives vectors of {dimensions}, the registry says {said}");
+            let problem = format!("gives vectors of {whole}, the registry says {said}");
             return Err(models::Error::Malformed { path: folder.path(MODULES), problem }.into());
         }
-        Ok(Self { folder, family, modules, limits, prompts, dimensions })
+        let dimensions = modules.truncate.unwrap_or(whole);
+        Ok(Self { folder, family, modules, directory, limits, prompts, dimensions })
     }
 
     /// Reads the tokenizer: after the weights, which vouch for the size of the vocabulary.
     pub(super) fn model(self, name: String) -> Result<Model, Error> {
-        let Self { folder, family, modules, limits, prompts, dimensions } = self;
-        let tokenizer = Tokenizer::load(&folder, family.spec.vocabulary, &limits)?;
+        let Self { folder, family, modules, directory, limits, prompts, dimensions } = self;
+        let tokenizer = Tokenizer::load(&folder, &directory, family.spec.vocabulary, &limits)?;
         Ok(Model { name, tokenizer, spec: family.spec, modules, dimensions, prompts })
     }
 }
@@ -99,7 +128,7 @@ impl Model {
     /// Whether its vectors have length one.
     #[must_use]
     pub fn normalizes(&self) -> bool {
-        self.modules.normalize
+        self.modules.is_unit_length(self.spec.hidden)
     }
 
     /// The prompt of this name; the model's default where `None`, which may be empty.

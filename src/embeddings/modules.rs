@@ -1,20 +1,39 @@
 //! What follows the transformer, read as sentence-transformers reads it: `modules.json` with its
-//! Pooling, Dense and Normalize parts, or the head that `config.json` names.
+//! Pooling and what follows that, or the head that `config.json` names.
 
 use super::config_file::ConfigFile;
-use crate::compute::{Activation, Epilogue, Pooling};
-use crate::models::layout::{self, CONFIG, MODULES, Module, SETTINGS, classifies, in_directory};
+use super::known_keys::{self, Unknown};
+use super::steps::{Step, read_step};
+use crate::compute::Pooling;
+use crate::models::layout::{CONFIG, MODULES, Module, classifies, in_directory};
 use crate::models::{Error, Folder, ModelSpec, POOLINGS, Task, parse_pooling};
 
 /// The modules after the transformer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Modules {
-    pub(super) pooling: Pooling,
+    /// One, or several whose rows stand side by side.
+    pub(super) pooling: Vec<Pooling>,
     /// Whether the prompt's tokens are pooled too.
     pub(super) include_prompt: bool,
-    pub(super) dense: Vec<Dense>,
+    /// From pooled rows to vectors.
+    pub(super) steps: Vec<Step>,
+    /// Whether vectors are brought to length one at the end.
     pub(super) normalize: bool,
+    /// Leading columns that are kept after all that, where the settings say.
+    pub(super) truncate: Option<usize>,
     pub(super) head: HeadKind,
+}
+
+/// What a model's modules are read from.
+#[derive(Clone, Copy)]
+pub(super) struct ModuleFiles<'a> {
+    pub(super) folder: &'a Folder,
+    /// `modules.json`, where there is one.
+    pub(super) entries: Option<&'a [Module]>,
+    pub(super) config: &'a ConfigFile,
+    /// `config_sentence_transformers.json`, where there is one.
+    pub(super) settings: Option<&'a ConfigFile>,
+    pub(super) unknown: Unknown,
 }
 
 /// What turns states into the model's output.
@@ -38,19 +57,27 @@ pub(super) enum HeadKind {
     },
 }
 
-/// A Dense module and where its weights stand.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Dense {
-    pub(super) directory: String,
-    pub(super) in_features: usize,
-    pub(super) out_features: usize,
-    pub(super) bias: bool,
-    pub(super) activation: Epilogue,
-}
-
 impl Modules {
     fn new(pooling: Pooling, head: HeadKind) -> Self {
-        Self { pooling, include_prompt: true, dense: Vec::new(), normalize: false, head }
+        Self {
+            pooling: vec![pooling],
+            include_prompt: true,
+            steps: Vec::new(),
+            normalize: false,
+            truncate: None,
+            head,
+        }
+    }
+
+    /// Columns of a vector before it is cut, where hidden states have `hidden`.
+    pub(super) fn columns(&self, hidden: usize) -> usize {
+        let pooled = self.pooling.len() * hidden;
+        self.steps.iter().fold(pooled, |columns, step| step.columns(columns))
+    }
+
+    /// Whether vectors have length one.
+    pub(super) fn is_unit_length(&self, hidden: usize) -> bool {
+        self.normalize && self.truncate.is_none_or(|kept| kept >= self.columns(hidden))
     }
 
     /// Takes pooling and normalisation from the registry where the folder has no `modules.json`
@@ -64,12 +91,13 @@ impl Modules {
             return Ok(());
         };
         if let Some(name) = &spec.pooling {
-            self.pooling = parse_pooling(name).ok_or_else(|| Error::Unsupported {
+            let pooling = parse_pooling(name).ok_or_else(|| Error::Unsupported {
                 path: "models.toml".into(),
                 field: "pooling",
                 value: format!("`{name}`"),
                 supported: POOLINGS.to_owned(),
             })?;
+            self.pooling = vec![pooling];
         }
         self.normalize = spec.normalize.unwrap_or(false);
         Ok(())
@@ -89,17 +117,15 @@ impl Modules {
 /// otherwise a plain transformer with mean pooling, which is what sentence-transformers makes of
 /// it; `wanted` can ask for its masked-LM head instead.
 pub(super) fn read_modules(
-    folder: &Folder,
-    config: &ConfigFile,
+    files: ModuleFiles<'_>,
     hidden: usize,
     wanted: Option<Task>,
 ) -> Result<Modules, Error> {
+    let ModuleFiles { entries, config, settings, .. } = files;
     let classifies = classifies(config.list("architectures").into_iter());
-    match layout::read_modules(folder)? {
-        Some(entries) if entries.len() == 1 && classifies => {
-            read_classifier(config, read_settings(folder)?.as_ref())
-        }
-        Some(entries) => read_entries(folder, &entries, hidden),
+    match entries {
+        Some([_]) if classifies => read_classifier(config, settings),
+        Some(entries) => read_entries(files, entries, hidden),
         None if classifies => read_classifier(config, None),
         None if wanted == Some(Task::Sparse) => {
             let head = HeadKind::MaskedLm { twice: false, max_entries: None };
@@ -109,49 +135,66 @@ pub(super) fn read_modules(
     }
 }
 
-fn read_entries(folder: &Folder, entries: &[Module], hidden: usize) -> Result<Modules, Error> {
-    const SUPPORTED: &str = "Transformer, Pooling, any number of Dense, Normalize, in this order; \
-                             or MLMTransformer, SpladePooling";
-    let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
+fn shown(entry: &Module) -> String {
+    format!("`{}` at path `{}`", entry.class, entry.path)
+}
+
+fn read_entries(
+    files: ModuleFiles<'_>,
+    entries: &[Module],
+    hidden: usize,
+) -> Result<Modules, Error> {
+    const SUPPORTED: &str = "Transformer, Pooling, then any of Dense, LayerNorm, Dropout and \
+                             Normalize; or MLMTransformer, SpladePooling";
     let unsupported = |field, value| Error::Unsupported {
-        path: folder.path(MODULES),
+        path: files.folder.path(MODULES),
         field,
         value,
         supported: SUPPORTED.to_owned(),
     };
-    // How far the order above has come.
-    let mut stage = 0;
-    for entry in entries {
-        let allowed = match (stage, entry.kind()) {
-            (0, "Transformer" | "MLMTransformer") => entry.path.is_empty(),
-            (1, "Pooling") => {
-                (modules.pooling, modules.include_prompt) = read_pooling(folder, &entry.path)?;
-                true
+    let mut modules = Modules::new(Pooling::Mean, HeadKind::Dense);
+    let mut is_pooled = false;
+    let mut early = None;
+    for (index, entry) in entries.iter().enumerate() {
+        let path = files.folder.path(MODULES);
+        known_keys::MODULE.check_fields(&path, entry.others.iter(), files.unknown)?;
+        match (index, entry.kind()) {
+            (0, "Transformer" | "MLMTransformer") => {}
+            (1.., "Pooling") if !is_pooled => {
+                (modules.pooling, modules.include_prompt) = read_pooling(files, &entry.path)?;
+                is_pooled = true;
             }
-            (1, "SpladePooling") => {
-                modules.head = read_splade_pooling(folder, &entry.path)?;
-                true
+            (1.., "SpladePooling") if !is_pooled => {
+                modules.head = read_splade_pooling(files, &entry.path)?;
+                is_pooled = true;
             }
-            (2, "Dense") if modules.head == HeadKind::Dense => {
-                let columns = modules.dense.last().map_or(hidden, |dense| dense.out_features);
-                modules.dense.push(read_dense(folder, &entry.path, columns)?);
-                stage -= 1;
-                true
+            // Vectors are not there yet: it finds nothing to bring to length one.
+            (1.., "Normalize") if !is_pooled => {
+                early = Some(entry);
+                read_step(files.folder, entry, 0, files.unknown)?;
             }
-            (2, "Normalize") if modules.head == HeadKind::Dense => {
-                modules.normalize = true;
-                true
+            (1.., "Dense" | "LayerNorm" | "Dropout" | "Normalize")
+                if is_pooled && modules.head == HeadKind::Dense =>
+            {
+                let columns = modules.columns(hidden);
+                let step = read_step(files.folder, entry, columns, files.unknown)?;
+                modules.steps.extend(step);
             }
-            _ => false,
-        };
-        stage += 1;
-        if !allowed {
-            let value = format!("`{}` at path `{}`", entry.class, entry.path);
-            return Err(unsupported("type", value));
+            _ => return Err(unsupported("type", shown(entry))),
         }
     }
-    if stage < 2 {
+    if let Some(entry) = early.filter(|_| !is_pooled) {
+        return Err(unsupported("type", shown(entry)));
+    }
+    if !is_pooled {
         return Err(unsupported("modules", format!("{} long", entries.len())));
+    }
+    while modules.steps.pop_if(|step| *step == Step::Normalize).is_some() {
+        modules.normalize = true;
+    }
+    if let Some(settings) = files.settings.filter(|settings| settings.has("truncate_dim")) {
+        let kept = settings.size("truncate_dim")?;
+        modules.truncate = Some(kept).filter(|kept| *kept < modules.columns(hidden));
     }
     Ok(modules)
 }
@@ -184,19 +227,13 @@ fn read_classifier(config: &ConfigFile, own: Option<&ConfigFile>) -> Result<Modu
     Ok(Modules::new(pooling, HeadKind::Classifier { labels, sigmoid }))
 }
 
-/// The settings that sentence-transformers keeps for the model as a whole.
-fn read_settings(folder: &Folder) -> Result<Option<ConfigFile>, Error> {
-    let exists = folder.exists(SETTINGS);
-    exists.then(|| ConfigFile::read(folder, SETTINGS)).transpose()
-}
-
-fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
+fn read_splade_pooling(files: ModuleFiles<'_>, directory: &str) -> Result<HeadKind, Error> {
+    let config = ConfigFile::read(files.folder, &in_directory(directory, CONFIG))?;
+    known_keys::SPLADE_POOLING.check(&config, files.unknown)?;
     if config.text("pooling_strategy").is_some_and(|strategy| strategy != "max") {
         return Err(config.unsupported("pooling_strategy", "max"));
     }
-    let own = read_settings(folder)?;
-    let max_entries = match own.filter(|own| own.has("max_active_dims")) {
+    let max_entries = match files.settings.filter(|own| own.has("max_active_dims")) {
         Some(own) => Some(own.size("max_active_dims")?),
         None => None,
     };
@@ -207,51 +244,36 @@ fn read_splade_pooling(folder: &Folder, directory: &str) -> Result<HeadKind, Err
     }
 }
 
-fn read_pooling(folder: &Folder, directory: &str) -> Result<(Pooling, bool), Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
-    // One name, or several joined in a list; older files have a flag for each.
-    let mut modes = config.list("pooling_mode");
-    modes.extend(config.text("pooling_mode"));
-    if modes.is_empty() {
-        modes = config.flags("pooling_mode_");
-    }
-    let pooling = match modes[..] {
-        [] => Some(Pooling::Mean),
-        [mode] => parse_pooling(mode),
-        _ => None,
-    };
-    let pooling = pooling.ok_or_else(|| Error::Unsupported {
-        path: config.path().to_owned(),
-        field: "pooling_mode",
-        value: format!("`{}`", modes.join(", ")),
-        supported: POOLINGS.to_owned(),
-    })?;
-    Ok((pooling, config.flag_or("include_prompt", true)?))
-}
+/// The older flags of Pooling, in the order in which what they ask for is joined.
+const POOLING_FLAGS: [(&str, Pooling); 6] = [
+    ("pooling_mode_cls_token", Pooling::Cls),
+    ("pooling_mode_max_tokens", Pooling::Max),
+    ("pooling_mode_mean_tokens", Pooling::Mean),
+    ("pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrtLength),
+    ("pooling_mode_weightedmean_tokens", Pooling::WeightedMean),
+    ("pooling_mode_lasttoken", Pooling::LastToken),
+];
 
-/// Reads a Dense module behind one of `columns` outputs.
-fn read_dense(folder: &Folder, directory: &str, columns: usize) -> Result<Dense, Error> {
-    let config = ConfigFile::read(folder, &in_directory(directory, CONFIG))?;
-    let activation = config.text("activation_function").unwrap_or("Tanh");
-    let activation = match activation.rsplit('.').next() {
-        Some("Identity") => Epilogue::None,
-        Some("Tanh") => Epilogue::Activate(Activation::Tanh),
-        Some("GELU") => Epilogue::Activate(Activation::Gelu),
-        Some("ReLU") => Epilogue::Activate(Activation::Relu),
-        _ => return Err(config.unsupported("activation_function", "Identity, Tanh, GELU, ReLU")),
-    };
-    if config.flag_or("use_residual", false)? {
-        return Err(config.unsupported("use_residual", "false"));
+fn read_pooling(files: ModuleFiles<'_>, directory: &str) -> Result<(Vec<Pooling>, bool), Error> {
+    let config = ConfigFile::read(files.folder, &in_directory(directory, CONFIG))?;
+    known_keys::POOLING.check(&config, files.unknown)?;
+    let include_prompt = config.flag_or("include_prompt", true)?;
+    // One name, or several whose rows are joined; older files have a flag for each.
+    let mut pooling = Vec::new();
+    if config.has("pooling_mode") {
+        let mut names = config.list("pooling_mode");
+        names.extend(config.text("pooling_mode"));
+        let modes: Option<Vec<_>> = names.into_iter().map(parse_pooling).collect();
+        pooling = modes.filter(|modes| !modes.is_empty()).ok_or_else(|| {
+            config.unsupported("pooling_mode", &format!("{POOLINGS}, or several in a list"))
+        })?;
+    } else {
+        for (flag, mode) in POOLING_FLAGS {
+            pooling.extend(config.flag_or(flag, false)?.then_some(mode));
+        }
     }
-    let (in_features, out_features) = (config.size("in_features")?, config.size("out_features")?);
-    if in_features != columns {
-        return Err(config.unsupported("in_features", &format!("{columns}, as the module before")));
+    if pooling.is_empty() {
+        pooling.push(Pooling::Mean);
     }
-    Ok(Dense {
-        directory: directory.to_owned(),
-        in_features,
-        out_features,
-        bias: config.flag_or("bias", true)?,
-        activation,
-    })
+    Ok((pooling, include_prompt))
 }

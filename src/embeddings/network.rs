@@ -5,12 +5,14 @@ use std::ops::Range;
 use super::Error;
 use super::batch::Packed;
 use super::document::{DocumentPlan, Kept};
-use super::encoder::{Encoder, Family, Head, MaskedLm};
+use super::encoder::{Encoder, Family, Head, HeadLayer, MaskedLm};
 use super::job::Output;
-use super::modules::{Dense, HeadKind, Modules};
+use super::modules::{HeadKind, Modules};
+use super::spellings::Spellings;
+use super::steps::{Dense, Step};
 use super::weights::with_checkpoint;
 use crate::compute::{
-    Batching, DenseWeights, Epilogue, Exec, Pooling, Precision, Projection, Span,
+    Batching, DenseWeights, Exec, NormKind, NormWeights, Pooling, Precision, Projection, Span,
 };
 use crate::models::Folder;
 
@@ -86,9 +88,12 @@ pub(super) struct OnDevice<E: Exec> {
     /// Executors of the device, whose work may overlap; the first has loaded the weights.
     execs: Vec<E>,
     encoder: Encoder<E>,
-    pooling: Pooling,
+    pooling: Vec<Pooling>,
     /// Whether vectors are brought to length one.
     normalize: bool,
+    /// Columns of a vector, and those that are kept of it once it has its length.
+    columns: usize,
+    truncate: Option<usize>,
     /// Columns of hidden states, of scores and of logits over the vocabulary.
     hidden: usize,
     labels: usize,
@@ -100,37 +105,50 @@ pub(super) struct OnDevice<E: Exec> {
 
 impl<E: Exec> OnDevice<E> {
     /// Loads the weights by the first of `execs`.
-    pub(super) fn load(
-        execs: Vec<E>,
-        folder: &Folder,
-        family: &Family,
-        modules: &Modules,
-    ) -> Result<Self, Error> {
+    pub(super) fn load(execs: Vec<E>, files: Files<'_>) -> Result<Self, Error> {
+        let Files { folder, directory, family, modules } = files;
         let exec = &execs[0];
-        let prefix = family.names.prefix;
-        let (encoder, classifier, masked_lm) = with_checkpoint(folder, "", prefix, |checkpoint| {
-            let (mut classifier, mut masked_lm) = (None, None);
+        let spellings = &family.names.spellings;
+        let loaded = with_checkpoint(folder, directory, spellings, |checkpoint| {
+            let (mut classifier, mut masked_lm, mut tied) = (None, None, None);
             match modules.head {
                 HeadKind::Dense => {}
                 HeadKind::Classifier { labels, .. } => {
                     classifier = Some(Head::classifier(exec, family, checkpoint, labels)?);
                 }
                 HeadKind::MaskedLm { .. } => {
+                    tied = MaskedLm::<E>::own_table(family, checkpoint);
                     masked_lm = Some(MaskedLm::load(exec, family, checkpoint)?);
                 }
             }
-            Ok((Encoder::load(exec, family, checkpoint)?, classifier, masked_lm))
-        })?;
-        let dense = modules.dense.iter().map(|dense| load_dense(exec, folder, dense));
-        let dense = dense.collect::<Result<_, _>>()?;
-        let head = classifier.unwrap_or_else(|| Head::from_dense(dense));
-        let (pooling, normalize) = (modules.pooling, modules.normalize);
-        let (hidden, vocabulary) = (family.spec.hidden, family.spec.vocabulary);
+            let encoder = Encoder::load(exec, family, checkpoint, tied.as_deref())?;
+            Ok((encoder, classifier, masked_lm))
+        });
+        let (encoder, classifier, masked_lm) = loaded?;
+        let mut layers = Vec::with_capacity(modules.steps.len());
+        let hidden = family.spec.hidden;
+        let mut columns = modules.pooling.len() * hidden;
+        for step in &modules.steps {
+            layers.push(load_step(exec, folder, step, columns)?);
+            columns = step.columns(columns);
+        }
         let labels = match modules.head {
             HeadKind::Classifier { labels, .. } => labels,
             HeadKind::Dense | HeadKind::MaskedLm { .. } => 0,
         };
-        Ok(Self { execs, encoder, pooling, normalize, hidden, labels, vocabulary, head, masked_lm })
+        Ok(Self {
+            encoder,
+            pooling: modules.pooling.clone(),
+            normalize: modules.normalize,
+            columns,
+            truncate: modules.truncate,
+            hidden,
+            labels,
+            vocabulary: family.spec.vocabulary,
+            head: classifier.unwrap_or_else(|| Head::new(layers)),
+            masked_lm,
+            execs,
+        })
     }
 
     /// Encodes a batch on a lane, whose executor is `exec`, and reads it, see [`Network::encode`].
@@ -163,6 +181,9 @@ impl<E: Exec> OnDevice<E> {
         parts: &E::Buffer,
         document: &DocumentPlan,
     ) -> Result<Units, Error> {
+        if self.pooling.len() > 1 {
+            return Err(Error::JoinedPooling);
+        }
         let DocumentPlan { units, dimensions, .. } = document;
         let (sums, counts) = (exec.sum_runs(parts, &units.sums())?, units.counts());
         let means = exec.sum_runs(&sums, &counts.of_each()?)?;
@@ -185,7 +206,7 @@ impl<E: Exec> OnDevice<E> {
     ) -> Result<Vec<f32>, Error> {
         let sums = kept.sums.downcast_ref().expect("units are pooled by the model that read them");
         let means = exec.sum_runs(sums, &kept.counts.means(runs.iter().cloned())?)?;
-        Ok(exec.finish(self.head.apply(exec, means)?, finish)?)
+        self.finish(exec, self.head.apply(exec, means)?, finish)
     }
 
     /// What `output` is of each span of hidden states, a row each.
@@ -199,7 +220,9 @@ impl<E: Exec> OnDevice<E> {
     ) -> Result<Vec<f32>, Error> {
         match output {
             Output::Embeddings { dimensions } => {
-                let finish = Projection { dims: dimensions, normalize: self.normalize };
+                // What is kept of a vector that has its length is not brought to length one.
+                let normalize = self.normalize && self.truncate != Some(dimensions);
+                let finish = Projection { dims: dimensions, normalize };
                 self.pooled(exec, hidden, cu_seqlens, spans, finish)
             }
             Output::Scores => {
@@ -228,12 +251,56 @@ impl<E: Exec> OnDevice<E> {
         spans: &[Span],
         finish: Projection,
     ) -> Result<Vec<f32>, Error> {
-        if self.head.is_empty() {
-            return Ok(exec.pool_finish(hidden, cu_seqlens, spans, self.pooling, finish)?);
+        if let ([pooling], true, None) = (&self.pooling[..], self.head.is_empty(), self.truncate) {
+            return Ok(exec.pool_finish(hidden, cu_seqlens, spans, *pooling, finish)?);
         }
-        let rows = exec.pool(hidden, cu_seqlens, spans, self.pooling)?;
-        Ok(exec.finish(self.head.apply(exec, rows)?, finish)?)
+        let rows = match self.pooling[..] {
+            [pooling] => exec.pool(hidden, cu_seqlens, spans, pooling)?,
+            _ => self.joined(exec, hidden, cu_seqlens, spans)?,
+        };
+        self.finish(exec, self.head.apply(exec, rows)?, finish)
     }
+
+    /// The rows of every pooling side by side: `[spans, poolings * H]`.
+    fn joined(
+        &self,
+        exec: &E,
+        hidden: &E::Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+    ) -> Result<E::Buffer, Error> {
+        let whole = Projection { dims: self.hidden, normalize: false };
+        let pool = |pooling: &Pooling| exec.pool_finish(hidden, cu_seqlens, spans, *pooling, whole);
+        let parts: Vec<Vec<f32>> = self.pooling.iter().map(pool).collect::<Result<_, _>>()?;
+        let columns = self.pooling.len() * self.hidden;
+        let mut rows = Vec::with_capacity(spans.len() * columns);
+        for span in 0..spans.len() {
+            rows.extend(parts.iter().flat_map(|part| &part[span * self.hidden..][..self.hidden]));
+        }
+        Ok(exec.upload(&rows, columns)?)
+    }
+
+    /// Rows behind the head as finished vectors. Where the settings cut vectors, they are cut once
+    /// they have their length.
+    fn finish(&self, exec: &E, rows: E::Buffer, finish: Projection) -> Result<Vec<f32>, Error> {
+        if self.truncate != Some(finish.dims) || finish.normalize {
+            return Ok(exec.finish(rows, finish)?);
+        }
+        let whole = Projection { dims: self.columns, normalize: self.normalize };
+        let vectors = exec.finish(rows, whole)?;
+        let kept = vectors.chunks_exact(self.columns).flat_map(|row| &row[..finish.dims]);
+        Ok(kept.copied().collect())
+    }
+}
+
+/// What a model's weights are read by.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a> {
+    pub(super) folder: &'a Folder,
+    /// Of the transformer.
+    pub(super) directory: &'a str,
+    pub(super) family: &'a Family,
+    pub(super) modules: &'a Modules,
 }
 
 /// One network a device, all with the same weights.
@@ -325,18 +392,39 @@ impl<E: Exec> Network for OnDevices<E> {
     }
 }
 
-fn load_dense<E: Exec>(
+/// A module behind one of `columns` outputs.
+fn load_step<E: Exec>(
     exec: &E,
     folder: &Folder,
-    dense: &Dense,
-) -> Result<(E::Linear, Epilogue), Error> {
-    let linear = with_checkpoint(folder, &dense.directory, "", |checkpoint| {
+    step: &Step,
+    columns: usize,
+) -> Result<HeadLayer<E>, Error> {
+    match step {
+        Step::Dense(dense) => {
+            Ok(HeadLayer::Dense(load_dense(exec, folder, dense)?, dense.activation))
+        }
+        Step::Norm { directory, columns } => {
+            let norm = with_checkpoint(folder, directory, &Spellings::PLAIN, |checkpoint| {
+                let weight = checkpoint.tensor("norm.weight", &[*columns])?;
+                let bias = checkpoint.tensor("norm.bias", &[*columns])?;
+                // The default of torch.nn.LayerNorm.
+                let eps = 1e-5;
+                let kind = NormKind::Layer;
+                Ok(exec.load_norm(NormWeights { kind, weight: &weight, bias: Some(&bias), eps })?)
+            })?;
+            Ok(HeadLayer::Norm(norm))
+        }
+        Step::Normalize => Ok(HeadLayer::Normalize(columns)),
+    }
+}
+
+fn load_dense<E: Exec>(exec: &E, folder: &Folder, dense: &Dense) -> Result<E::Linear, Error> {
+    with_checkpoint(folder, &dense.directory, &Spellings::PLAIN, |checkpoint| {
         let shape = [dense.out_features, dense.in_features];
         let weight = checkpoint.tensor("linear.weight", &shape)?;
         let bias = dense.bias.then(|| checkpoint.tensor("linear.bias", &shape[..1])).transpose()?;
         let in_features = dense.in_features;
         let weights = DenseWeights { weight: &weight, bias: bias.as_deref(), in_features };
         Ok(exec.load_linear(&[weights], Precision::Full)?)
-    })?;
-    Ok((linear, dense.activation))
+    })
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::device::DeviceChoice;
+use super::known_keys::Unknown;
 use crate::compute::{DtypeChoice, Isa, Numerics};
 use crate::models::{Places, Task};
 
@@ -39,6 +40,8 @@ pub struct ModelOptions {
     /// What the model is to give, where its files leave that open: a checkpoint with a masked-LM
     /// head is an embedding model unless it is asked to be sparse.
     pub kind: Option<Task>,
+    /// What becomes of a model whose files have keys that nothing is known of.
+    pub unknown: Unknown,
 }
 
 impl Default for ModelOptions {
@@ -54,6 +57,7 @@ impl Default for ModelOptions {
             numerics: Numerics::default(),
             max_batch_tokens: None,
             kind: None,
+            unknown: Unknown::default(),
         }
     }
 }

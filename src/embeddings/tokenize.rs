@@ -1,21 +1,22 @@
 //! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
 
-use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
-use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
+use tokenizers::utils::truncation::{TruncationDirection, TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, PostProcessor};
 
 use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
+use super::sentence_config::SentenceConfig;
+use super::tokenizer_json::{CANNOT_READ, TokenizerJson};
+use super::tokenizer_settings::TokenizerSettings;
 use crate::compute::Span;
-use crate::models::layout::{SENTENCE_CONFIGS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::models::layout::{TOKENIZER, in_directory};
 use crate::models::{self, Folder, ModelSpec};
 
 /// Which end of a text that is too long is dropped.
@@ -24,9 +25,11 @@ use crate::models::{self, Folder, ModelSpec};
 pub enum Truncate {
     /// Drop the beginning.
     Left,
-    /// Drop the end, as sentence-transformers does.
-    #[default]
+    /// Drop the end.
     Right,
+    /// Drop what the model's files say, which is the end where they say nothing.
+    #[default]
+    Model,
 }
 
 /// A prefix for every text, and whether pooling sees it.
@@ -57,22 +60,6 @@ pub(super) struct PackedTexts {
     pub(super) truncated: Vec<Option<usize>>,
 }
 
-/// `tokenizer_config.json`. The length is a float in files that mean "none" by 1e30.
-#[derive(Debug, Default, Deserialize)]
-struct TokenizerConfig {
-    #[serde(default)]
-    model_max_length: Option<f64>,
-}
-
-/// The transformer module's settings, under the names that sentence-transformers looks for.
-#[derive(Debug, Default, Deserialize)]
-struct SentenceConfig {
-    #[serde(default)]
-    max_seq_length: Option<usize>,
-    #[serde(default)]
-    do_lower_case: bool,
-}
-
 /// A model's tokenizer and the limits that its folder sets.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -81,6 +68,12 @@ pub struct Tokenizer {
     max_tokens: usize,
     /// Rows of the model's word table.
     vocabulary: usize,
+    /// The end that the model's files have dropped.
+    side: Truncate,
+    /// Whether the model is told the texts of a pair apart.
+    segments: bool,
+    /// Tokens that the settings name as special.
+    special: Vec<u32>,
 }
 
 /// What the files beside `tokenizer.json` say of texts.
@@ -88,91 +81,41 @@ pub(super) struct Limits {
     /// The longest sequence, special tokens included.
     pub(super) max_tokens: usize,
     lowercase: bool,
+    settings: TokenizerSettings,
 }
 
 impl Limits {
-    /// Reads the files that limit a text's length; where none of sentence-transformers' does, the
-    /// registry may.
-    pub(super) fn read(
-        folder: &Folder,
+    /// Where none of sentence-transformers' files limits a text's length, the registry may.
+    pub(super) fn new(
+        settings: TokenizerSettings,
+        sentence: &SentenceConfig,
         spec: &EncoderSpec,
         known: Option<&ModelSpec>,
     ) -> Result<Self, Error> {
-        let sentence = SENTENCE_CONFIGS.iter().find(|file| folder.exists(file));
-        let sentence: SentenceConfig =
-            sentence.map(|file| folder.json(file)).transpose()?.unwrap_or_default();
-        let config: TokenizerConfig = folder.optional_json(TOKENIZER_CONFIG)?.unwrap_or_default();
-        let longest = config.model_max_length.map_or(usize::MAX, |length| length as usize);
+        let length = settings.max_tokens()?;
+        let is_told = sentence.processor.contains_key("model_max_length");
+        let told = if is_told { length } else { sentence.max_seq_length };
         let known = known.and_then(|spec| spec.max_tokens).unwrap_or(usize::MAX);
-        let max_tokens = sentence.max_seq_length.unwrap_or(longest.min(known)).min(spec.max_tokens);
-        Ok(Self { max_tokens, lowercase: sentence.do_lower_case })
-    }
-}
-
-/// The size of `tokenizer.json`'s vocabulary, for a look at it before it costs memory.
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(default)]
-    model: OutlineModel,
-}
-
-#[derive(Default, Deserialize)]
-struct OutlineModel {
-    #[serde(default)]
-    vocab: Count,
-}
-
-/// The number of entries of a list or an object.
-#[derive(Default)]
-struct Count(usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counter;
-
-        impl<'de> Visitor<'de> for Counter {
-            type Value = Count;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a vocabulary")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while entries.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Count, A::Error> {
-                let mut count = 0;
-                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Count(count))
-            }
-        }
-        deserializer.deserialize_any(Counter)
+        let own = told.unwrap_or_else(|| length.unwrap_or(usize::MAX).min(known));
+        let max_tokens = sentence.call_length.unwrap_or(own).min(spec.max_tokens);
+        Ok(Self { max_tokens, lowercase: sentence.do_lower_case, settings })
     }
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model whose word table has `vocabulary` rows.
-    pub(super) fn load(folder: &Folder, vocabulary: usize, limits: &Limits) -> Result<Self, Error> {
+    pub(super) fn load(
+        folder: &Folder,
+        directory: &str,
+        vocabulary: usize,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let file = in_directory(directory, TOKENIZER);
         let malformed = |problem: String| -> Error {
-            models::Error::Malformed { path: folder.path(TOKENIZER), problem }.into()
+            models::Error::Malformed { path: folder.path(&file), problem }.into()
         };
-        let bytes = folder.read(TOKENIZER)?;
-        let outline: Outline =
-            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-        let entries = outline.model.vocab.0;
-        if entries > vocabulary {
-            return Err(malformed(format!(
-                "has {entries} entries, config.json's vocab_size is {vocabulary}"
-            )));
-        }
-        let tokenizer = Self::parse(bytes, vocabulary, limits, malformed)?;
+        let json = TokenizerJson::read(folder.read(&file)?, vocabulary).map_err(malformed)?;
+        let tokenizer = Self::build(json, vocabulary, limits, malformed)?;
         // Added tokens may lie beyond the word table, as those of images do: they are refused
         // where a text has them.
         let largest = tokenizer.inner.get_vocab(false).into_values().max();
@@ -184,18 +127,22 @@ impl Tokenizer {
         }
     }
 
-    fn parse(
-        bytes: Vec<u8>,
+    fn build(
+        json: TokenizerJson,
         vocabulary: usize,
         limits: &Limits,
         malformed: impl Fn(String) -> Error,
     ) -> Result<Self, Error> {
-        let Limits { max_tokens, lowercase } = *limits;
-        // tokenizers 0.23 panics on some malformed files where it should refuse them.
-        let panicked = |_| malformed("tokenizers cannot read it".to_owned());
-        let mut inner = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
-            .map_err(panicked)?
-            .map_err(|error| malformed(error.to_string()))?;
+        let Limits { max_tokens, lowercase, settings } = limits;
+        let (max_tokens, lowercase) = (*max_tokens, *lowercase);
+        let panicked = |_| malformed(CANNOT_READ.to_owned());
+        let own = json.tokenizer.get_truncation();
+        let side = settings.truncate(own.map(|own| match own.direction {
+            TruncationDirection::Left => Truncate::Left,
+            TruncationDirection::Right => Truncate::Right,
+        }))?;
+        let mut inner =
+            catch_unwind(AssertUnwindSafe(|| settings.build(json))).map_err(panicked)??;
         inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         inner.with_padding(None);
         if lowercase {
@@ -211,7 +158,10 @@ impl Tokenizer {
         if prefix.len() + suffix.len() >= max_tokens {
             return Err(malformed(format!("special tokens fill all {max_tokens} tokens")));
         }
-        let tokenizer = Self { inner, prefix, suffix, max_tokens, vocabulary };
+        let segments = settings.gives_segments();
+        let special = settings.special_ids(&inner)?;
+        let tokenizer =
+            Self { inner, prefix, suffix, max_tokens, vocabulary, side, segments, special };
         let special = tokenizer.prefix.iter().chain(&tokenizer.suffix);
         special
             .copied()
@@ -266,11 +216,17 @@ impl Tokenizer {
 
     /// The prompt `text`. When pooling leaves it out, so it does all special tokens before it.
     pub(super) fn prompt(&self, text: &str, pooled: bool) -> Result<Prompt, Error> {
-        let tokens = self.ids(text)?.len();
+        let ids = self.ids(text)?;
+        let tokens = ids.len();
         if tokens + self.special_tokens() >= self.max_tokens {
             return Err(Error::PromptTooLong { tokens, limit: self.max_tokens });
         }
-        let skip = if pooled || text.is_empty() { 0 } else { self.prefix.len() + tokens };
+        // As sentence-transformers has a prompt's length: that of its own sequence, less the last
+        // token where that is known to be special.
+        let last = self.suffix.last().or(ids.last());
+        let is_special = last.is_some_and(|last| self.special.contains(last));
+        let length = tokens + self.special_tokens() - usize::from(is_special);
+        let skip = if pooled || text.is_empty() { 0 } else { length };
         Ok(Prompt { text: text.to_owned(), skip })
     }
 
@@ -291,12 +247,13 @@ impl Tokenizer {
             })
             .collect::<Result<_, _>>()?;
         let room = self.max_tokens - self.special_tokens();
+        let truncate = if truncate == Truncate::Model { self.side } else { truncate };
         let mut texts = PackedTexts::default();
         for (seq, ids) in ids.iter().enumerate() {
             let cut = ids.len().saturating_sub(room);
             let kept = match truncate {
                 Truncate::Left => &ids[cut..],
-                Truncate::Right => &ids[..ids.len() - cut],
+                Truncate::Right | Truncate::Model => &ids[..ids.len() - cut],
             };
             self.push(&mut texts.packed, kept);
             texts.truncated.push((cut > 0).then_some(ids.len() + self.special_tokens()));
@@ -320,6 +277,10 @@ impl Tokenizer {
         let special = processor.map_or(0, |processor| processor.added_tokens(true));
         let limits = TruncationParams {
             max_length: self.max_tokens.saturating_sub(special),
+            direction: match self.side {
+                Truncate::Left => TruncationDirection::Left,
+                Truncate::Right | Truncate::Model => TruncationDirection::Right,
+            },
             ..TruncationParams::default()
         };
         let encode = |&(first, second): &(&str, &str)| {
@@ -335,7 +296,7 @@ impl Tokenizer {
         let mut texts = PackedTexts::default();
         for (seq, (pair, truncated)) in (0..).zip(encoded) {
             self.check_all(pair.get_ids())?;
-            let last = types.saturating_sub(1) as u32;
+            let last = if self.segments { types.saturating_sub(1) as u32 } else { 0 };
             let type_ids = pair.get_type_ids().iter().map(|&type_id| type_id.min(last));
             texts.packed.push_segments(pair.get_ids().iter().copied().zip(type_ids));
             texts.spans.push(Span { seq, start: 0, end: pair.len() as u32 });

@@ -10,6 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Error;
+use super::spellings::Spellings;
 use crate::models::layout::Weights;
 use crate::models::{self, Folder, Map};
 
@@ -19,12 +20,11 @@ const MAX_TENSORS: usize = 32_768;
 
 /// Opens the weights in `directory` of the model and hands their tensors to `load`; the mapping
 /// ends with the call. Digests are verified meanwhile, and nothing is returned before they are.
-/// `prefix` may stand before every name: checkpoints of a model with a head carry the encoder
-/// under it.
+/// `spellings` says what else its names may be.
 pub(super) fn with_checkpoint<T>(
     folder: &Folder,
     directory: &str,
-    prefix: &'static str,
+    spellings: &Spellings,
     load: impl FnOnce(&Checkpoint<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let files = files(folder, directory)?;
@@ -36,8 +36,9 @@ pub(super) fn with_checkpoint<T>(
             scope.spawn(|| maps.iter().try_for_each(|(map, file)| folder.verify_map(file, map)));
         let parts = maps.iter().map(|(map, file)| Part::read(folder.path(file), map));
         let parts: Result<Vec<_>, models::Error> = parts.collect();
-        let loaded =
-            parts.map_err(Error::from).and_then(|parts| load(&Checkpoint { parts, prefix }));
+        let loaded = parts
+            .map_err(Error::from)
+            .and_then(|parts| load(&Checkpoint { parts, spellings: *spellings }));
         // A file that is not the published one explains whatever else is wrong with it.
         verified.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         loaded
@@ -87,7 +88,7 @@ impl<'a> Part<'a> {
 pub(super) struct Checkpoint<'a> {
     /// At least one.
     parts: Vec<Part<'a>>,
-    prefix: &'static str,
+    spellings: Spellings,
 }
 
 impl<'a> Checkpoint<'a> {
@@ -95,6 +96,9 @@ impl<'a> Checkpoint<'a> {
     /// `shape` and hold finite values only.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'a, [f32]>, Error> {
         let Some((part, view)) = self.find(name) else {
+            if let Some(whole) = self.assembled(name, shape)? {
+                return Ok(whole);
+            }
             let path = self.parts.first().map(|part| part.path.clone()).unwrap_or_default();
             let problem = format!("tensor `{name}` is missing");
             return Err(models::Error::Malformed { path, problem }.into());
@@ -117,6 +121,21 @@ impl<'a> Checkpoint<'a> {
         }
     }
 
+    /// A tensor that stands in several, one above the other; `None` where it does not.
+    fn assembled(&self, name: &str, shape: &[usize]) -> Result<Option<Cow<'a, [f32]>>, Error> {
+        let Some(pieces) = self.spellings.pieces(name) else { return Ok(None) };
+        if !pieces.iter().all(|piece| self.has(piece)) || !shape[0].is_multiple_of(pieces.len()) {
+            return Ok(None);
+        }
+        let mut piece_shape = shape.to_vec();
+        piece_shape[0] /= pieces.len();
+        let mut whole = Vec::with_capacity(shape.iter().product());
+        for piece in pieces {
+            whole.extend_from_slice(&self.tensor(&piece, &piece_shape)?);
+        }
+        Ok(Some(Cow::Owned(whole)))
+    }
+
     /// Gives back the memory of what has been read so far.
     pub(super) fn release(&self) {
         for part in &self.parts {
@@ -130,10 +149,10 @@ impl<'a> Checkpoint<'a> {
     }
 
     fn find(&self, name: &str) -> Option<(&Part<'a>, TensorView<'a>)> {
-        let prefixed = format!("{}{name}", self.prefix);
+        let names = self.spellings.of(name);
         self.parts.iter().find_map(|part| {
-            let view = part.tensors.tensor(name).or_else(|_| part.tensors.tensor(&prefixed));
-            view.ok().map(|view| (part, view))
+            let view = names.iter().find_map(|name| part.tensors.tensor(name).ok());
+            view.map(|view| (part, view))
         })
     }
 }

@@ -61,6 +61,19 @@ pub enum Error {
         /// What would be accepted.
         supported: String,
     },
+    /// A key that nothing is known of.
+    #[error(
+        "{path}: {key} is {value}, which is neither obeyed here nor known to change nothing \
+         (--allow-unknown loads the model all the same)"
+    )]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
     /// A file's contents are not those that were published.
     #[error("{path} is corrupted: sha256 is {actual}, expected {expected}")]
     Digest {

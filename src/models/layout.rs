@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::error::Error;
 
@@ -17,6 +18,10 @@ pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// What else is known about the tokenizer.
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// Its special tokens by name, and those that were added: older files, which are read where the
+/// one above does not list tokens.
+pub(crate) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
+pub(crate) const ADDED_TOKENS: &str = "added_tokens.json";
 /// The modules, in order.
 pub(crate) const MODULES: &str = "modules.json";
 /// What sentence-transformers keeps for the model as a whole, the prompts among it.
@@ -63,6 +68,9 @@ pub(crate) struct Module {
     /// Its Python class, dotted.
     #[serde(rename = "type")]
     pub(crate) class: String,
+    /// What else the file says of it.
+    #[serde(flatten)]
+    pub(crate) others: Map<String, Value>,
 }
 
 impl Module {
@@ -72,12 +80,20 @@ impl Module {
     }
 
     fn needs_config(&self) -> bool {
-        matches!(self.kind(), "Pooling" | "SpladePooling" | "Dense")
+        matches!(self.kind(), "Pooling" | "SpladePooling" | "Dense" | "LayerNorm")
     }
 
     fn needs_weights(&self) -> bool {
-        self.kind() == "Dense"
+        matches!(self.kind(), "Dense" | "LayerNorm")
     }
+}
+
+/// The directory of the transformer among `modules`, which is the first: empty for the model's own.
+pub(crate) fn transformer_directory(modules: &[Module]) -> &str {
+    let first = modules.first();
+    first
+        .filter(|module| matches!(module.kind(), "Transformer" | "MLMTransformer"))
+        .map_or("", |module| module.path.as_str())
 }
 
 /// The modules in order; `None` where the model has no `modules.json`.
@@ -140,7 +156,7 @@ impl Weights {
 pub(crate) struct Layout {
     /// Empty where there is no `modules.json`.
     modules: Vec<Module>,
-    /// In the model's own directory, the empty one, and in every module's.
+    /// In the transformer's directory and in every module's.
     weights: BTreeMap<String, Weights>,
 }
 
@@ -152,7 +168,8 @@ impl Layout {
     pub(crate) fn read(mut files: impl Files) -> Result<Self, Error> {
         let modules = read_modules(&mut files)?.unwrap_or_default();
         let mut weights = BTreeMap::new();
-        for directory in modules.iter().map(|module| module.path.as_str()).chain([""]) {
+        let own = transformer_directory(&modules);
+        for directory in modules.iter().map(|module| module.path.as_str()).chain([own]) {
             weights.insert(directory.to_owned(), Weights::read(&mut files, directory)?);
         }
         Ok(Self { modules, weights })
@@ -160,7 +177,11 @@ impl Layout {
 
     fn needs_weights(&self, directory: &str) -> bool {
         let mut modules = self.modules.iter().filter(|module| module.path == directory);
-        directory.is_empty() || modules.any(Module::needs_weights)
+        directory == self.transformer() || modules.any(Module::needs_weights)
+    }
+
+    fn transformer(&self) -> &str {
+        transformer_directory(&self.modules)
     }
 }
 
@@ -169,16 +190,21 @@ impl Layout {
 /// gives. Weights come last, the model's own at the end, an index behind its parts: who makes the
 /// files appear in this order makes the last one say that all are there.
 pub(crate) fn files_needed(layout: &Layout, has: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut files: Vec<String> = [CONFIG, TOKENIZER].map(str::to_owned).into();
-    let optional = [TOKENIZER_CONFIG, SETTINGS, MODULES].into_iter().chain(SENTENCE_CONFIGS);
-    files.extend(optional.filter(|file| has(file)).map(str::to_owned));
+    let own = |file: &str| in_directory(layout.transformer(), file);
+    let mut files: Vec<String> = [CONFIG, TOKENIZER].map(own).into();
+    let beside = [TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS].into_iter();
+    let optional = beside.chain(SENTENCE_CONFIGS).map(own);
+    let optional = optional.chain([SETTINGS, MODULES].map(str::to_owned));
+    files.extend(optional.filter(|file| has(file)));
     for module in &layout.modules {
         let config = in_directory(&module.path, CONFIG);
         if module.needs_config() || has(&config) {
             files.push(config);
         }
     }
-    for (directory, weights) in layout.weights.iter().rev() {
+    let is_last = |(directory, _): &(&String, _)| **directory == *layout.transformer();
+    let (last, others): (Vec<_>, Vec<_>) = layout.weights.iter().rev().partition(is_last);
+    for (directory, weights) in others.into_iter().chain(last) {
         match weights {
             Weights::Whole(file) => files.push(file.clone()),
             Weights::Parts { index, parts } => files.extend(parts.iter().chain([index]).cloned()),
@@ -263,6 +289,7 @@ mod tests {
             "onnx/model.onnx",
             "pytorch_model.bin",
             "sentence_bert_config.json",
+            "special_tokens_map.json",
             "tokenizer.json",
             "tokenizer_config.json",
             "vocab.txt",
@@ -271,8 +298,9 @@ mod tests {
             "config.json",
             "tokenizer.json",
             "tokenizer_config.json",
-            "config_sentence_transformers.json",
+            "special_tokens_map.json",
             "sentence_bert_config.json",
+            "config_sentence_transformers.json",
             "model.safetensors",
         ];
         assert_eq!(needed(&names(&files)), expected);
@@ -304,6 +332,26 @@ mod tests {
             more[5..],
             ["3_N/config.json", "2_Dense/pytorch_model.bin", "model.safetensors"]
         );
+    }
+
+    #[test]
+    fn a_transformer_in_its_own_folder_has_its_files_there() {
+        let kinds =
+            [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling"), ("2_L", "LayerNorm")];
+        let mut files =
+            names(&["config.json", "model.safetensors", "0_Transformer/tokenizer_config.json"]);
+        files.push(modules(&kinds));
+        let expected = [
+            "0_Transformer/config.json",
+            "0_Transformer/tokenizer.json",
+            "0_Transformer/tokenizer_config.json",
+            "modules.json",
+            "1_Pooling/config.json",
+            "2_L/config.json",
+            "2_L/model.safetensors",
+            "0_Transformer/model.safetensors",
+        ];
+        assert_eq!(needed(&files), expected);
     }
 
     #[test]

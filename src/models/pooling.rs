@@ -3,7 +3,8 @@
 use crate::compute::Pooling;
 
 /// The names that are understood, in words.
-pub(crate) const POOLINGS: &str = "one of mean, cls, lasttoken";
+pub(crate) const POOLINGS: &str =
+    "one of mean, cls, lasttoken, max, mean_sqrt_len_tokens, weightedmean";
 
 /// The pooling that sentence-transformers calls `mode`.
 pub(crate) fn parse_pooling(mode: &str) -> Option<Pooling> {
@@ -11,6 +12,9 @@ pub(crate) fn parse_pooling(mode: &str) -> Option<Pooling> {
         "mean" | "mean_tokens" => Some(Pooling::Mean),
         "cls" | "cls_token" => Some(Pooling::Cls),
         "lasttoken" => Some(Pooling::LastToken),
+        "max" | "max_tokens" => Some(Pooling::Max),
+        "mean_sqrt_len_tokens" => Some(Pooling::MeanSqrtLength),
+        "weightedmean" | "weightedmean_tokens" => Some(Pooling::WeightedMean),
         _ => None,
     }
 }

@@ -346,19 +346,29 @@ pub(crate) fn spans() -> (Vec<u32>, Vec<Span>) {
     (cu_seqlens(&[3, 1, 70, 4]), spans)
 }
 
+const POOLINGS: [Pooling; 6] = [
+    Pooling::Mean,
+    Pooling::Cls,
+    Pooling::LastToken,
+    Pooling::Max,
+    Pooling::MeanSqrtLength,
+    Pooling::WeightedMean,
+];
+
 fn pool_reads_each_span<E: Exec>(exec: &E) {
     let (cu_seqlens, spans) = spans();
     for cols in [1, 7, 32, 385] {
         spoil(exec);
         let hidden = random(12, 78 * cols, 1.0);
         let buffer = exec.upload(&hidden, cols).unwrap();
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::LastToken] {
+        for pooling in POOLINGS {
             let expected: Vec<f64> = spans
                 .iter()
                 .flat_map(|span| {
                     let first = cu_seqlens[span.seq as usize];
                     let (start, end) = ((first + span.start) as usize, (first + span.end) as usize);
-                    naive::pool(&hidden[start * cols..end * cols], cols, pooling)
+                    let rows = &hidden[start * cols..end * cols];
+                    naive::pool_from(span.start as usize, rows, cols, pooling)
                 })
                 .collect();
             let output = exec.pool(&buffer, &cu_seqlens, &spans, pooling).unwrap();
@@ -545,7 +555,7 @@ fn inputs_that_do_not_fit_are_refused<E: Exec>(exec: &E) {
 
 fn spans_outside_their_sequence_are_refused<E: Exec>(exec: &E) {
     let hidden = exec.upload(&random(16, 5 * 3, 1.0), 3).unwrap();
-    for pooling in [Pooling::Mean, Pooling::Cls, Pooling::LastToken] {
+    for pooling in POOLINGS {
         let pool =
             |seq, start, end| exec.pool(&hidden, &[0, 2, 5], &[Span { seq, start, end }], pooling);
         assert!(pool(1, 0, 3).is_ok());

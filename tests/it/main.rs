@@ -74,10 +74,14 @@ mod serve_limits;
 mod serve_similarity;
 /// A running service, and a small client of it.
 mod server_support;
+/// What the files beside the weights say is obeyed, or refused by name.
+mod settings;
 /// Vectors are found by cosine, in every format.
 mod similar;
 /// Similarities, what is selected from them, and files of rows.
 mod similarity;
+/// A tensor's other names give the same bits.
+mod spellings;
 /// What several modules share.
 mod support;
 /// The house rules that no compiler checks.

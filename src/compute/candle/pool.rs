@@ -16,10 +16,20 @@ impl Pool for CandleExec {
     ) -> Result<Tensor, Error> {
         let rows = spans.iter().map(|span| {
             let tokens = span.rows(cu_seqlens, hidden.dim(0)?)?;
+            let states = hidden.narrow(0, tokens.start, tokens.len())?;
             let row = match pooling {
-                Pooling::Mean => hidden.narrow(0, tokens.start, tokens.len())?.mean_keepdim(0)?,
-                Pooling::Cls => hidden.narrow(0, tokens.start, 1)?,
-                Pooling::LastToken => hidden.narrow(0, tokens.end - 1, 1)?,
+                Pooling::Mean => states.mean_keepdim(0)?,
+                Pooling::Cls => states.narrow(0, 0, 1)?,
+                Pooling::LastToken => states.narrow(0, tokens.len() - 1, 1)?,
+                Pooling::Max => states.max_keepdim(0)?,
+                Pooling::MeanSqrtLength => (states.sum_keepdim(0)? / (tokens.len() as f64).sqrt())?,
+                Pooling::WeightedMean => {
+                    let places: Vec<f32> =
+                        (span.start..span.end).map(|at| (at + 1) as f32).collect();
+                    let places = Tensor::from_vec(places, (tokens.len(), 1), hidden.device())?;
+                    let sum = states.broadcast_mul(&places)?.sum_keepdim(0)?;
+                    sum.broadcast_div(&places.sum_keepdim(0)?)?
+                }
             };
             Ok(row)
         });

@@ -18,12 +18,12 @@ impl Pool for CpuExec {
         let cols = hidden.cols();
         let mut output = Buffer::take(&self.arena, spans.len(), cols, Format::F32);
         output.rows_mut().for_each_block(1, &|rows| {
-            let states = hidden.span(cu_seqlens, spans[rows.first])?;
+            let span = spans[rows.first];
+            let states = hidden.span(cu_seqlens, span)?;
             let row = rows.into_f32();
             match pooling {
                 Pooling::Mean => self.isa.run(Mean { states, row }),
-                Pooling::Cls => row.copy_from_slice(&states[..cols]),
-                Pooling::LastToken => row.copy_from_slice(&states[states.len() - cols..]),
+                _ => pooling.reduce(states, span.start as usize, row),
             }
             Ok(())
         })?;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use cudarc::driver::DeviceRepr;
 
+use super::super::buffer::Buffers;
 use super::super::dtype::Dtype;
 use super::super::error::Error;
 use super::super::pool::{Pool, Pooling, Projection, Span, WeightedRuns};
@@ -35,6 +36,9 @@ impl Pool for CudaExec {
         spans: &[Span],
         pooling: Pooling,
     ) -> Result<Buffer, Error> {
+        if !is_mean_of_rows(pooling) {
+            return self.pool_on_host(hidden, cu_seqlens, spans, pooling);
+        }
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let finish = Projection { dims: hidden.cols, normalize: false };
         let memory = launch_pool(&self.lane, hidden, &rows, finish)?;
@@ -49,6 +53,9 @@ impl Pool for CudaExec {
         pooling: Pooling,
         finish: Projection,
     ) -> Result<Vec<f32>, Error> {
+        if !is_mean_of_rows(pooling) {
+            return self.finish(self.pool_on_host(hidden, cu_seqlens, spans, pooling)?, finish);
+        }
         let rows = span_rows(cu_seqlens, spans, pooling, hidden.rows)?;
         let output = launch_pool(&self.lane, hidden, &rows, finish)?;
         self.lane.download(&output, spans.len() * finish.dims)
@@ -96,6 +103,36 @@ impl Pool for CudaExec {
     }
 }
 
+/// Whether the kernel, which takes means of rows, can pool so.
+fn is_mean_of_rows(pooling: Pooling) -> bool {
+    matches!(pooling, Pooling::Mean | Pooling::Cls | Pooling::LastToken)
+}
+
+impl CudaExec {
+    /// Pools on the processor, for what few models ask for: all rows come as f32, the pooled ones
+    /// go back.
+    fn pool_on_host(
+        &self,
+        hidden: &Buffer,
+        cu_seqlens: &[u32],
+        spans: &[Span],
+        pooling: Pooling,
+    ) -> Result<Buffer, Error> {
+        let cols = hidden.cols;
+        let whole = Projection { dims: cols, normalize: false };
+        let widened = self.lane.take::<f32>(hidden.rows * cols)?;
+        launch_pool_into(&self.lane, hidden, None, whole, &widened)?;
+        let states: Vec<f32> = self.lane.download(&widened, hidden.rows * cols)?;
+        let mut pooled = vec![0.0; spans.len() * cols];
+        for (span, row) in spans.iter().zip(pooled.chunks_exact_mut(cols)) {
+            let rows = span.rows(cu_seqlens, hidden.rows)?;
+            let states = &states[rows.start * cols..rows.end * cols];
+            pooling.reduce(states, span.start as usize, row);
+        }
+        self.upload(&pooled, cols)
+    }
+}
+
 /// The rows of each span, `[spans, 2]` of `tokens`, of which the kernel takes the mean.
 pub(super) fn span_rows(
     cu_seqlens: &[u32],
@@ -107,7 +144,9 @@ pub(super) fn span_rows(
     for span in spans {
         let own = span.rows(cu_seqlens, tokens)?;
         let (first, end) = match pooling {
-            Pooling::Mean => (own.start, own.end),
+            Pooling::Mean | Pooling::Max | Pooling::MeanSqrtLength | Pooling::WeightedMean => {
+                (own.start, own.end)
+            }
             Pooling::Cls => (own.start, own.start + 1),
             Pooling::LastToken => (own.end - 1, own.end),
         };

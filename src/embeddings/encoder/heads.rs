@@ -6,7 +6,7 @@ use super::super::modules::HeadKind;
 use super::super::weights::Checkpoint;
 use super::families::Family;
 use super::load::{Loader, bias_of, weight_of};
-use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Precision, Span};
+use crate::compute::{self, Activation, DenseWeights, Epilogue, Exec, Precision, Projection, Span};
 use crate::models;
 
 /// The heads that models of a family may have.
@@ -18,13 +18,15 @@ pub(in super::super) struct Heads {
     pub(super) masked_lm: &'static [HeadLayer],
     /// Names that the decoder may have. Its weights are the word table's where it has no own.
     pub(super) decoder: &'static [&'static str],
+    /// Whether the decoder's weights may be the word table's.
+    pub(super) tied: bool,
     /// Refuses a config whose heads are other than these.
     pub(super) check: fn(&ConfigFile) -> Result<(), models::Error>,
 }
 
 impl Heads {
     pub(super) const NONE: Self =
-        Self { classifier: &[], masked_lm: &[], decoder: &[], check: |_| Ok(()) };
+        Self { classifier: &[], masked_lm: &[], decoder: &[], tied: true, check: |_| Ok(()) };
 
     /// Refuses a head that the family does not have.
     pub(in super::super) fn check(
@@ -61,16 +63,17 @@ pub(in super::super) struct Head<E: Exec> {
     layers: Vec<Layer<E>>,
 }
 
-enum Layer<E: Exec> {
+/// A layer on a device.
+pub(in super::super) enum Layer<E: Exec> {
     Dense(E::Linear, Epilogue),
     Norm(E::Norm),
+    /// Divides rows of so many columns by their L2 norm.
+    Normalize(usize),
 }
 
 impl<E: Exec> Head<E> {
-    /// Dense layers, as sentence-transformers' Dense modules are.
-    pub(in super::super) fn from_dense(layers: Vec<(E::Linear, Epilogue)>) -> Self {
-        let dense = |(linear, epilogue)| Layer::Dense(linear, epilogue);
-        Self { layers: layers.into_iter().map(dense).collect() }
+    pub(in super::super) fn new(layers: Vec<Layer<E>>) -> Self {
+        Self { layers }
     }
 
     /// The family's classifier of `labels` outputs.
@@ -116,7 +119,13 @@ impl<E: Exec> Head<E> {
 
     /// Runs the layers over `[rows, H]`.
     pub(in super::super) fn apply(&self, exec: &E, rows: E::Buffer) -> Result<E::Buffer, Error> {
-        self.layers.iter().try_fold(rows, |rows, layer| Ok(layer.apply(exec, &rows)?))
+        self.layers.iter().try_fold(rows, |rows, layer| match *layer {
+            Layer::Normalize(columns) => {
+                let finish = Projection { dims: columns, normalize: true };
+                Ok(exec.upload(&exec.finish(rows, finish)?, columns)?)
+            }
+            Layer::Dense(..) | Layer::Norm(_) => Ok(layer.apply(exec, &rows)?),
+        })
     }
 }
 
@@ -125,6 +134,7 @@ impl<E: Exec> Layer<E> {
         match self {
             Self::Dense(linear, epilogue) => exec.linear(rows, linear, *epilogue),
             Self::Norm(norm) => exec.norm(rows, norm),
+            Self::Normalize(_) => unreachable!("no family's head has one"),
         }
     }
 }
@@ -143,18 +153,28 @@ impl<E: Exec> MaskedLm<E> {
     ) -> Result<Self, Error> {
         let (spec, heads) = (&family.spec, &family.heads);
         let transform = Head::load(exec, family, checkpoint, heads.masked_lm, 0)?;
-        let own =
-            heads.decoder.iter().map(|name| weight_of(name)).find(|name| checkpoint.has(name));
+        // The first, to be reported as missing, where there is none.
+        let first = heads.decoder.first().expect("a family with such a head names its decoder");
+        let untied = (!heads.tied).then(|| weight_of(first));
+        let own = Self::own_table(family, checkpoint).or(untied);
         let name = own.as_deref().unwrap_or(family.names.word);
         let weight = checkpoint.tensor(name, &[spec.vocabulary, spec.hidden])?;
         let mut biases = heads.decoder.iter().map(|name| bias_of(name));
-        // The first, to be reported as missing, where there is none.
-        let first = heads.decoder.first().expect("a family with such a head names its decoder");
         let name = biases.find(|name| checkpoint.has(name)).unwrap_or_else(|| bias_of(first));
         let bias = checkpoint.tensor(&name, &[spec.vocabulary])?;
         let in_features = spec.hidden;
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
         Ok(Self { transform, decoder: exec.load_linear(&[weights], Precision::Full)? })
+    }
+
+    /// The decoder's own table, where the checkpoint has one. It is the word table's too where
+    /// that is missing.
+    pub(in super::super) fn own_table(
+        family: &Family,
+        checkpoint: &Checkpoint<'_>,
+    ) -> Option<String> {
+        let mut names = family.heads.decoder.iter().map(|name| weight_of(name));
+        names.find(|name| checkpoint.has(name))
     }
 
     /// The largest logit of every vocabulary entry over each span: `[spans, vocabulary]`.

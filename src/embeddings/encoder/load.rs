@@ -11,11 +11,13 @@ use crate::compute::{
 };
 
 impl<E: Exec> Encoder<E> {
-    /// Packs the checkpoint's weights for `exec`.
+    /// Packs the checkpoint's weights for `exec`; `tied` names the word table where the family's
+    /// own name is not there.
     pub(in super::super) fn load(
         exec: &E,
         family: &Family,
         checkpoint: &Checkpoint<'_>,
+        tied: Option<&str>,
     ) -> Result<Self, Error> {
         let Family { spec, names, .. } = family;
         let precision = Precision::Working;
@@ -26,7 +28,8 @@ impl<E: Exec> Encoder<E> {
                 kinds.push(rotary);
             }
         }
-        let tables = loader.tables(spec, names)?;
+        let tied = tied.filter(|_| !checkpoint.has(names.word));
+        let tables = loader.tables(spec, names, tied.unwrap_or(names.word))?;
         checkpoint.release();
         let layers = spec.layers.iter().enumerate().map(|(index, layer)| {
             let attention = Attention {
@@ -156,9 +159,9 @@ impl<E: Exec> Loader<'_, E> {
         })
     }
 
-    fn tables(&self, spec: &EncoderSpec, names: &Names) -> Result<E::Tables, Error> {
+    fn tables(&self, spec: &EncoderSpec, names: &Names, word: &str) -> Result<E::Tables, Error> {
         let hidden = spec.hidden;
-        let mut word = self.checkpoint.tensor(names.word, &[spec.vocabulary, hidden])?;
+        let mut word = self.checkpoint.tensor(word, &[spec.vocabulary, hidden])?;
         if spec.embedding.scale.to_bits() != 1.0_f32.to_bits() {
             for x in word.to_mut() {
                 *x *= spec.embedding.scale;

@@ -15,7 +15,7 @@ use super::batch::Packed;
 use crate::compute::{Attention, Epilogue, Exec, Tokens};
 
 pub(super) use self::families::{Family, read as read_family};
-pub(super) use self::heads::{Head, MaskedLm};
+pub(super) use self::heads::{Head, Layer as HeadLayer, MaskedLm};
 
 /// A transformer encoder with its weights on a device.
 pub struct Encoder<E: Exec> {

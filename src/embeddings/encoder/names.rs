@@ -1,11 +1,13 @@
 //! Where each tensor of a family stands in its checkpoints.
 
+use super::super::spellings::Spellings;
+
 /// Names of an encoder's tensors. `.weight` and `.bias` follow those of dense layers and norms;
 /// what a family does not have is empty.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Names {
-    /// May stand before every name: checkpoints of a model with a head carry the encoder under it.
-    pub(in super::super) prefix: &'static str,
+    /// What else they may be called.
+    pub(in super::super) spellings: Spellings,
     pub(super) word: &'static str,
     pub(super) position: &'static str,
     pub(super) token_type: &'static str,

@@ -92,14 +92,27 @@ fn visible(mask: Mask, query: usize, key: usize) -> bool {
     }
 }
 
-/// One row from the rows `[n, cols]` of a span.
+/// One row from the rows `[n, cols]` of a span that begins its sequence.
+#[cfg(feature = "cuda")]
 pub(crate) fn pool(rows: &[f32], cols: usize, pooling: Pooling) -> Vec<f64> {
+    pool_from(0, rows, cols, pooling)
+}
+
+/// One row from the rows `[n, cols]` of a span whose first token has index `first`.
+pub(crate) fn pool_from(first: usize, rows: &[f32], cols: usize, pooling: Pooling) -> Vec<f64> {
     let count = rows.len() / cols;
+    let weights: f64 = (first + 1..=first + count).map(|place| place as f64).sum();
     let column = |col: usize| (0..count).map(move |row| f64::from(rows[row * cols + col]));
     let pick = |col: usize| match pooling {
         Pooling::Mean => column(col).sum::<f64>() / count as f64,
         Pooling::Cls => column(col).next().unwrap(),
         Pooling::LastToken => column(col).next_back().unwrap(),
+        Pooling::Max => column(col).fold(f64::NEG_INFINITY, f64::max),
+        Pooling::MeanSqrtLength => column(col).sum::<f64>() / (count as f64).sqrt(),
+        Pooling::WeightedMean => {
+            let weighted = (first + 1..).zip(column(col)).map(|(place, x)| place as f64 * x);
+            weighted.sum::<f64>() / weights
+        }
     };
     (0..cols).map(pick).collect()
 }

@@ -12,10 +12,11 @@ use super::super::spec::{
 use super::Family;
 use crate::compute::{Activation, Mask, NormKind};
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
 pub(super) const NAMES: Names = Names {
-    prefix: "bert.",
+    spellings: Spellings::prefixed(&["bert."]),
     word: "embeddings.word_embeddings.weight",
     position: "embeddings.position_embeddings.weight",
     token_type: "embeddings.token_type_embeddings.weight",
@@ -45,6 +46,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "cls.predictions.transform.LayerNorm" },
     ],
     decoder: &["cls.predictions.decoder", "cls.predictions"],
+    tied: true,
     check: |_| Ok(()),
 };
 

@@ -7,10 +7,11 @@ use super::Family;
 use super::bert::{self, Keys};
 use crate::compute::Activation;
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
 const NAMES: Names = Names {
-    prefix: "distilbert.",
+    spellings: Spellings::prefixed(&["distilbert."]),
     token_type: "",
     layer: "transformer.layer.",
     qkv: &["attention.q_lin", "attention.k_lin", "attention.v_lin"],
@@ -32,6 +33,7 @@ const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "vocab_layer_norm" },
     ],
     decoder: &["vocab_projector"],
+    tied: true,
     check: |_| Ok(()),
 };
 
@@ -47,5 +49,7 @@ const KEYS: Keys = Keys {
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     let mut spec = bert::read_spec(config, &KEYS)?;
     spec.embedding.token_types = 0;
+    // transformers' code has it; its configs have no such key.
+    spec.norm.eps = 1e-12;
     Ok(Family { spec, names: NAMES, heads: HEADS })
 }

@@ -17,6 +17,9 @@ const NAMES: Names = Names {
     ..qwen3::NAMES
 };
 
+/// Columns of a head where the config does not say: transformers' default.
+const HEAD_DIM: usize = 256;
+
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     config.require("use_bidirectional_attention", &[json!(true)])?;
     if !config.has("use_bidirectional_attention") {
@@ -24,7 +27,7 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     }
     config.require("attn_logit_softcapping", &[])?;
     config.require("rope_scaling", &[])?;
-    let mut spec = qwen3::read_decoder(config)?;
+    let mut spec = qwen3::read_decoder(config, HEAD_DIM)?;
     spec.embedding.scale = (spec.hidden as f32).sqrt();
     spec.attention.scale = 1.0 / config.float_or("query_pre_attn_scalar", 256.0)?.sqrt();
     spec.feed_forward.activation = config.activation("hidden_activation", Activation::GeluTanh)?;
@@ -33,7 +36,6 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     spec.norm.placement = NormPlacement::Sandwich;
 
     let pattern = config.size_or("sliding_window_pattern", 6)?;
-    let pattern = config.size_or("_sliding_window_pattern", pattern)?;
     let radius = config.size_or("sliding_window", 4_096)? / 2;
     let bases = [("rope_theta", 1_000_000.0), ("rope_local_base_freq", 10_000.0)];
     let rotaries = alternating::rotaries(config, bases)?;

@@ -8,10 +8,26 @@ use super::super::spec::{Gate, LayerSpec, Positions, Rotary, RotaryScaling};
 use super::{Family, bert, rotary};
 use crate::compute::Mask;
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
+/// As published, and as transformers has them.
+const SPELLINGS: Spellings = Spellings {
+    prefixes: &["new.", "gte."],
+    parts: &[
+        ("encoder.layer", "layers"),
+        ("attention.o_proj", "self_attn.o_proj"),
+        ("attn_ln", "post_attention_layernorm"),
+        ("mlp_ln", "post_mlp_layernorm"),
+    ],
+    split: &[
+        ("attention.qkv_proj", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        ("mlp.up_gate_proj", &["mlp.up_proj", "mlp.gate_proj"]),
+    ],
+};
+
 const NAMES: Names = Names {
-    prefix: "new.",
+    spellings: SPELLINGS,
     position: "",
     qkv: &["attention.qkv_proj"],
     output: "attention.o_proj",

@@ -13,6 +13,8 @@ mod qwen3;
 mod roberta;
 mod rotary;
 
+use serde_json::json;
+
 use super::heads::Heads;
 use super::names::Names;
 use super::spec::EncoderSpec;
@@ -27,8 +29,23 @@ pub(in super::super) struct Family {
     pub(in super::super) heads: Heads,
 }
 
+/// Refuses what no family runs, under keys that all of transformers' configs have.
+fn require_plain(config: &ConfigFile) -> Result<(), Error> {
+    config.require("quantization_config", &[])?;
+    config.require("add_cross_attention", &[json!(false)])?;
+    config.require("is_encoder_decoder", &[json!(false)])?;
+    config.require("pruned_heads", &[json!({})])
+}
+
 /// Reads a config by its `model_type`.
 pub(in super::super) fn read(config: &ConfigFile) -> Result<Family, Error> {
+    require_plain(config)?;
+    let mut family = read_architecture(config)?;
+    family.heads.tied = config.flag_or("tie_word_embeddings", true)?;
+    Ok(family)
+}
+
+fn read_architecture(config: &ConfigFile) -> Result<Family, Error> {
     match config.text("model_type") {
         Some("bert") => bert::read(config),
         Some("roberta" | "xlm-roberta" | "camembert") => roberta::read(config),

@@ -12,10 +12,11 @@ use super::super::spec::{
 use super::{Family, alternating, bert};
 use crate::compute::{Activation, NormKind};
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
 const NAMES: Names = Names {
-    prefix: "model.",
+    spellings: Spellings::prefixed(&["model."]),
     word: "embeddings.tok_embeddings.weight",
     position: "",
     token_type: "",
@@ -42,6 +43,7 @@ const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "head.norm" },
     ],
     decoder: &["decoder"],
+    tied: true,
     check: |config| {
         config.require("classifier_activation", &[json!("gelu")])?;
         config.require("classifier_bias", &[json!(false)])

@@ -9,10 +9,27 @@ use super::bert::{self, Keys};
 use super::{Family, rotary};
 use crate::compute::{Activation, Mask};
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
+/// As published, and as transformers has them.
+const SPELLINGS: Spellings = Spellings {
+    prefixes: &["bert.", "nomic_bert."],
+    parts: &[
+        ("encoder.layers", "layers"),
+        ("emb_ln", "embeddings.LayerNorm"),
+        ("attn.out_proj", "self_attn.o_proj"),
+        ("fc11", "up_proj"),
+        ("fc12", "gate_proj"),
+        ("fc2", "down_proj"),
+        ("norm1", "post_attention_layernorm"),
+        ("norm2", "post_mlp_layernorm"),
+    ],
+    split: &[("attn.Wqkv", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"])],
+};
+
 const NAMES: Names = Names {
-    prefix: "bert.",
+    spellings: SPELLINGS,
     position: "",
     embedding_norm: "emb_ln",
     layer: "encoder.layers.",

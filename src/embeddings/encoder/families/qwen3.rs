@@ -12,10 +12,11 @@ use super::super::spec::{
 use super::{Family, bert, rotary};
 use crate::compute::{Activation, Mask, NormKind};
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
 pub(super) const NAMES: Names = Names {
-    prefix: "model.",
+    spellings: Spellings::prefixed(&["model."]),
     word: "embed_tokens.weight",
     position: "",
     token_type: "",
@@ -33,6 +34,9 @@ pub(super) const NAMES: Names = Names {
     ..bert::NAMES
 };
 
+/// Columns of a head where the config does not say: transformers' default.
+const HEAD_DIM: usize = 128;
+
 pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     config.require("use_sliding_window", &[json!(false)])?;
     config.require("is_causal", &[json!(true)])?;
@@ -42,24 +46,21 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     }
     let rotary = Some(rotary::read(config, "rope_theta", 1_000_000.0)?);
     let layers = config.layers("num_hidden_layers")?;
-    let mut spec = read_decoder(config)?;
+    let mut spec = read_decoder(config, HEAD_DIM)?;
     spec.layers = vec![LayerSpec { mask: Mask::Causal, rotary }; layers];
     Ok(Family { spec, names: NAMES, heads: Heads::NONE })
 }
 
-/// A decoder's description without its layers.
-pub(super) fn read_decoder(config: &ConfigFile) -> Result<EncoderSpec, Error> {
+/// A decoder's description without its layers; heads have `head_dim` columns where the config
+/// does not say.
+pub(super) fn read_decoder(config: &ConfigFile, head_dim: usize) -> Result<EncoderSpec, Error> {
     let hidden = config.size("hidden_size")?;
     let heads = config.size("num_attention_heads")?;
     let kv_heads = config.size_or("num_key_value_heads", heads)?;
     if !heads.is_multiple_of(kv_heads) {
         return Err(config.unsupported("num_key_value_heads", "a divisor of num_attention_heads"));
     }
-    let head_dim = if config.has("head_dim") {
-        config.size("head_dim")?
-    } else {
-        config.head_dim("num_attention_heads", hidden, heads)?
-    };
+    let head_dim = config.size_or("head_dim", head_dim)?;
     let attention_bias = config.flag_or("attention_bias", false)?;
     Ok(EncoderSpec {
         vocabulary: config.size("vocab_size")?,

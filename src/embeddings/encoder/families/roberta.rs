@@ -9,9 +9,10 @@ use super::super::spec::{EncoderSpec, Positions};
 use super::{Family, bert};
 use crate::compute::Activation;
 use crate::embeddings::config_file::ConfigFile;
+use crate::embeddings::spellings::Spellings;
 use crate::models::Error;
 
-const NAMES: Names = Names { prefix: "roberta.", ..bert::NAMES };
+const NAMES: Names = Names { spellings: Spellings::prefixed(&["roberta."]), ..bert::NAMES };
 
 pub(super) const HEADS: Heads = Heads {
     classifier: &[
@@ -27,6 +28,7 @@ pub(super) const HEADS: Heads = Heads {
         HeadLayer::Norm { name: "lm_head.layer_norm" },
     ],
     decoder: &["lm_head.decoder", "lm_head"],
+    tied: true,
     check: |_| Ok(()),
 };
 
@@ -34,16 +36,16 @@ pub(super) fn read(config: &ConfigFile) -> Result<Family, Error> {
     config.require("position_embedding_type", &[json!("absolute")])?;
     config.require("is_decoder", &[json!(false)])?;
     let mut spec = bert::read_spec(config, &bert::KEYS)?;
-    count_after_padding(config, &mut spec)?;
+    count_after(config.count_or("pad_token_id", 1)?, &mut spec, config)?;
     Ok(Family { spec, names: NAMES, heads: HEADS })
 }
 
 /// Positions as in `RoBERTa`; the rows up to the padding token's are no token's.
-pub(super) fn count_after_padding(
-    config: &ConfigFile,
+pub(super) fn count_after(
+    padding_id: usize,
     spec: &mut EncoderSpec,
+    config: &ConfigFile,
 ) -> Result<(), Error> {
-    let padding_id = config.count_or("pad_token_id", 1)?;
     if padding_id + 1 >= spec.max_tokens {
         return Err(config.unsupported("pad_token_id", "less than max_position_embeddings - 1"));
     }
