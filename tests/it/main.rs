@@ -63,6 +63,8 @@ mod no_network;
 mod oracle;
 /// Tokens and vectors are those of sentence-transformers.
 mod parity;
+/// Parquet as others write it.
+mod parquet_files;
 /// The binary under test, and what a run of it left.
 mod process;
 /// The queue answers everything once, and nobody takes from another.

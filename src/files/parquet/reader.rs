@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use arrow::datatypes::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -31,6 +32,20 @@ pub(super) fn columns(
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
     let reader = builder.with_projection(mask).with_batch_size(rows).build();
     reader.map_err(|source| unreadable(place, source))
+}
+
+/// A file without a column.
+pub(super) fn missing(place: &str, column: &str, schema: &Schema) -> Error {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let names = names.join(", ");
+    let problem = format!("column `{column}` is missing, this file has: {names}");
+    Error::Malformed { place: place.to_owned(), problem }
+}
+
+/// What is wrong with the value of a column in a row of a file.
+pub(super) fn in_row(place: &str, row: usize, column: &str, problem: &str) -> Error {
+    let problem = format!("column `{column}` {problem}");
+    Error::Malformed { place: format!("{place}, row {row}"), problem }
 }
 
 /// What Parquet or Arrow says of a file or a place in it.
