@@ -5,6 +5,8 @@
 mod allocations;
 /// What is computed from a band is the reference's.
 mod boundaries;
+/// A byte order mark is no text.
+mod byte_order_marks;
 /// Every format of chunks holds the same records.
 mod chunk_formats;
 /// A specification is the same wherever it comes from.

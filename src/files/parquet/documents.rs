@@ -6,7 +6,7 @@ use arrow::array::Array;
 
 use super::super::document::{Document, Documents};
 use super::super::error::Error;
-use super::reader::{builder, columns, in_row, missing, unreadable};
+use super::reader::{builder, columns, in_row, missing};
 use super::strings::{Part, check_texts};
 
 /// Rows decoded at a time.
@@ -30,7 +30,6 @@ pub(crate) fn documents(
     let reader = columns(builder, &name, &[column, id], BATCH_ROWS)?;
     let (column, id, mut first) = (column.to_owned(), id.to_owned(), 0);
     Ok(Box::new(reader.flat_map(move |batch| {
-        let batch = batch.map_err(|source| unreadable(&format!("{name}, row {first}"), source));
         let read = batch.and_then(|batch| {
             of_part(&Part { place: &name, first, batch: &batch }, &column, &id, bytes)
         });
@@ -53,7 +52,7 @@ fn of_part(part: &Part<'_>, column: &str, id: &str, bytes: u64) -> Result<Vec<Do
         let text = text.ok_or_else(|| in_row(part.place, part.first + row, column, "is null"))?;
         let id = ids.as_ref().filter(|ids| !ids.is_null(row));
         let id = id.map(|ids| ids.value(row).to_owned());
-        Ok(Document { id, text: text.to_owned(), bytes })
+        Ok(Document { id, text: text.to_owned(), mark: "", bytes })
     });
     documents.collect()
 }

@@ -112,7 +112,10 @@ impl Part<'_> {
             Float32 => 2_f64.powi(24),
             _ => 2_f64.powi(53),
         };
-        let written = self.written(column, array)?;
+        // Arrow writes a half of 1 as "1", and any other float of 1 as "1.0".
+        let single = cast(array, &Float32).map_err(|error| unreadable(self.place, error))?;
+        let half = *array.data_type() == Float16;
+        let written = self.written(column, if half { &single } else { array })?;
         let floats = cast(array, &Float64).map_err(|error| unreadable(self.place, error))?;
         let mut values = floats.as_primitive::<Float64Type>().iter().enumerate();
         let coarse = |value: f64| value.is_nan() || value.abs() >= whole;

@@ -7,11 +7,10 @@ use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::super::error::Error;
 use super::super::facts::{Columns, Facts, FactsByRow};
-use super::reader::{builder, columns, in_row, missing, unreadable};
+use super::reader::{self, builder, columns, in_row, missing, unreadable};
 use super::strings::{Part, check_texts};
 
 /// Rows whose ids and texts are decoded at a time.
@@ -78,7 +77,7 @@ impl VectorTable {
         let mut first = 0;
         let batches = self.read(&[&self.column], (values / self.dim).max(1))?;
         Ok(Box::new(batches.map(move |batch| {
-            let batch = batch.map_err(|source| self.unreadable(source))?;
+            let batch = batch?;
             let values = self.floats(&batch, first)?;
             first += batch.num_rows();
             Ok(values)
@@ -90,7 +89,7 @@ impl VectorTable {
         let names: &[&str] = if texts { &[&self.id, &self.text] } else { &[&self.id] };
         let (mut facts, mut first) = (FactsByRow::new(), 0);
         for batch in self.read(names, FACT_ROWS)? {
-            let batch = batch.map_err(|source| self.unreadable(source))?;
+            let batch = batch?;
             let end = first + batch.num_rows() as u64;
             let mut here = wanted.range(first..end).peekable();
             if here.peek().is_some() {
@@ -124,7 +123,7 @@ impl VectorTable {
             let problem = "has no rows".to_owned();
             return Err(Error::Malformed { place: self.place.clone(), problem });
         };
-        let batch = batch.map_err(|source| self.unreadable(source))?;
+        let batch = batch?;
         let column = batch.column(0);
         if column.is_null(0) {
             return Err(self.error_in(0, "is null"));
@@ -136,7 +135,7 @@ impl VectorTable {
     }
 
     /// Reads the columns of these names.
-    fn read(&self, names: &[&str], rows: usize) -> Result<ParquetRecordBatchReader, Error> {
+    fn read(&self, names: &[&str], rows: usize) -> Result<reader::Batches, Error> {
         columns(builder(&self.path, &self.place)?, &self.place, names, rows)
     }
 
@@ -156,7 +155,7 @@ impl VectorTable {
             }
         };
         let floats = cast(&values, &DataType::Float32);
-        let floats = floats.map_err(|source| self.unreadable(source))?;
+        let floats = floats.map_err(|source| unreadable(&self.place, source))?;
         if let Some(value) = (0..floats.len()).find(|&value| floats.is_null(value)) {
             let problem = "holds a value that is no number";
             return Err(self.error_in(first + value / self.dim, problem));
@@ -189,10 +188,6 @@ impl VectorTable {
 
     fn error_in(&self, row: usize, problem: &str) -> Error {
         in_row(&self.place, row, &self.column, problem)
-    }
-
-    fn unreadable(&self, source: arrow::error::ArrowError) -> Error {
-        unreadable(&self.place, source)
     }
 }
 
