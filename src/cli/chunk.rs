@@ -86,6 +86,7 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
         let chunks = Chunks {
             document: Some(&name),
             text: &document.text,
+            mark: document.mark,
             chunks: &chunked.chunks,
             vectors: args.vectors,
         };

@@ -74,7 +74,7 @@ fn token() -> Option<Token> {
         let path = env_vars::TOKEN_FILES.into_iter().find_map(variable);
         let path = path.map(|path| expand(&path));
         let path = path.or_else(|| Some(home()?.join("token")))?;
-        Token::new(&std::fs::read_to_string(path).ok()?)
+        Token::new(std::fs::read_to_string(path).ok()?.trim_start_matches('\u{feff}'))
     })
 }
 

@@ -7,8 +7,10 @@ use super::error::Error;
 pub struct Document {
     /// Its id, or for whole files their path.
     pub id: Option<String>,
-    /// All of it.
+    /// All of it, without the mark.
     pub text: String,
+    /// What stands before the text in a file that is one document: a byte order mark, or nothing.
+    pub mark: &'static str,
     /// Its share of the input's bytes, for progress.
     pub bytes: u64,
 }

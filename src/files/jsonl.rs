@@ -10,6 +10,7 @@ use super::error::Error;
 use super::lines::Lines;
 use super::record::{Object, Records, Writer};
 use super::source::Reader;
+use super::text::MARK;
 
 /// A document for each object: its field `text`, and its field `id` where it has one. Blank lines
 /// are no objects.
@@ -25,7 +26,7 @@ pub(super) fn documents(reader: Reader, name: String, text: &str, id: &str) -> D
 
 fn document(place: String, line: &str, field: &str, id: &str) -> Result<Document, Error> {
     let parsed: Result<serde_json::Map<String, Value>, _> =
-        serde_json::from_str(line.trim_start_matches('\u{feff}'));
+        serde_json::from_str(line.trim_start_matches(MARK));
     let mut object = match parsed {
         Ok(object) => object,
         Err(error) => {
@@ -56,7 +57,7 @@ fn document(place: String, line: &str, field: &str, id: &str) -> Result<Document
         }
         Some(other) => Some(other.to_string()),
     };
-    Ok(Document { id, text, bytes: line.len() as u64 + 1 })
+    Ok(Document { id, text, mark: "", bytes: line.len() as u64 + 1 })
 }
 
 /// Whether no other whole number reads as the same: floats are too coarse from 2^53 on.

@@ -1,4 +1,5 @@
-//! Lines of text, in bounded memory: none is longer than a document may be.
+//! Lines of text, in bounded memory: none is longer than a document may be, and a byte order mark
+//! is part of none.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -6,6 +7,7 @@ use std::path::Path;
 use super::document::{Document, Documents};
 use super::error::Error;
 use super::source::{self, Reader};
+use super::text::MARK;
 
 /// The longest line or document read, in bytes. The tokenizer holds some 60 bytes for each.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 16 << 20;
@@ -40,6 +42,12 @@ impl Iterator for Lines {
         if bytes.len() > MAX_DOCUMENT_BYTES {
             return Some(Err(Error::TooLong { place, limit: MAX_DOCUMENT_BYTES }));
         }
+        if self.line == 1 && bytes.starts_with(MARK.as_bytes()) {
+            bytes.drain(..MARK.len());
+            if bytes.is_empty() {
+                return None;
+            }
+        }
         if bytes.ends_with(b"\n") {
             bytes.pop();
             if bytes.ends_with(b"\r") {
@@ -55,22 +63,16 @@ pub(super) fn line_documents(reader: Reader, name: String) -> Documents {
     Box::new(Lines::new(reader, name).map(|line| {
         let (_, text) = line?;
         let bytes = text.len() as u64 + 1;
-        Ok(Document { id: None, text, bytes })
+        Ok(Document { id: None, text, mark: "", bytes })
     }))
 }
 
-/// The lines of a file as they are, whatever its suffix, without a byte order mark.
+/// The lines of a file as they are, whatever its suffix.
 pub(super) fn plain_lines(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<String, Error>> + use<>, Error> {
     let lines = Lines::new(Box::new(source::file(path)?), path.display().to_string());
-    Ok(lines.enumerate().map(|(index, line)| {
-        let (_, line) = line?;
-        Ok(match line.strip_prefix('\u{feff}') {
-            Some(rest) if index == 0 => rest.to_owned(),
-            _ => line,
-        })
-    }))
+    Ok(lines.map(|line| Ok(line?.1)))
 }
 
 /// `bytes` as text.

@@ -36,5 +36,5 @@ pub use npy::{MappedRows, MatrixWriter};
 pub use output::open_writer;
 pub use parquet::read_table;
 pub use record::{Field, Kind, Presence, Records, Value, Writer, serialize_records};
-pub use text::read_text;
+pub use text::{read_marked_text, read_text};
 pub use vectors::VectorFile;

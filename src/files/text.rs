@@ -11,6 +11,18 @@ use super::lines::{MAX_DOCUMENT_BYTES, utf8};
 use super::record::{Records, Writer};
 use super::source::Reader;
 
+/// The byte order mark that some programs put before UTF-8. It is no text.
+pub(super) const MARK: &str = "\u{feff}";
+
+/// `text` without the mark before it, and that mark, or nothing.
+fn without_mark(mut text: String) -> (&'static str, String) {
+    if !text.starts_with(MARK) {
+        return ("", text);
+    }
+    text.drain(..MARK.len());
+    (MARK, text)
+}
+
 /// All of `reader` as one document, whose id is its `name`.
 pub(super) fn whole_document(mut reader: Reader, name: String) -> Result<Document, Error> {
     let mut bytes = Vec::new();
@@ -20,16 +32,25 @@ pub(super) fn whole_document(mut reader: Reader, name: String) -> Result<Documen
         return Err(Error::TooLong { place: name, limit: MAX_DOCUMENT_BYTES });
     }
     let count = bytes.len() as u64;
-    Ok(Document { text: utf8(name.clone(), bytes)?, id: Some(name), bytes: count })
+    let (mark, text) = without_mark(utf8(name.clone(), bytes)?);
+    Ok(Document { id: Some(name), text, mark, bytes: count })
 }
 
-/// A file of any size as text.
+/// A file of any size as text, without a byte order mark.
 ///
 /// # Errors
 /// When it cannot be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Error> {
+    Ok(read_marked_text(path)?.1)
+}
+
+/// The same with the mark that stood before it, or nothing: positions in the file count it.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_marked_text(path: &Path) -> Result<(&'static str, String), Error> {
     let bytes = fs::read(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
-    utf8(path.display().to_string(), bytes)
+    Ok(without_mark(utf8(path.display().to_string(), bytes)?))
 }
 
 /// A writer of records as they say themselves.

@@ -78,9 +78,8 @@ impl VectorFile {
         match source::suffix(path).as_deref() {
             Some("npy") => {
                 let map = MappedRows::open(path)?;
-                let rows = map.rows()?;
-                let (dim, len) = (rows.dim(), rows.len());
-                let ids = ids.map(|path| Ids::read(path, &name, len)).transpose()?;
+                let dim = map.dim();
+                let ids = ids.map(|path| Ids::read(path, &name, map.len())).transpose()?;
                 Ok(Self { name, source: Source::Npy(map, ids), dim })
             }
             Some("parquet") if ids.is_some() => {
@@ -119,14 +118,12 @@ impl VectorFile {
         self.dim
     }
 
-    /// How values are stored; those of Parquet are read as f32.
-    ///
-    /// # Errors
-    /// None that [`open`](Self::open) has not found.
-    pub fn format(&self) -> Result<RowFormat, Error> {
+    /// What values are read as; those of Parquet as f32.
+    #[must_use]
+    pub fn format(&self) -> RowFormat {
         match &self.source {
-            Source::Npy(map, _) => Ok(map.rows()?.format()),
-            Source::Parquet(_) => Ok(RowFormat::F32),
+            Source::Npy(map, _) => map.format(),
+            Source::Parquet(_) => RowFormat::F32,
         }
     }
 
@@ -136,7 +133,7 @@ impl VectorFile {
     /// When the file cannot be read, or a row lacks values or has too many.
     pub fn unit_rows(&self) -> Result<UnitRows<'_>, Error> {
         match &self.source {
-            Source::Npy(map, _) => Ok(UnitRows::new(map.rows()?)),
+            Source::Npy(map, _) => map.unit_rows(0..map.len()),
             Source::Parquet(table) => {
                 let mut all = Vec::new();
                 for values in table.batches(BLOCK_VALUES)? {
@@ -155,11 +152,12 @@ impl VectorFile {
         let block = (BLOCK_VALUES / self.dim).max(1);
         Ok(match &self.source {
             Source::Npy(map, _) => {
-                let rows = map.rows()?;
-                Box::new((0..rows.len()).step_by(block).map(move |first| {
-                    let end = rows.len().min(first + block);
-                    Ok((first, UnitRows::new(rows.slice(first..end))))
-                }))
+                let len = map.len();
+                Box::new(
+                    (0..len).step_by(block).map(move |first| {
+                        Ok((first, map.unit_rows(first..len.min(first + block))?))
+                    }),
+                )
             }
             Source::Parquet(table) => {
                 let mut first = 0;

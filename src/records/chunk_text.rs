@@ -11,11 +11,12 @@ use crate::chunking::Chunk;
 /// What the line after a chunk begins with, and no line of a chunk.
 const SEPARATOR: &str = "---- chunk ";
 
-/// Writes the chunks of `text`, each with its separator.
+/// Writes the chunks of `text`, whose first byte is `first` of its file, each with its separator.
 pub(super) fn write_chunks(
     out: &mut dyn Write,
     document: &str,
     text: &str,
+    first: usize,
     chunks: &[Chunk],
 ) -> io::Result<()> {
     // A name may hold line breaks; as a JSON string it is one line.
@@ -31,7 +32,7 @@ pub(super) fn write_chunks(
             }
         }
         let (bytes, tokens) = (&chunk.bytes, chunk.tokens);
-        let (start, end) = (bytes.start, bytes.end);
+        let (start, end) = (first + bytes.start, first + bytes.end);
         write!(
             out,
             "{SEPARATOR}{index} of {document}, bytes {start}..{end}, {tokens} tokens ---- "
@@ -71,7 +72,7 @@ mod tests {
         let destination = Destination::file(&path, false).unwrap();
         let mut writer = Chunks::writer(RecordFormat::Text, destination, None).unwrap();
         let (document, chunks) = (Some(document), &chunks[..]);
-        writer.write(&Chunks { document, text: &text, chunks, vectors: false }).unwrap();
+        writer.write(&Chunks { document, text: &text, mark: "", chunks, vectors: false }).unwrap();
         writer.finish().unwrap();
         std::fs::read_to_string(path).unwrap()
     }

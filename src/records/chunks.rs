@@ -17,6 +17,9 @@ pub struct Chunks<'a> {
     pub document: Option<&'a str>,
     /// All of it.
     pub text: &'a str,
+    /// What stands before the text in its file, as a byte order mark: ranges count it, so that they
+    /// are the file's.
+    pub mark: &'a str,
     /// In order.
     pub chunks: &'a [Chunk],
     /// Whether each chunk's vector is written.
@@ -67,7 +70,10 @@ impl Records for Chunks<'_> {
     fn values<'a>(&'a self, index: usize, values: &mut Vec<Value<'a>>) {
         let Chunk { bytes, chars, tokens, strength, vector } = &self.chunks[index];
         values.extend(self.document.map(Value::Text));
-        let numbers = [index, bytes.start, bytes.end, chars.start, chars.end, *tokens];
+        let (byte, char) = (self.mark.len(), self.mark.chars().count());
+        let (start, end) = (byte + bytes.start, byte + bytes.end);
+        let (start_char, end_char) = (char + chars.start, char + chars.end);
+        let numbers = [index, start, end, start_char, end_char, *tokens];
         values.extend(numbers.map(|number| Value::Integer(number as u64)));
         values.push(strength.map_or(Value::None, Value::Float));
         values.push(Value::Text(&self.text[bytes.clone()]));
@@ -75,7 +81,8 @@ impl Records for Chunks<'_> {
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        write_chunks(out, self.document.unwrap_or_default(), self.text, self.chunks)
+        let document = self.document.unwrap_or_default();
+        write_chunks(out, document, self.text, self.mark.len(), self.chunks)
     }
 }
 

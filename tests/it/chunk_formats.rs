@@ -170,7 +170,7 @@ fn row_groups_are_bounded_in_bytes() {
         .collect();
     for chunks in [&chunks[..1], &chunks[1..3], &chunks[3..40], &chunks[40..]] {
         let document = Some("document");
-        writer.write(&Chunks { document, text: &text, chunks, vectors: true }).unwrap();
+        writer.write(&Chunks { document, text: &text, mark: "", chunks, vectors: true }).unwrap();
     }
     writer.finish().unwrap();
     let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();

@@ -319,6 +319,27 @@ fn documents_have_the_same_chunks_in_any_order_batches_and_threads() {
     }
 }
 
+/// The real model's tokens have no case, so that nothing but the sentences could differ.
+#[test]
+fn a_text_that_lost_its_capitals_has_the_same_chunks() {
+    let text = include_str!("../../src/cli/sample.txt");
+    let lower = text.to_lowercase();
+    assert!(text.len() == lower.len() && text != lower);
+    let model = support::real(Backend::Native);
+    for options in [
+        ChunkOptions::default(),
+        sized(64, 40),
+        sized(16, 16),
+        ChunkOptions { method: Some(Method::Sentence), ..sized(64, 40) },
+        ChunkOptions { method: Some(Method::Recursive), ..sized(64, 40) },
+    ] {
+        let spec = options.resolve().unwrap();
+        let expected = chunk(model, text, &spec);
+        assert!(expected.len() > 3);
+        check_same(&chunk(model, &lower, &spec), &expected, &format!("{options:?}"));
+    }
+}
+
 #[test]
 fn an_empty_text_has_no_chunks() {
     for engine in ENGINES {

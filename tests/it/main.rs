@@ -5,6 +5,8 @@
 mod allocations;
 /// What is computed from a band is the reference's.
 mod boundaries;
+/// A byte order mark is no text.
+mod byte_order_marks;
 /// Every format of chunks holds the same records.
 mod chunk_formats;
 /// A specification is the same wherever it comes from.
@@ -60,6 +62,8 @@ mod no_network;
 mod oracle;
 /// Tokens and vectors are those of sentence-transformers.
 mod parity;
+/// Parquet as others write it.
+mod parquet_files;
 /// The binary under test, and what a run of it left.
 mod process;
 /// The queue answers everything once, and nobody takes from another.

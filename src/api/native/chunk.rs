@@ -143,7 +143,13 @@ impl Wanted {
         let data = texts.iter().zip(cuts).enumerate().map(|(index, (text, cut))| Document {
             object: "document",
             index,
-            chunks: Chunks { document: None, text, chunks: &cut.chunks, vectors: self.vectors },
+            chunks: Chunks {
+                document: None,
+                text,
+                mark: "",
+                chunks: &cut.chunks,
+                vectors: self.vectors,
+            },
             curve: cut.curve.as_ref().map(|(unit_ends, strengths)| Curve { unit_ends, strengths }),
             band: cut.band.as_ref().map(|band| band.rows().collect()),
         });

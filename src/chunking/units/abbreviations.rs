@@ -8,6 +8,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use super::case::Case;
+
 type Words = LazyLock<HashSet<&'static str>>;
 
 /// Their full stop ends a sentence only before one of [`STARTERS`].
@@ -35,6 +37,27 @@ static ABBREVIATIONS: Words = LazyLock::new(|| {
         "тел ред изд грн вул пгт пл δηλ βλ αρ σελ Δρ",
         // Hindi, Marathi
         "डॉ डा प्रो पं श्री कु मि",
+    ])
+});
+
+/// More of them in a text without capitals, where they are no words: those above that have a capital,
+/// and those after which a sentence may go on.
+static LOWERED: Words = LazyLock::new(|| {
+    words(&[
+        "mr mrs ms mx dr drs prof rev fr sr jr st ste mt ft col lt maj capt cpl sgt cmdr gov sen supt",
+        "insp messrs mmes esq inc ltd corp bros univ dept ave blvd rd etc",
+        "hr frl dipl str abb aufl hrsg jh jhd mrd std tel anm skt usw osv enz mme mlle mgr",
+        "sra sras sres srta dra dña ud uds vd vds lic arq av exmo exma sigg dott avv geom doç öğr",
+        "ecc itd itp stb δρ",
+    ])
+});
+
+/// Words that a sentence begins with in small letters.
+static LOWER_NAMES: Words = LazyLock::new(|| {
+    words(&[
+        "npm npx pnpm pip pipx git curl wget grep sed awk gcc clang cmake bash zsh ssh scp rsync sudo",
+        "vim nginx systemd kubectl sqlite numpy scipy matplotlib pytest jq ffmpeg rustc rustup tmux",
+        "xargs webpack eslint stdin stdout stderr adidas",
     ])
 });
 
@@ -97,12 +120,24 @@ fn holds_either(words: &HashSet<&str>, word: &str) -> bool {
     words.contains(word) || words.contains(lowered.collect::<String>().as_str())
 }
 
-pub(super) fn is_abbreviation(word: &str) -> bool {
-    holds_either(&ABBREVIATIONS, word)
+/// Whether `words` hold `word` with a capital.
+fn holds_capital(words: &HashSet<&str>, word: &str) -> bool {
+    let mut chars = word.chars();
+    let raised = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars);
+    words.contains(raised.collect::<String>().as_str())
 }
 
-pub(super) fn is_numbered(word: &str) -> bool {
-    holds_either(&NUMBERED, word)
+pub(super) fn is_abbreviation(word: &str, case: Case) -> bool {
+    holds_either(&ABBREVIATIONS, word) || (case == Case::Lower && LOWERED.contains(word))
+}
+
+pub(super) fn is_numbered(word: &str, case: Case) -> bool {
+    holds_either(&NUMBERED, word) || (case == Case::Lower && holds_capital(&NUMBERED, word))
+}
+
+/// Whether a word is written in small letters wherever it stands.
+pub(super) fn is_lower_name(word: &str) -> bool {
+    LOWER_NAMES.contains(word)
 }
 
 pub(super) fn is_starter(word: &str) -> bool {
@@ -110,6 +145,8 @@ pub(super) fn is_starter(word: &str) -> bool {
 }
 
 /// Whether a number between the two words is an ordinal.
-pub(super) fn is_ordinal(before: &str, after: &str) -> bool {
-    ORDINAL_LEADS.contains(before) || ORDINAL_NOUNS.contains(after)
+pub(super) fn is_ordinal(before: &str, after: &str, case: Case) -> bool {
+    ORDINAL_LEADS.contains(before)
+        || ORDINAL_NOUNS.contains(after)
+        || (case == Case::Lower && holds_capital(&ORDINAL_NOUNS, after))
 }

@@ -6,9 +6,11 @@
 
 mod abbreviations;
 mod blocks;
+mod case;
 mod pieces;
 mod sentences;
 mod unit;
+mod words;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -30,7 +32,10 @@ pub use unit::{Gap, Unit, UnitKind};
 /// and one ends within a sentence. Of Markdown, headings, lists, quotes, fenced blocks and tables
 /// are known. In Thai, Lao, Burmese and Khmer a space ends a unit.
 ///
-/// What alone is over the limit is cut after a clause, else before a word, else at a token, always
+/// In a text whose sentences begin with small letters, as of speech or chat, they do not tell a
+/// sentence from an abbreviation: there a full stop ends one unless it is known not to.
+///
+/// What alone is over the limit is cut after a stop, else after a clause, else before a word, else at a token, always
 /// at a grapheme: only a single grapheme can be over the limit.
 #[must_use]
 pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: usize) -> Vec<Unit> {
@@ -48,7 +53,8 @@ pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: u
         merge(&units, max_tokens, &mut merged);
         units = merged;
     }
-    let ends: [PieceEnd; 2] = [pieces::follows_clause, pieces::starts_word];
+    let ends: [PieceEnd; 3] =
+        [sentences::follows_stop, pieces::follows_clause, pieces::starts_word];
     let pieces = |unit| pieces::pieces(text, offsets, unit, max_tokens, &ends);
     units.into_iter().flat_map(pieces).collect()
 }
@@ -56,11 +62,12 @@ pub fn units(text: &str, offsets: &[Range<usize>], kind: UnitKind, max_tokens: u
 /// Where units start, with the gap before each.
 fn sentences(text: &str) -> Vec<(usize, Gap)> {
     let mut starts = Vec::new();
+    let case = sentences::case_of(text);
     for span in blocks::spans(text) {
         starts.push((span.start, span.gap));
         if let Some(prose) = span.prose {
             let wrapped = one_line(&text[prose.clone()]);
-            let sentences = sentences::sentence_starts(&wrapped);
+            let sentences = sentences::sentence_starts(&wrapped, case);
             starts.extend(sentences.into_iter().map(|at| (prose.start + at, Gap::Sentence)));
         }
     }
@@ -239,6 +246,27 @@ mod tests {
         assert_eq!(
             sentences("a, b c, d e f 1,000 g h; i", 5),
             [(Paragraph, "a, b c, "), (Piece, "d e f 1,000 g "), (Piece, "h; i")]
+        );
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut_after_a_stop_rather_than_a_comma() {
+        assert_eq!(
+            sentences("Aa bb cc. dd, ee ff", 4),
+            [(Paragraph, "Aa bb cc. "), (Piece, "dd, ee ff")]
+        );
+        assert_eq!(
+            sentences("Aa bb (cc.) dd, ee ff", 4),
+            [(Paragraph, "Aa bb (cc.) "), (Piece, "dd, ee ff")]
+        );
+        // Not after an abbreviation or within a number.
+        assert_eq!(
+            sentences("Aa bb dr. dd, ee ff", 4),
+            [(Paragraph, "Aa bb dr. dd, "), (Piece, "ee ff")]
+        );
+        assert_eq!(
+            sentences("Aa bb 3.5 dd, ee ff", 4),
+            [(Paragraph, "Aa bb 3.5 dd, "), (Piece, "ee ff")]
         );
     }
 

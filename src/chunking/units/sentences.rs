@@ -10,22 +10,44 @@
 use icu_segmenter::SentenceSegmenter;
 use icu_segmenter::options::SentenceBreakInvariantOptions;
 
-use super::abbreviations::{is_abbreviation, is_numbered, is_ordinal, is_starter};
+use super::case::Case;
+use super::words::{
+    Next, ORDINAL_DIGITS, is_bracket, is_closing_bracket, is_dash, is_letter, is_phrase_letter,
+    is_quote, is_short_form, is_wide,
+};
 
-/// Longer words are no abbreviations.
-const WORD_CHARS: usize = 16;
-/// Digits of an ordinal, or of a number in an enumerator; a year has more.
-const ORDINAL_DIGITS: usize = 2;
 /// Bytes of what can be an enumerator.
 const ENUMERATOR_BYTES: usize = 16;
-/// Quotes, brackets and dashes that may stand before a sentence's first word.
-const OPENING_CHARS: usize = 8;
 /// Characters of a note in brackets: "[12]", "[citation needed]".
 const NOTE_CHARS: usize = 24;
+/// A stop and the quotes and brackets after it.
+const CLOSING_CHARS: usize = 8;
+/// Of so many sentences that begin with a small letter, one may begin with a capital.
+const LOWER_STARTS: usize = 9;
 
-/// Bytes of `prose` at which the sentences after the first one start.
-pub(super) fn sentence_starts(prose: &str) -> Vec<usize> {
-    let mut sentences = Sentences { prose, start: 0, starts: Vec::new() };
+/// What the beginnings of the sentences of `text` say: where nearly all are small letters, nobody
+/// wrote capitals. A small letter after an abbreviation says nothing.
+pub(super) fn case_of(text: &str) -> Case {
+    let (mut lower, mut upper) = (0, 0);
+    let mut count = |next: &Next| {
+        lower += usize::from(next.is_lower() && !next.has_own_case());
+        upper += usize::from(next.first.is_some_and(char::is_uppercase));
+    };
+    count(&Next::of(text.trim_start()));
+    for (at, mark) in text.match_indices(['.', '!', '?']) {
+        let (before, after) = (&text[..at], &text[at + mark.len()..]);
+        let next = Next::of(after.trim_start());
+        let goes_on = || before.ends_with('.') || is_short_form(before, &next, Case::Lower);
+        if after.starts_with(char::is_whitespace) && !(next.is_lower() && goes_on()) {
+            count(&next);
+        }
+    }
+    if lower > 0 && upper * LOWER_STARTS <= lower { Case::Lower } else { Case::Capitals }
+}
+
+/// Bytes of `prose`, of a text of such a case, at which the sentences after the first one start.
+pub(super) fn sentence_starts(prose: &str, case: Case) -> Vec<usize> {
+    let mut sentences = Sentences { prose, case, start: 0, starts: Vec::new() };
     let segmenter = SentenceSegmenter::new(SentenceBreakInvariantOptions::default());
     let mut from = 0;
     for boundary in segmenter.segment_str(prose).skip(1) {
@@ -38,6 +60,7 @@ pub(super) fn sentence_starts(prose: &str) -> Vec<usize> {
 
 struct Sentences<'a> {
     prose: &'a str,
+    case: Case,
     /// Of the sentence that has not ended yet.
     start: usize,
     starts: Vec<usize>,
@@ -67,10 +90,17 @@ impl Sentences<'_> {
             let before = &sentence[..sentence.len() - mark.len_utf8()];
             let tail = Tail::of(&self.prose[end..], mark);
             let start = end + tail.length;
-            if ends(before, mark, &tail, &Next::of(&self.prose[start..])) {
+            if ends(before, mark, &tail, &Next::of(&self.prose[start..]), self.case) {
                 self.start_at(start);
             }
         }
+    }
+
+    /// Whether a small letter is the first after the full stop before `end`, and a space between
+    /// them. UAX 29 (SB8) has no boundary there.
+    fn precedes_lower(&self, end: usize) -> bool {
+        let tail = Tail::of(&self.prose[end..], '.');
+        tail.spaced && Next::of(&self.prose[end + tail.length..]).is_lower()
     }
 
     /// What ends a sentence or phrase in `from..to` and is no stop in UAX 29: the ellipsis, the
@@ -82,6 +112,7 @@ impl Sentences<'_> {
             let end = from + index + c.len_utf8();
             match c {
                 '…' => self.stop(end),
+                '.' if self.precedes_lower(end) => self.stop(end),
                 // A note; UAX 29 looks into it for the next sentence's first letter.
                 '[' if matches!(last, '.' | '!' | '?') => self.stop(from + index),
                 ';' | '\u{37e}' if ('\u{370}'..'\u{400}').contains(&last) => self.stop(end),
@@ -154,58 +185,27 @@ fn note_length(text: &str) -> usize {
     inside.next().filter(|&(at, c)| c == ']' && at > 1).map_or(0, |(at, _)| at + 1)
 }
 
-/// The beginning of what follows.
-struct Next<'a> {
-    /// Its first character.
-    raw: Option<char>,
-    /// Its first letter or digit, after quotes, brackets and dashes.
-    first: Option<char>,
-    /// A dash is before that.
-    dash: bool,
-    word: &'a str,
-    /// The word ends in a full stop: an initial.
-    stopped: bool,
-}
-
-impl<'a> Next<'a> {
-    fn of(text: &'a str) -> Self {
-        let opening = |c: char| {
-            c.is_whitespace()
-                || is_quote(c)
-                || is_bracket(c)
-                || is_dash(c)
-                || matches!(c, '¿' | '¡' | '*' | '_' | '`')
-        };
-        let mut dash = false;
-        let mut start = 0;
-        for c in text.chars().take(OPENING_CHARS).take_while(|&c| opening(c)) {
-            dash |= is_dash(c);
-            start += c.len_utf8();
-        }
-        let word = &text[start..];
-        let mut behind =
-            word.char_indices().take(WORD_CHARS).skip_while(|(_, c)| c.is_alphabetic());
-        let (end, after) = behind.next().unwrap_or((0, ' '));
-        Self {
-            raw: text.chars().next(),
-            first: word.chars().next(),
-            dash,
-            word: &word[..end],
-            stopped: after == '.',
-        }
+/// Whether a full stop or the like is before `at`, and a sentence may begin there, whatever its case.
+pub(super) fn follows_stop(text: &str, at: usize) -> bool {
+    if text[at..].starts_with(char::is_whitespace) {
+        return false;
     }
-
-    fn is_lower(&self) -> bool {
-        self.first.is_some_and(char::is_lowercase)
-    }
-
-    fn starts_sentence(&self) -> bool {
-        is_starter(self.word) && !self.stopped
+    let ended = text[..at].trim_end();
+    let closing = |c: char| is_quote(c) || is_closing_bracket(c);
+    let mut chars = ended.char_indices().rev().take(CLOSING_CHARS).skip_while(|&(_, c)| closing(c));
+    let spaced = ended.len() < at;
+    match chars.next() {
+        Some((_, '。' | '！' | '？')) => true,
+        Some((_, '!' | '?' | '…' | '।' | '۔' | '؟')) => spaced,
+        Some((stop, '.')) => {
+            spaced && !is_short_form(&ended[..stop], &Next::of(&text[at..]), Case::Lower)
+        }
+        _ => false,
     }
 }
 
 /// Whether `mark` ends the sentence that begins with `before`.
-fn ends(before: &str, mark: char, tail: &Tail, next: &Next) -> bool {
+fn ends(before: &str, mark: char, tail: &Tail, next: &Next, case: Case) -> bool {
     match mark {
         '.' if !tail.spaced => {
             // "v2.1", "a.txt", "U.S.A", "พ.ศ.": only where nobody writes a space is it an end.
@@ -215,9 +215,14 @@ fn ends(before: &str, mark: char, tail: &Tail, next: &Next) -> bool {
             // "a != b", "?q=1", "Halt!—rief".
             next.raw.is_some_and(|c| !c.is_ascii() && !is_cased(c) && !is_dash(c))
         }
-        '.' if next.is_lower() || is_enumerator(before) => false,
+        '.' if is_enumerator(before) => false,
+        '.' if next.is_lower() => {
+            // An ellipsis, and what is said after a dash, more often go on.
+            (case == Case::Lower || next.has_own_case())
+                && !(next.dash || before.ends_with('.') || is_short_form(before, next, case))
+        }
         '.' if tail.closed => !is_omission(before),
-        '.' => before.ends_with('.') || !is_short_form(before, next),
+        '.' => before.ends_with('.') || !is_short_form(before, next, case),
         '!' | '?' => !(next.is_lower() && (tail.closed || next.dash)),
         '…' | ';' | '\u{37e}' | ':' => tail.spaced && !next.is_lower(),
         // Japanese: the quotation is what somebody said.
@@ -245,94 +250,13 @@ fn is_omission(before: &str) -> bool {
     before.strip_suffix("..").is_some_and(|before| before.ends_with(['[', '(']))
 }
 
-/// Whether the stop after `before` is part of its last word.
-fn is_short_form(before: &str, next: &Next) -> bool {
-    let Some(word) = last_word(before) else { return false };
-    if word.ends_with(is_phrase_letter) {
-        // These scripts have no full stop.
-        return true;
-    }
-    if word.bytes().all(|byte| byte.is_ascii_digit()) {
-        let lead = last_word(before[..before.len() - word.len()].trim_end()).unwrap_or_default();
-        return word.len() <= ORDINAL_DIGITS
-            && is_ordinal(lead, next.word)
-            && !next.starts_sentence();
-    }
-    if next.first.is_some_and(char::is_numeric) && is_numbered(word) {
-        return true;
-    }
-    let part = |part: &str| {
-        (1..=3).contains(&part.chars().count()) && part.chars().all(char::is_alphabetic)
-    };
-    let dotted = word.contains('.') && word.split('.').all(part);
-    // "km/h", "20 °C": a unit, and no initial.
-    let alone = !before[..before.len() - word.len()].ends_with(['/', '°', '%', '²']);
-    // Italian and French: "l'Avv. Rossi".
-    let article = word.rsplit(['\'', '’']).next().unwrap_or_default();
-    (dotted || (is_letter(word) && alone) || is_abbreviation(article)) && !next.starts_sentence()
-}
-
-/// The letters, digits, full stops and apostrophes at the end of `text`; `None` where there are
-/// none or too many.
-fn last_word(text: &str) -> Option<&str> {
-    let within = |c: char| {
-        c.is_alphanumeric() || matches!(c, '.' | '\'' | '’') || ('\u{900}'..'\u{e00}').contains(&c)
-    };
-    let mut chars = text.char_indices().rev().take(WORD_CHARS + 1);
-    let mut start = text.len();
-    let ended = chars.by_ref().find_map(|(at, c)| {
-        let inside = within(c);
-        start = if inside { at } else { start };
-        (!inside).then_some(())
-    });
-    let word = text[start..].trim_start_matches(['\'', '’', '.']);
-    ((ended.is_some() || start == 0) && !word.is_empty()).then_some(word)
-}
-
-/// A letter alone, of a script in which a letter is no word.
-fn is_letter(word: &str) -> bool {
-    let mut chars = word.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() && !is_wide(c)) && chars.next().is_none()
-}
-
 fn is_cased(c: char) -> bool {
     c.is_lowercase() || c.is_uppercase()
 }
 
-/// Chinese, Japanese, Korean, and what comes after them: emoji.
-fn is_wide(c: char) -> bool {
-    c >= '\u{2e80}' || ('\u{1100}'..'\u{1200}').contains(&c)
-}
-
-fn is_quote(c: char) -> bool {
-    "\"'“”„‟‘’‚«»‹›＂".contains(c)
-}
-
-fn is_closing_bracket(c: char) -> bool {
-    ")]}）］｝」』】〉》〕〗｣".contains(c)
-}
-
-fn is_bracket(c: char) -> bool {
-    is_closing_bracket(c) || "([{（［｛「『【〈《〔〖｢".contains(c)
-}
-
-fn is_dash(c: char) -> bool {
-    matches!(c, '-' | '‐'..='―' | '－')
-}
-
-/// A letter of Thai, Lao, Burmese or Khmer, without the marks of repetition and abbreviation.
-fn is_phrase_letter(c: char) -> bool {
-    matches!(
-        c,
-        '\u{e01}'..='\u{e2e}' | '\u{e30}'..='\u{e3a}' | '\u{e40}'..='\u{e45}' | '\u{e47}'..='\u{e4e}'
-            | '\u{e81}'..='\u{eae}' | '\u{eb0}'..='\u{ec5}' | '\u{ec8}'..='\u{ecd}'
-            | '\u{edc}'..='\u{edf}' | '\u{1000}'..='\u{103f}' | '\u{1780}'..='\u{17d3}'
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::sentence_starts;
+    use super::{case_of, sentence_starts};
 
     /// Sentences of `text`, which is one line, must be `expected`, bars at their ends.
     fn check(cases: &[&str]) {
@@ -341,7 +265,7 @@ mod tests {
             let text = expected.replace('|', "");
             let mut found = String::new();
             let mut start = 0;
-            for end in sentence_starts(&text) {
+            for end in sentence_starts(&text, case_of(&text)) {
                 found.extend([&text[start..end], "|"]);
                 start = end;
             }
@@ -390,6 +314,65 @@ mod tests {
             "I don't. |Peter does.",
             "Sono l'Ing. Rossi e l'Avv. Verdi. |Basta.",
         ]);
+    }
+
+    #[test]
+    fn small_letters_begin_sentences_where_nobody_wrote_capitals() {
+        check(&[
+            "we left at noon. |it was late! |who knew? |nobody did.",
+            "dr. smith met mrs. brown of apple inc. at 5 p.m. today. |they left.",
+            "see fig. 3 and no. 5, pp. 10-12, vol. 2. |then go on.",
+            "he said no. |we said yes.",
+            "pi is 3.14 and v1.2 of it is out. |look at example.com. |mail a.b@c.org now. |done.",
+            "in 1990. |then 25. |we left.",
+            "apples, pears, etc. are sold, e.g. here, i.e. there, cf. smith et al. for more. |right.",
+            "it was... strange. |so long… and then more. |we left.",
+            "he said \"go.\" |then he left. |(it was late.) |we slept.",
+            "\"what?\" he asked. |“no!” she said. |“yes.” |fine.",
+            "george w. bush met john f. kennedy jr. yesterday in the u.s. senate. |fine.",
+            "1. first one. |second one.",
+            "that is it.[1] |next one.[12][citation needed] |last.",
+            "i asked NASA. |they said it works. |ok.",
+            "das gilt z. b. für hr. meier, d. h. nicht immer. |vgl. kap. eins.",
+            "es gilt z.b. hier, d.h. dort usw. und so fort. |er ging. |ja.",
+            "am 3. oktober kam der 2. weltkrieg im 20. jahrhundert. |es war kalt.",
+            "das ist ca. 3 m lang bzw. breit, s. abb. 4. |er war da (vgl. s. 3). |gut.",
+            "m. dupont a vu mme. curie, p. ex. marie. |elle est là. |« quoi ? » demanda-t-il. |il vint.",
+            "el sr. garcía y la sra. lópez viven en la av. central. |hoy no. |¿qué? |¡no! |sí.",
+            "в 1990 г. москва, т. е. столица, и т. д. стоит. |он ушёл на ул. ленина, д. 5. |там дом.",
+            "il dott. rossi e il sig. bianchi. |poi basta. |ecco.",
+            "dit is bijv. jan, d.w.z. piet. |hij is klaar. |ja.",
+            "jest np. jan, m.in. anna. |ona wie. |tak.",
+            "det är t.ex. anna, bl.a. kalle. |hon kom. |ja.",
+        ]);
+    }
+
+    #[test]
+    fn words_with_a_case_of_their_own_begin_sentences() {
+        check(&[
+            "We use Node. |npm is slow. |It hangs. |(git is not.) |Fine.",
+            "Sales rose. |iPhone sales fell. |macOS did not. |“eBay did.” |Right.",
+            "Run it. |`foo` prints. |Then stop.",
+            "It has approx. pH 7, e.g. iPhone cases and mRNA, vs. npm. |Fine.",
+        ]);
+    }
+
+    #[test]
+    fn small_letters_go_on_with_a_sentence_where_capitals_are_written() {
+        check(&[
+            "The unkn. value of conf. rooms is low. |It is so.",
+            "Es gilt die Verord. von 1990, Abschn. zwei. |Gut.",
+            "See conf. proceedings. |They are old. |Anna Smith wrote them.",
+            "Он жил в гор. саду. |Да.",
+        ]);
+        // One beginning of ten may be a capital.
+        let lower = "it rained. ".repeat(9);
+        check(
+            &[&format!("Anna left. |{}", lower.replace(". ", ". |"))]
+                .map(|case| case.trim_end_matches('|')),
+        );
+        let one_less = "it rained. ".repeat(8);
+        check(&[&format!("Anna left. {one_less}")]);
     }
 
     #[test]

@@ -32,9 +32,9 @@ const MATRIX_BYTES: usize = 64 << 20;
 /// Find the vectors that are nearest to queries, or to one another.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("task").required(true).multiple(true)), after_help = "\
-A corpus is Parquet as `embed` and `chunk --vectors` write it, or .npy of f32, f16, int8 or packed
-bits, which is mapped into memory. Scores are cosines: rows are divided by their lengths, and a row
-of zeros has the score 0. Writes JSON lines: query, rank, index, id, score.
+A corpus is Parquet as `embed` and `chunk --vectors` write it, or .npy of f64, f32, f16, int8 or
+packed bits, which is mapped into memory. Scores are cosines: rows are divided by their lengths, and
+a row of zeros has the score 0. Writes JSON lines: query, rank, index, id, score.
 
 Examples:
   chunkflow similar vectors.parquet --query 'what is rust?' -k 5
@@ -205,7 +205,7 @@ impl Search<'_> {
     ) -> Result<(), Error> {
         let rows = queries.rows()?;
         self.check_queries(source, rows, queries.floats().is_some())?;
-        match (queries.floats(), self.corpus.format()?) {
+        match (queries.floats(), self.corpus.format()) {
             (Some(floats), RowFormat::Int8) => {
                 let quantised = similarity::int8(floats, rows.dim())?;
                 let unit = UnitRows::new(quantised.rows()?);
@@ -229,7 +229,7 @@ impl Search<'_> {
         queries: Rows<'_>,
         are_floats: bool,
     ) -> Result<(), Error> {
-        let (dim, format, corpus) = (self.corpus.dim(), self.corpus.format()?, self.corpus.name());
+        let (dim, format, corpus) = (self.corpus.dim(), self.corpus.format(), self.corpus.name());
         let problem = if queries.dim() != dim {
             format!("vectors have {} dimensions, those of {corpus} {dim}", queries.dim())
         } else if !are_floats && queries.format() != format {

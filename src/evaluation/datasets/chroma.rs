@@ -10,7 +10,7 @@ use super::corpus::{CorpusDocument, check_new, list_files};
 use super::lines::place;
 use crate::evaluation::error::Error;
 use crate::evaluation::metrics::retrieval::Excerpt;
-use crate::files::{read_csv, read_text};
+use crate::files::{read_csv, read_marked_text};
 
 /// Documents, and questions on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,8 @@ struct Reference {
 /// # Errors
 /// When a file is missing or not as described, or two files of `corpora` differ in their suffix alone.
 pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
-    let documents = read_documents(&path.join("corpora"))?;
+    let (documents, marks): (Vec<_>, Vec<_>) =
+        read_documents(&path.join("corpora"))?.into_iter().unzip();
     let table = path.join("questions_df.csv");
     let fail = |line: usize, problem: String| Error::Data { place: place(&table, line), problem };
     let places: HashMap<&str, usize> =
@@ -64,7 +65,7 @@ pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
         let document = places.get(row.corpus_id.as_str()).copied().ok_or_else(|| {
             fail(line, format!("no file of corpora is called `{}`", row.corpus_id))
         })?;
-        let gold = excerpts(&row.references, document, &documents[document].text)
+        let gold = excerpts(&row.references, document, &documents[document].text, marks[document])
             .map_err(|problem| fail(line, problem))?;
         questions.push(ExcerptQuestion {
             id: questions.len().to_string(),
@@ -78,8 +79,9 @@ pub fn read_chroma(path: &Path) -> Result<ExcerptCorpus, Error> {
     Ok(ExcerptCorpus { documents, questions })
 }
 
-/// The texts of `folder`, which questions call by their names without suffix.
-fn read_documents(folder: &Path) -> Result<Vec<CorpusDocument>, Error> {
+/// The texts of `folder`, which questions call by their names without suffix, and by how much
+/// references into each file count from before its text.
+fn read_documents(folder: &Path) -> Result<Vec<(CorpusDocument, usize)>, Error> {
     let is_text = |name: &str| {
         Path::new(name).extension().is_some_and(|suffix| suffix == "md" || suffix == "txt")
     };
@@ -87,13 +89,20 @@ fn read_documents(folder: &Path) -> Result<Vec<CorpusDocument>, Error> {
     let documents = list_files(folder, is_text)?.into_iter().map(|file| {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         check_new(&mut seen, &id, &file.display().to_string())?;
-        Ok(CorpusDocument { id, text: read_text(&file)? })
+        let (mark, text) = read_marked_text(&file)?;
+        Ok((CorpusDocument { id, text }, mark.chars().count()))
     });
     documents.collect()
 }
 
-/// The references of a question, checked against the document's `text`.
-fn excerpts(references: &str, document: usize, text: &str) -> Result<Vec<Excerpt>, String> {
+/// The references of a question, checked against the document's `text`, before which they count so
+/// many code points.
+fn excerpts(
+    references: &str,
+    document: usize,
+    text: &str,
+    before: usize,
+) -> Result<Vec<Excerpt>, String> {
     let references: Vec<Reference> = serde_json::from_str(references)
         .map_err(|error| format!("references are not a JSON list as expected: {error}"))?;
     if references.is_empty() {
@@ -101,14 +110,20 @@ fn excerpts(references: &str, document: usize, text: &str) -> Result<Vec<Excerpt
     }
     let excerpt = |reference: Reference| {
         let Reference { content, start_index, end_index } = reference;
-        let length = end_index.checked_sub(start_index).filter(|&length| length > 0);
-        let found = length
-            .is_some_and(|length| text.chars().skip(start_index).take(length).eq(content.chars()));
-        if !found {
-            let range = format!("{start_index} to {end_index}");
-            return Err(format!("code points {range} are not the reference's content"));
+        let start = start_index.checked_sub(before);
+        let end = end_index.checked_sub(before);
+        match start.zip(end) {
+            Some((start, end))
+                if start < end
+                    && text.chars().skip(start).take(end - start).eq(content.chars()) =>
+            {
+                Ok(Excerpt { document, chars: start..end })
+            }
+            _ => {
+                let range = format!("{start_index} to {end_index}");
+                Err(format!("code points {range} are not the reference's content"))
+            }
         }
-        Ok(Excerpt { document, chars: start_index..end_index })
     };
     references.into_iter().map(excerpt).collect()
 }
@@ -141,6 +156,31 @@ mod tests {
         assert_eq!(found.questions[0].text, "Who,\nor what?");
         assert_eq!(found.questions[0].gold[0].chars, 5..16);
         assert_eq!((found.questions[1].gold[0].document, found.questions[1].id.as_str()), (1, "1"));
+    }
+
+    #[test]
+    fn references_count_the_mark_before_a_text() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("corpora")).unwrap();
+        fs::write(folder.path().join("corpora/a.txt"), "\u{feff}plain").unwrap();
+        let ask = |start: usize| {
+            let csv = format!(
+                "question,references,corpus_id\nWhy?,\"[{{\"\"content\"\": \"\"la\"\", \
+                 \"\"start_index\"\": {start}, \"\"end_index\"\": {}}}]\",a\n",
+                start + 2
+            );
+            fs::write(folder.path().join("questions_df.csv"), csv).unwrap();
+            read_chroma(folder.path()).map_err(|error| error.to_string())
+        };
+        let found = ask(2).unwrap();
+        assert_eq!(
+            (found.documents[0].text.as_str(), &found.questions[0].gold[0].chars),
+            ("plain", &(1..3))
+        );
+        for start in [0, 1] {
+            let error = ask(start).unwrap_err();
+            assert!(error.contains(&format!("code points {start} to")), "{error}");
+        }
     }
 
     #[test]

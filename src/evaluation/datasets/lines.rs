@@ -30,7 +30,7 @@ impl Line<'_> {
 
 /// The lines of `text`, which `path` holds, that are not blank.
 pub(super) fn lines<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = Line<'a>> {
-    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
     lines.map(move |(index, text)| Line { place: place(path, index + 1), text })
 }

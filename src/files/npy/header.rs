@@ -11,6 +11,7 @@ const WRITTEN_BYTES: usize = 128;
 /// A value's type in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
+    F64,
     F32,
     F16,
     I8,
@@ -18,11 +19,12 @@ pub(super) enum Element {
 }
 
 impl Element {
-    const ALL: [Self; 4] = [Self::F32, Self::F16, Self::I8, Self::U8];
+    const ALL: [Self; 5] = [Self::F64, Self::F32, Self::F16, Self::I8, Self::U8];
 
-    /// NumPy's name of it.
-    pub(super) fn descr(self) -> &'static str {
+    /// NumPy's name of it, where its bytes are in little-endian order.
+    fn descr(self) -> &'static str {
         match self {
+            Self::F64 => "<f8",
             Self::F32 => "<f4",
             Self::F16 => "<f2",
             Self::I8 => "|i1",
@@ -32,6 +34,7 @@ impl Element {
 
     fn bytes(self) -> usize {
         match self {
+            Self::F64 => 8,
             Self::F32 => 4,
             Self::F16 => 2,
             Self::I8 | Self::U8 => 1,
@@ -43,10 +46,19 @@ impl Element {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) element: Element,
+    /// The first byte of a value is its highest.
+    pub(super) big_endian: bool,
+    /// Fortran's order: the values of a column are together.
+    pub(super) by_column: bool,
     pub(super) shape: [usize; 2],
 }
 
 impl Header {
+    /// Of rows of `element`, as they lie in memory where the machine is little-endian.
+    pub(super) fn of_rows(element: Element, shape: [usize; 2]) -> Self {
+        Self { element, big_endian: false, by_column: false, shape }
+    }
+
     /// The header that `file` starts with, and where its values start.
     ///
     /// # Errors
@@ -94,21 +106,22 @@ impl Header {
         }
         let missing = |key: &str| format!("has a header without {key}");
         let descr = descr.ok_or_else(|| missing("descr"))?;
-        match order.ok_or_else(|| missing("fortran_order"))? {
-            "False" => {}
-            _ => return Err("is not in C order".to_owned()),
-        }
-        Ok(Self {
-            element: element(descr)?,
-            shape: dimensions(shape.ok_or_else(|| missing("shape"))?)?,
-        })
+        let by_column = match order.ok_or_else(|| missing("fortran_order"))? {
+            "False" => false,
+            "True" => true,
+            other => return Err(format!("has fortran_order {other}, True or False is needed")),
+        };
+        let (element, big_endian) = element(descr)?;
+        let shape = dimensions(shape.ok_or_else(|| missing("shape"))?)?;
+        Ok(Self { element, big_endian, by_column, shape })
     }
 
     /// What a file of format version 1.0 starts with, always of the same length.
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let (descr, [rows, columns]) = (self.element.descr(), self.shape);
+        let (descr, [rows, columns]) = (self.descr(), self.shape);
+        let order = if self.by_column { "True" } else { "False" };
         let dict = format!(
-            "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
+            "{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({rows}, {columns}), }}"
         );
         let mut bytes = MAGIC.to_vec();
         bytes.extend([1, 0]);
@@ -118,18 +131,27 @@ impl Header {
         bytes
     }
 
+    /// NumPy's name of the type of its values.
+    pub(super) fn descr(&self) -> String {
+        let little = self.element.descr();
+        if self.big_endian { little.replace('<', ">") } else { little.to_owned() }
+    }
+
     /// Bytes of all values, if there can be so many.
     pub(super) fn bytes(&self) -> Option<usize> {
         self.shape[0].checked_mul(self.shape[1])?.checked_mul(self.element.bytes())
     }
 }
 
-fn element(descr: &str) -> Result<Element, String> {
-    let known =
-        Element::ALL.into_iter().find(|element| descr.trim_matches(['\'', '"']) == element.descr());
-    known.ok_or_else(|| {
+/// A value's type by NumPy's name of it, and whether its bytes are in big-endian order.
+fn element(descr: &str) -> Result<(Element, bool), String> {
+    let name = descr.trim_matches(['\'', '"']);
+    let big_endian = name.starts_with('>');
+    let little = name.replacen('>', "<", 1);
+    let known = Element::ALL.into_iter().find(|element| element.descr() == little);
+    known.map(|element| (element, big_endian)).ok_or_else(|| {
         let known = Element::ALL.map(Element::descr).join(", ");
-        format!("has dtype {descr}, known are {known}")
+        format!("has dtype {descr}, known are {known}, and those with > for <")
     })
 }
 

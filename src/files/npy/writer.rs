@@ -10,7 +10,7 @@ use super::super::record::{Field, Kind, Records, Value, Writer};
 use super::header::{Element, Header};
 
 fn header(shape: [usize; 2]) -> Vec<u8> {
-    Header { element: Element::F32, shape }.to_bytes()
+    Header::of_rows(Element::F32, shape).to_bytes()
 }
 
 /// As little-endian bytes, which they are already where the machine is.

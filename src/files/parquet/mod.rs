@@ -5,6 +5,7 @@
 mod documents;
 mod kind;
 mod reader;
+mod strings;
 mod table;
 mod vectors;
 mod writer;

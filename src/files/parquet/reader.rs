@@ -1,8 +1,11 @@
 //! Opening of Parquet files, and reading of some of their columns.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -24,13 +27,78 @@ pub(super) fn columns(
     place: &str,
     names: &[&str],
     rows: usize,
-) -> Result<ParquetRecordBatchReader, Error> {
+) -> Result<Batches, Error> {
+    let total = builder.metadata().file_metadata().num_rows().max(0) as usize;
     let fields = builder.schema().fields().iter().enumerate();
     let wanted = fields.filter(|(_, field)| names.contains(&field.name().as_str()));
     let wanted: Vec<usize> = wanted.map(|(index, _)| index).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
     let reader = builder.with_projection(mask).with_batch_size(rows).build();
-    reader.map_err(|source| unreadable(place, source))
+    let reader = reader.map_err(|source| unreadable(place, source))?;
+    Ok(Batches { reader: Some(reader), place: place.to_owned(), read: 0, total })
+}
+
+/// Rows of a file in order, as many as its footer says, or an error last.
+///
+/// A page's checksum is verified, but does not cover the page's header, where one bit can make the
+/// decoder panic or pass over the page.
+pub(super) struct Batches {
+    /// `None` after the last.
+    reader: Option<ParquetRecordBatchReader>,
+    place: String,
+    /// Rows so far.
+    read: usize,
+    total: usize,
+}
+
+impl Batches {
+    fn ended(&mut self, error: Option<Error>) -> Option<Result<RecordBatch, Error>> {
+        self.reader = None;
+        error.map(Err)
+    }
+
+    fn damaged(&self, problem: String) -> Error {
+        let place = format!("{}, row {}", self.place, self.read);
+        Error::Malformed { place, problem }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.reader.as_mut()?;
+        let error = match catch_unwind(AssertUnwindSafe(|| reader.next())) {
+            Ok(Some(Ok(batch))) => {
+                self.read += batch.num_rows();
+                return Some(Ok(batch));
+            }
+            Ok(Some(Err(source))) => {
+                Some(unreadable(&format!("{}, row {}", self.place, self.read), source))
+            }
+            Ok(None) if self.read == self.total => None,
+            Ok(None) => {
+                let problem = format!("is missing, the file's footer says {} rows", self.total);
+                Some(self.damaged(problem))
+            }
+            Err(_) => Some(self.damaged("has a page that its header does not describe".to_owned())),
+        };
+        self.ended(error)
+    }
+}
+
+/// A file without a column.
+pub(super) fn missing(place: &str, column: &str, schema: &Schema) -> Error {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let names = names.join(", ");
+    let problem = format!("column `{column}` is missing, this file has: {names}");
+    Error::Malformed { place: place.to_owned(), problem }
+}
+
+/// What is wrong with the value of a column in a row of a file.
+pub(super) fn in_row(place: &str, row: usize, column: &str, problem: &str) -> Error {
+    let problem = format!("column `{column}` {problem}");
+    Error::Malformed { place: format!("{place}, row {row}"), problem }
 }
 
 /// What Parquet or Arrow says of a file or a place in it.

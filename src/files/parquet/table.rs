@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use super::super::error::Error;
 use super::super::record::{Field, Kind, Value};
 use super::kind::data_type;
-use super::reader::{builder, columns, unreadable};
+use super::reader::{builder, columns};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1_024;
@@ -27,7 +27,7 @@ pub fn read_table(
     let place = path.display().to_string();
     let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
     for batch in columns(builder(path, &place)?, &place, &names, BATCH_ROWS)? {
-        let batch = batch.map_err(|source| unreadable(&place, source))?;
+        let batch = batch?;
         let found = fields.iter().map(|field| column(&batch, field));
         let found: Vec<Column<'_>> = found
             .collect::<Result<_, String>>()

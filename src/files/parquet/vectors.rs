@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Schema};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::super::error::Error;
 use super::super::facts::{Columns, Facts, FactsByRow};
-use super::reader::{builder, columns, unreadable};
+use super::reader::{self, builder, columns, in_row, missing, unreadable};
+use super::strings::{Part, check_texts};
 
 /// Rows whose ids and texts are decoded at a time.
 const FACT_ROWS: usize = 1_024;
@@ -48,17 +48,22 @@ impl VectorTable {
             text: columns.text.to_owned(),
             dim: 0,
         };
-        let kind = table.kind(builder.schema(), &table.column)?;
-        table.dim = match kind {
-            DataType::FixedSizeList(_, dim) => usize::try_from(dim).unwrap_or(0),
-            DataType::List(_) | DataType::LargeList(_) => table.first_length()?,
-            other => {
-                let problem = format!("is {other}, expected a list of numbers");
-                return Err(table.error(format!("column `{}` {problem}", table.column)));
+        let field = field(&table.place, builder.schema(), &table.column)?;
+        table.dim = match field.data_type() {
+            // Of other values texts would be parsed and dates counted.
+            DataType::FixedSizeList(value, dim) if value.data_type().is_numeric() => {
+                usize::try_from(*dim).unwrap_or(0)
             }
+            DataType::List(value) | DataType::LargeList(value)
+                if value.data_type().is_numeric() =>
+            {
+                table.first_length()?
+            }
+            DataType::Null => return Err(table.error("has nulls alone, expected lists of numbers")),
+            other => return Err(table.error(&format!("is {other}, expected a list of numbers"))),
         };
         if table.dim == 0 {
-            return Err(table.error(format!("column `{}` has no values", table.column)));
+            return Err(table.error("has no values"));
         }
         Ok(table)
     }
@@ -72,7 +77,7 @@ impl VectorTable {
         let mut first = 0;
         let batches = self.read(&[&self.column], (values / self.dim).max(1))?;
         Ok(Box::new(batches.map(move |batch| {
-            let batch = batch.map_err(|source| self.unreadable(source))?;
+            let batch = batch?;
             let values = self.floats(&batch, first)?;
             first += batch.num_rows();
             Ok(values)
@@ -84,15 +89,16 @@ impl VectorTable {
         let names: &[&str] = if texts { &[&self.id, &self.text] } else { &[&self.id] };
         let (mut facts, mut first) = (FactsByRow::new(), 0);
         for batch in self.read(names, FACT_ROWS)? {
-            let batch = batch.map_err(|source| self.unreadable(source))?;
+            let batch = batch?;
             let end = first + batch.num_rows() as u64;
             let mut here = wanted.range(first..end).peekable();
             if here.peek().is_some() {
-                let ids = self.strings(&batch, &self.id)?;
-                let texts = if texts { self.strings(&batch, &self.text)? } else { None };
-                let value = |column: &Option<ArrayRef>, row: usize| {
-                    let column = column.as_ref()?.as_string::<i32>();
-                    (!column.is_null(row)).then(|| column.value(row).to_owned())
+                let part = Part { place: &self.place, first: first as usize, batch: &batch };
+                let ids = part.ids(&self.id)?;
+                let texts = if texts { part.texts(&self.text)? } else { None };
+                let value = |column: &Option<StringArray>, row: usize| {
+                    let column = column.as_ref().filter(|column| !column.is_null(row))?;
+                    Some(column.value(row).to_owned())
                 };
                 facts.extend(here.map(|&row| {
                     let at = (row - first) as usize;
@@ -106,25 +112,18 @@ impl VectorTable {
 
     /// Refuses a file without texts.
     pub(crate) fn check_texts(&self) -> Result<(), Error> {
-        self.kind(builder(&self.path, &self.place)?.schema(), &self.text).map(|_| ())
-    }
-
-    /// The type of a column.
-    fn kind(&self, schema: &Schema, column: &str) -> Result<DataType, Error> {
-        if let Some((_, field)) = schema.column_with_name(column) {
-            return Ok(field.data_type().clone());
-        }
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let names = names.join(", ");
-        Err(self.error(format!("column `{column}` is missing, this file has: {names}")))
+        let builder = builder(&self.path, &self.place)?;
+        let rows = builder.metadata().file_metadata().num_rows().max(0) as usize;
+        check_texts(&self.place, field(&self.place, builder.schema(), &self.text)?, rows)
     }
 
     /// The length of the first row's list.
     fn first_length(&self) -> Result<usize, Error> {
         let Some(batch) = self.read(&[&self.column], 1)?.next() else {
-            return Err(self.error("has no rows".to_owned()));
+            let problem = "has no rows".to_owned();
+            return Err(Error::Malformed { place: self.place.clone(), problem });
         };
-        let batch = batch.map_err(|source| self.unreadable(source))?;
+        let batch = batch?;
         let column = batch.column(0);
         if column.is_null(0) {
             return Err(self.error_in(0, "is null"));
@@ -136,7 +135,7 @@ impl VectorTable {
     }
 
     /// Reads the columns of these names.
-    fn read(&self, names: &[&str], rows: usize) -> Result<ParquetRecordBatchReader, Error> {
+    fn read(&self, names: &[&str], rows: usize) -> Result<reader::Batches, Error> {
         columns(builder(&self.path, &self.place)?, &self.place, names, rows)
     }
 
@@ -156,7 +155,7 @@ impl VectorTable {
             }
         };
         let floats = cast(&values, &DataType::Float32);
-        let floats = floats.map_err(|source| self.unreadable(source))?;
+        let floats = floats.map_err(|source| unreadable(&self.place, source))?;
         if let Some(value) = (0..floats.len()).find(|&value| floats.is_null(value)) {
             let problem = "holds a value that is no number";
             return Err(self.error_in(first + value / self.dim, problem));
@@ -182,22 +181,18 @@ impl VectorTable {
         Ok(list.values().slice(start, list.len() * self.dim))
     }
 
-    /// A column as strings, where the file has it.
-    fn strings(&self, batch: &RecordBatch, column: &str) -> Result<Option<ArrayRef>, Error> {
-        let column = batch.column_by_name(column).map(|array| cast(array, &DataType::Utf8));
-        column.transpose().map_err(|source| self.unreadable(source))
-    }
-
-    fn error(&self, problem: String) -> Error {
+    fn error(&self, problem: &str) -> Error {
+        let problem = format!("column `{}` {problem}", self.column);
         Error::Malformed { place: self.place.clone(), problem }
     }
 
     fn error_in(&self, row: usize, problem: &str) -> Error {
-        let place = format!("{}, row {row}", self.place);
-        Error::Malformed { place, problem: format!("column `{}` {problem}", self.column) }
+        in_row(&self.place, row, &self.column, problem)
     }
+}
 
-    fn unreadable(&self, source: arrow::error::ArrowError) -> Error {
-        unreadable(&self.place, source)
-    }
+/// The column of a name.
+fn field<'a>(place: &str, schema: &'a Schema, column: &str) -> Result<&'a Field, Error> {
+    let found = schema.column_with_name(column);
+    found.map(|(_, field)| field).ok_or_else(|| missing(place, column, schema))
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chunkflow::files::{Error, MappedRows};
-use chunkflow::similarity::{Device, RowFormat, scan};
+use chunkflow::files::{Columns, Error, MappedRows, VectorFile};
+use chunkflow::similarity::{Device, RowFormat, pairwise, scan};
 use tempfile::TempDir;
 
 use super::{FORMATS, Stored};
+use crate::support;
 
 /// A file as `numpy.save` writes it: `length` bytes of header, `dict` padded with spaces.
 fn array(version: u8, dict: &str, data: &[u8]) -> Vec<u8> {
@@ -76,6 +77,44 @@ fn files_hold_the_rows_that_were_written() {
     }
 }
 
+/// The rows of a file of `tests/golden/files.py`, of length one: those of floating point, and their
+/// cosines in any format.
+fn golden(name: &str) -> (Vec<u32>, Vec<u32>) {
+    let columns = Columns { vectors: "", id: "", text: "" };
+    let file = VectorFile::open(&support::golden("files").join(name), columns, None).unwrap();
+    let unit = file.unit_rows().unwrap();
+    let rows = unit.rows().unwrap();
+    assert_eq!((rows.len(), rows.dim()), (7, file.dim()));
+    let mut scores = vec![0.0; 49];
+    pairwise(&Device::default(), rows, rows, &mut scores).unwrap();
+    let mut floats = Vec::new();
+    for block in file.blocks().unwrap() {
+        floats.extend(block.unwrap().1.floats().map(support::bits).unwrap_or_default());
+    }
+    assert_eq!(floats, unit.floats().map(support::bits).unwrap_or_default());
+    (floats, scores.iter().map(|x| x.to_bits()).collect())
+}
+
+#[test]
+fn every_order_of_bytes_and_values_holds_the_same_rows() {
+    let expected = golden("rows-f4.npy");
+    for name in ["f8", "big-f8", "f4", "big-f4", "f2", "big-f2"] {
+        for order in ["", "-by-column"] {
+            let name = format!("rows-{name}{order}.npy");
+            assert_eq!(golden(&name), expected, "{name}");
+        }
+    }
+    for name in ["i1", "u1"] {
+        let expected = golden(&format!("rows-{name}.npy"));
+        assert_eq!(golden(&format!("rows-{name}-by-column.npy")), expected, "{name}");
+    }
+    // Rounded as NumPy rounds them.
+    let expected = golden("rows-f4-fine.npy");
+    for name in ["rows-f8-fine.npy", "rows-f8-fine-by-column.npy"] {
+        assert_eq!(golden(name), expected, "{name}");
+    }
+}
+
 #[test]
 fn headers_are_read_as_python_would() {
     let folder = tempfile::tempdir().unwrap();
@@ -98,15 +137,22 @@ fn other_files_are_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let whole = array(1, &dict("<f4", "(2, 3)"), &[0; 24]);
     let of = |header: &str| array(1, header, &[0; 24]);
-    let cases: [(Vec<u8>, &str); 21] = [
+    let cases: [(Vec<u8>, &str); 22] = [
         (b"PAR1 and more".to_vec(), "is no .npy file"),
         (whole[..9].to_vec(), "ends within its header"),
         (whole[..40].to_vec(), "ends within its header"),
         (whole[..whole.len() - 1].to_vec(), "has 23 bytes of values, which are not [2, 3] of <f4"),
         ([&whole[..], &[0]].concat(), "has 25 bytes of values, which are not [2, 3] of <f4"),
         (array(4, &dict("<f4", "(2, 3)"), &[0; 24]), "has format version 4, known are 1 to 3"),
-        (of(&dict("<f8", "(1, 3)")), "has dtype '<f8', known are <f4, <f2, |i1, |u1"),
-        (of(&dict(">f4", "(2, 3)")), "has dtype '>f4', known are <f4, <f2, |i1, |u1"),
+        (
+            of(&dict("<i8", "(1, 3)")),
+            "has dtype '<i8', known are <f8, <f4, <f2, |i1, |u1, and those with > for <",
+        ),
+        (
+            of(&dict(">c8", "(1, 3)")),
+            "has dtype '>c8', known are <f8, <f4, <f2, |i1, |u1, and those with > for <",
+        ),
+        (of(&dict(">f8", "(2, 3)")), "has 24 bytes of values, which are not [2, 3] of >f8"),
         (of(&dict("<f4", "(6,)")), "has shape (6,), (rows, columns) is needed"),
         (of(&dict("<f4", "()")), "has shape (), (rows, columns) is needed"),
         (of(&dict("<f4", "(1, 2, 3)")), "has shape (1, 2, 3), (rows, columns) is needed"),
@@ -124,7 +170,10 @@ fn other_files_are_refused_in_words() {
             array(1, &dict("|u1", "(0, 4611686018427387904)"), &[]),
             "has rows of 4611686018427387904 bytes, their bits are too many",
         ),
-        (of("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }"), "is not in C order"),
+        (
+            of("{'descr': '<f4', 'fortran_order': 1, 'shape': (2, 3), }"),
+            "has fortran_order 1, True or False is needed",
+        ),
         (of("{'descr': '<f4', 'shape': (2, 3), }"), "has a header without fortran_order"),
         (
             of("{'descr': '<f4', 'descr': '<f4', 'shape': (2, 3), }"),
