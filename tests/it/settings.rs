@@ -71,9 +71,7 @@ impl Case {
         let folder = tempfile::tempdir().unwrap();
         let model = match (&self.model, &self.family) {
             (Some(model), _) => support::golden("heads").join(model),
-            (None, family) => {
-                support::golden("families").join(family.as_deref().unwrap_or("bert"))
-            }
+            (None, family) => support::golden("families").join(family.as_deref().unwrap_or("bert")),
         };
         support::copy_folder(&model, folder.path());
         for file in &self.absent {
@@ -375,6 +373,11 @@ fn settings_that_are_not_run_are_refused_by_value() {
     let bert = json!({"tokenizer_class": "BertTokenizer", "do_lower_case": "false"});
     tokenizer(bert, &["do_lower_case is \"false\""]);
     tokenizer(json!({"added_tokens_decoder": {"x": "y"}}), &["added_tokens_decoder"]);
+
+    let folder = changed("bert", "tokenizer_config.json", &json!({"chat_template": "{{ x }}"}));
+    fs::remove_file(folder.path().join("modules.json")).unwrap();
+    let error = load(folder.path(), Backend::Native, Unknown::Refused).err().unwrap().to_string();
+    assert!(error.contains("chat_template is set"), "{error}");
 
     refused("config.json", json!({"quantization_config": {"bits": 4}}), &["quantization_config"]);
     refused("config.json", json!({"add_cross_attention": true}), &["add_cross_attention is true"]);
