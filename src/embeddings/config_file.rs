@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::compute::Activation;
@@ -37,6 +38,13 @@ impl ConfigFile {
 
     pub(super) fn into_fields(self) -> Map<String, Value> {
         self.fields
+    }
+
+    /// The fields as a `T`.
+    pub(super) fn parse<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let Self { path, fields } = self;
+        serde_json::from_value(Value::Object(fields))
+            .map_err(|error| Error::Malformed { path, problem: error.to_string() })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {

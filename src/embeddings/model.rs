@@ -48,10 +48,16 @@ impl Outline {
         let known = located.spec.as_ref();
         let entries = read_entries(&folder)?;
         let directory = transformer_directory(entries.as_deref().unwrap_or_default()).to_owned();
-        let sentence = SentenceConfig::read(&folder, &directory, unknown)?;
+        // Without modules sentence-transformers reads none of its own files.
+        let is_its = entries.is_some();
+        let sentence = if is_its {
+            SentenceConfig::read(&folder, &directory, unknown)?
+        } else {
+            SentenceConfig::default()
+        };
         let mut config = ConfigFile::read(&folder, &in_directory(&directory, CONFIG))?;
         config.overlay(&sentence.config);
-        let settings = ConfigFile::optional(&folder, SETTINGS)?;
+        let settings = if is_its { ConfigFile::optional(&folder, SETTINGS)? } else { None };
         if let Some(settings) = &settings {
             known_keys::SETTINGS.check(settings, unknown)?;
         }
@@ -73,7 +79,7 @@ impl Outline {
         let limits = Limits::new(tokenizer, &sentence, &family.spec, known)?;
         // Tables of positions need not reach beyond the longest sequence.
         family.spec.max_tokens = limits.max_tokens;
-        let prompts = Prompts::read(&folder, known)?;
+        let prompts = Prompts::read(settings, known)?;
         let whole = modules.columns(hidden);
         if let Some(said) = known.and_then(|spec| spec.dimensions)
             && modules.head == HeadKind::Dense

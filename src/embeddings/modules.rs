@@ -5,7 +5,9 @@ use super::config_file::ConfigFile;
 use super::known_keys::{self, Unknown};
 use super::steps::{Step, read_step};
 use crate::compute::Pooling;
-use crate::models::layout::{CONFIG, MODULES, Module, classifies, in_directory};
+use crate::models::layout::{
+    CHAT_TEMPLATE, CONFIG, MODULES, Module, TOKENIZER_CONFIG, classifies, in_directory,
+};
 use crate::models::{Error, Folder, ModelSpec, POOLINGS, Task, parse_pooling};
 
 /// The modules after the transformer.
@@ -87,7 +89,8 @@ impl Modules {
             return Ok(());
         }
         let Some(spec) = known else {
-            tracing::warn!(path = %folder.path(MODULES).display(), "absent: tokens are pooled by mean");
+            let path = folder.path(MODULES);
+            tracing::warn!(path = %path.display(), pooling = ?self.pooling, "absent");
             return Ok(());
         };
         if let Some(name) = &spec.pooling {
@@ -131,8 +134,29 @@ pub(super) fn read_modules(
             let head = HeadKind::MaskedLm { twice: false, max_entries: None };
             Ok(Modules::new(Pooling::Mean, head))
         }
-        None => Ok(Modules::new(Pooling::Mean, HeadKind::Dense)),
+        None => read_plain(files),
     }
+}
+
+/// What sentence-transformers makes of a plain transformer: language models have the last token
+/// pooled, others the mean. It puts texts into a chat's template where there is one.
+fn read_plain(files: ModuleFiles<'_>) -> Result<Modules, Error> {
+    let ModuleFiles { folder, config, .. } = files;
+    let tokenizer = ConfigFile::optional(folder, TOKENIZER_CONFIG)?;
+    let is_set = tokenizer.is_some_and(|tokenizer| tokenizer.has("chat_template"));
+    if is_set || folder.exists(CHAT_TEMPLATE) {
+        let file = if is_set { TOKENIZER_CONFIG } else { CHAT_TEMPLATE };
+        return Err(Error::Unsupported {
+            path: folder.path(file),
+            field: "chat_template",
+            value: "set".to_owned(),
+            supported: format!("none, or {MODULES} to say that texts are not put into it"),
+        });
+    }
+    let architecture = config.list("architectures").first().copied().unwrap_or_default();
+    let is_causal = architecture.ends_with("ForCausalLM") && config.flag_or("is_causal", true)?;
+    let pooling = if is_causal { Pooling::LastToken } else { Pooling::Mean };
+    Ok(Modules::new(pooling, HeadKind::Dense))
 }
 
 fn shown(entry: &Module) -> String {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Error;
-use crate::models::layout::SETTINGS;
-use crate::models::{Folder, ModelSpec};
+use super::config_file::ConfigFile;
+use crate::models::ModelSpec;
 
 /// Texts that a model was trained to see before a query or a passage.
 #[derive(Debug, Default, Deserialize)]
@@ -19,8 +19,11 @@ pub(super) struct Prompts {
 
 impl Prompts {
     /// The folder's prompts, and those of the registry under names that the folder has not.
-    pub(super) fn read(folder: &Folder, known: Option<&ModelSpec>) -> Result<Self, Error> {
-        let mut own: Self = folder.optional_json(SETTINGS)?.unwrap_or_default();
+    pub(super) fn read(
+        settings: Option<ConfigFile>,
+        known: Option<&ModelSpec>,
+    ) -> Result<Self, Error> {
+        let mut own: Self = settings.map(ConfigFile::parse).transpose()?.unwrap_or_default();
         for (name, text) in known.into_iter().flat_map(|spec| &spec.prompts) {
             own.prompts.entry(name.clone()).or_insert_with(|| text.clone());
         }

@@ -22,6 +22,8 @@ pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// one above does not list tokens.
 pub(crate) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 pub(crate) const ADDED_TOKENS: &str = "added_tokens.json";
+/// What a chat's messages are put into.
+pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 /// The modules, in order.
 pub(crate) const MODULES: &str = "modules.json";
 /// What sentence-transformers keeps for the model as a whole, the prompts among it.
@@ -195,6 +197,8 @@ pub(crate) fn files_needed(layout: &Layout, has: impl Fn(&str) -> bool) -> Vec<S
     let beside = [TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS].into_iter();
     let optional = beside.chain(SENTENCE_CONFIGS).map(own);
     let optional = optional.chain([SETTINGS, MODULES].map(str::to_owned));
+    // Read only where no modules say what becomes of texts.
+    let optional = optional.chain(layout.modules.is_empty().then(|| own(CHAT_TEMPLATE)));
     files.extend(optional.filter(|file| has(file)));
     for module in &layout.modules {
         let config = in_directory(&module.path, CONFIG);

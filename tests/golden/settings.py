@@ -413,6 +413,11 @@ def module_cases():
     for name, case in [("normalized", chain(NORMALIZE)), ("bare", chain()), ("dense", chain(dense(32, 8), NORMALIZE))]:
         yield f"truncate_dim {name}", case | {"files": case["files"] | cut}
     yield "truncate_dim beyond", pooling("mean") | {"files": pooling("mean")["files"] | {SETTINGS: {"truncate_dim": 500}}}
+    # Plain transformers: nothing of sentence-transformers' files is read.
+    unread = {BERT_CONFIG: {"max_seq_length": 4}, SETTINGS: {"truncate_dim": 3, "prompts": {"a": "x"}, "default_prompt_name": "a"}}
+    for family, architecture in [("bert", "BertModel"), ("qwen3", "Qwen3ForCausalLM"), ("qwen3", "Qwen3Model")]:
+        files = unread | {"config.json": {"architectures": [architecture]}}
+        yield f"no modules {architecture}", {"family": family, "absent": ["modules.json"], "files": files}
     moved = chain(NORMALIZE)
     moved["modules"][0]["path"] = "0_Transformer"
     yield "transformer in its own folder", moved
@@ -504,7 +509,7 @@ def encoded(model, name, case):
     """The case with vectors."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        apply(case, model, folder)
+        apply(case, model.parent / case.get("family", model.name), folder)
         reference = load_reference(folder)
         texts = SHORT[1:] if "prompt" in case else SHORT
         return {"name": name} | case | {"vectors": rounded(encode(reference, texts, prompt=case.get("prompt")))}

@@ -374,6 +374,11 @@ fn settings_that_are_not_run_are_refused_by_value() {
     tokenizer(bert, &["do_lower_case is \"false\""]);
     tokenizer(json!({"added_tokens_decoder": {"x": "y"}}), &["added_tokens_decoder"]);
 
+    let folder = changed("bert", "tokenizer_config.json", &json!({"chat_template": "{{ x }}"}));
+    fs::remove_file(folder.path().join("modules.json")).unwrap();
+    let error = load(folder.path(), Backend::Native, Unknown::Refused).err().unwrap().to_string();
+    assert!(error.contains("chat_template is set"), "{error}");
+
     refused("config.json", json!({"quantization_config": {"bits": 4}}), &["quantization_config"]);
     refused("config.json", json!({"add_cross_attention": true}), &["add_cross_attention is true"]);
     refused("config.json", json!({"pruned_heads": {"0": [1]}}), &["pruned_heads"]);
