@@ -102,8 +102,11 @@ pub(super) fn run(global: &GlobalArgs, args: &ModelsArgs) -> anyhow::Result<Exit
         }
         ModelsCommand::Rm { models, .. } => {
             for model in models {
-                let removed = store.remove(model).map_err(Error::from)?;
+                let (removed, left) = store.remove(model).map_err(Error::from)?;
                 writeln!(out, "removed {}", removed.display())?;
+                for shared in left {
+                    writeln!(out, "left {}, which other models may share", shared.display())?;
+                }
             }
         }
     }

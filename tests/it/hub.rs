@@ -665,6 +665,75 @@ fn links_out_of_the_cache_are_refused() {
     assert!(error.contains("leads to") && error.contains("secret.json"), "{error}");
 }
 
+/// Moves the weights' contents to `shared`, and links to it where they were, as `huggingface_hub` does
+/// from 1.33 on.
+fn share_weights(world: &World, shared: &Path, link: &str) -> PathBuf {
+    let blob = world.repository().join("blobs").join(sha256(&world.hub.file("model.safetensors")));
+    fs::create_dir_all(shared).unwrap();
+    let hash = "5d".repeat(32);
+    fs::rename(&blob, shared.join(&hash)).unwrap();
+    fs::write(shared.join(format!("{hash}.refs")), "").unwrap();
+    std::os::unix::fs::symlink(format!("{link}/{hash}"), &blob).unwrap();
+    shared.join(hash).canonicalize().unwrap()
+}
+
+#[test]
+fn weights_that_repositories_share_are_read_and_left() {
+    let world = World::new();
+    world.pull(None, false).unwrap();
+    let shared = world.cache.path().join("hub/blobs/5d");
+    let shared = share_weights(&world, &shared, "../../blobs/5d");
+    assert_eq!(vectors(&world.load().unwrap()), reference());
+    world.pull(None, true).unwrap();
+    let located = world.store().find(ID, None).unwrap();
+    let verdicts = located.verify().unwrap();
+    assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Matches), "{verdicts:?}");
+    let here = world.store().list().into_iter().filter(|entry| entry.place.is_some());
+    assert_eq!(here.map(|entry| entry.spec.repository).collect::<Vec<_>>(), [ID]);
+    // Not one bit may differ: the link's name is still the digest.
+    let mut bytes = fs::read(&shared).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&shared, &bytes).unwrap();
+    fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
+    let error = world.load().err().unwrap();
+    assert!(matches!(error, embeddings::Error::Models(Error::Digest { .. })), "{error}");
+    let (removed, left) = world.store().remove(ID).unwrap();
+    assert!(!removed.exists() && shared.is_file());
+    assert_eq!(left, [shared]);
+}
+
+#[test]
+fn blobs_may_stand_on_another_disk() {
+    let disk = tempfile::tempdir().unwrap();
+    for whole_cache in [false, true] {
+        let world = World::new();
+        world.pull(None, false).unwrap();
+        if whole_cache {
+            let shared = disk.path().join("shared");
+            std::os::unix::fs::symlink(&shared, world.cache.path().join("hub/blobs")).unwrap();
+            share_weights(&world, &shared.join("5d"), "../../blobs/5d");
+        } else {
+            let blobs = world.repository().join("blobs");
+            fs::rename(&blobs, disk.path().join("blobs")).unwrap();
+            std::os::unix::fs::symlink(disk.path().join("blobs"), &blobs).unwrap();
+        }
+        assert_eq!(vectors(&world.load().unwrap()), reference());
+    }
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_called_one() {
+    let folder = tempfile::tempdir().unwrap();
+    support::copy_folder(&support::golden("tiny"), folder.path());
+    for file in ["model.safetensors", "tokenizer.json"] {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
+        fs::write(folder.path().join(file), pointer).unwrap();
+        let model = folder.path().to_str().unwrap();
+        let error = LoadedModel::load(model, &ModelOptions::default()).err().unwrap().to_string();
+        assert!(error.contains(file) && error.contains("is a git-lfs pointer"), "{error}");
+    }
+}
+
 #[test]
 fn offline_nothing_connects() {
     let world = World::new();
