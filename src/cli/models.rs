@@ -102,11 +102,8 @@ pub(super) fn run(global: &GlobalArgs, args: &ModelsArgs) -> anyhow::Result<Exit
         }
         ModelsCommand::Rm { models, .. } => {
             for model in models {
-                let (removed, left) = store.remove(model).map_err(Error::from)?;
+                let removed = store.remove(model).map_err(Error::from)?;
                 writeln!(out, "removed {}", removed.display())?;
-                for shared in left {
-                    writeln!(out, "left {}, which other models may share", shared.display())?;
-                }
             }
         }
     }

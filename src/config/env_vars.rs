@@ -17,10 +17,8 @@ pub(super) const NO_COLOR: &str = "NO_COLOR";
 pub(super) const HF_ENDPOINT: &str = "HF_ENDPOINT";
 /// The folder of Hugging Face's libraries, with the cache and the login's token in it.
 pub(super) const HF_HOME: &str = "HF_HOME";
-/// The cache, as `hub.cache`; the first is the old name, the later goes before: sentence-transformers
-/// hands its own on to the hub's library.
-pub(super) const HUB_CACHES: [&str; 3] =
-    ["HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE", "SENTENCE_TRANSFORMERS_HOME"];
+/// The cache, as `hub.cache`; the first is the old name, the later goes before.
+pub(super) const HUB_CACHES: [&str; 2] = ["HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"];
 /// Switches that keep off the network, as `hub.offline`.
 pub(super) const OFFLINE_SWITCHES: [&str; 2] = ["TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE"];
 /// A token for the hub; the first goes before its older name.

@@ -9,14 +9,10 @@ use super::repository::{Repository, is_commit, is_hexadecimal, is_id};
 
 /// The file, beside `blobs`, that remembers what was seen first.
 const LOCK_FILE: &str = "chunkflow.lock";
-/// The folder of contents, of a repository and of the whole cache.
-const BLOBS: &str = "blobs";
 
 /// The folder of one repository, which need not exist.
 #[derive(Debug, Clone)]
 pub(super) struct CachedRepository {
-    /// The folder of all repositories.
-    cache: PathBuf,
     pub(super) root: PathBuf,
     /// Where `huggingface_hub` keeps the locks of this repository's downloads.
     pub(super) locks: PathBuf,
@@ -25,28 +21,7 @@ pub(super) struct CachedRepository {
 impl CachedRepository {
     pub(super) fn new(cache: &Path, repository: &Repository) -> Self {
         let name = folder_name(repository.id());
-        let (root, locks) = (cache.join(&name), cache.join(".locks").join(name));
-        Self { cache: cache.to_owned(), root, locks }
-    }
-
-    /// What links of its snapshots may lead into: the cache, where repositories share the weights
-    /// that they have in common (`blobs/xx/<hash>`, `huggingface_hub` from 1.33 on), and what
-    /// stands on another disk behind a link of one of these names.
-    pub(super) fn boundaries(&self) -> [PathBuf; 4] {
-        let (cache, root) = (&self.cache, &self.root);
-        [cache.clone(), cache.join(BLOBS), root.clone(), root.join(BLOBS)]
-    }
-
-    /// Files outside its folder that its blobs are links to, which stay when it is removed.
-    pub(super) fn shared(&self) -> Vec<PathBuf> {
-        let blobs = self.root.join(BLOBS);
-        let Ok(own) = blobs.canonicalize() else { return Vec::new() };
-        let entries = fs::read_dir(&blobs).into_iter().flatten().flatten();
-        let real = entries.filter_map(|entry| entry.path().canonicalize().ok());
-        let mut shared: Vec<PathBuf> = real.filter(|path| !path.starts_with(&own)).collect();
-        shared.sort_unstable();
-        shared.dedup();
-        shared
+        Self { root: cache.join(&name), locks: cache.join(".locks").join(name) }
     }
 
     /// The commit that a branch or tag stood at when it was last pulled, by any library.
@@ -96,12 +71,9 @@ pub(super) fn repositories(cache: &Path) -> Vec<String> {
 }
 
 /// The SHA-256 that a file of a snapshot must have by the name of the blob behind it, which for
-/// large files is that digest. Those that the cache's repositories share have other names.
+/// large files is that digest.
 pub(super) fn blob_digest(file: &Path) -> Option<String> {
     let blob = fs::read_link(file).ok()?;
     let name = blob.file_name()?.to_str()?;
-    if blob.parent()?.file_name()? != BLOBS {
-        return None;
-    }
     is_hexadecimal(name, 64).then(|| name.to_owned())
 }

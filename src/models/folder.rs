@@ -15,9 +15,6 @@ use super::error::Error;
 use super::layout::{Files, Layout, files_needed};
 use super::repository::check_file;
 
-/// What a file of git-lfs begins with where it was not fetched.
-const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-
 /// The largest configuration or tokenizer file that is read into memory, in bytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
@@ -26,15 +23,15 @@ const MAX_JSON_BYTES: u64 = 64 << 20;
 pub(crate) struct Folder {
     root: PathBuf,
     sha256: BTreeMap<String, String>,
-    /// In one of which every file must stand, links followed.
-    boundaries: Option<Vec<PathBuf>>,
+    /// What every file must stand in, links followed.
+    boundary: Option<PathBuf>,
     /// Digests of the files that were read and had none to match, where they are wanted.
     seen: Option<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Folder {
     pub(super) fn new(root: PathBuf, sha256: BTreeMap<String, String>) -> Self {
-        Self { root, sha256, boundaries: None, seen: None }
+        Self { root, sha256, boundary: None, seen: None }
     }
 
     /// Keeps the digests of files that have none to match.
@@ -43,11 +40,11 @@ impl Folder {
         self
     }
 
-    /// Refuses files that links lead out of all `boundaries` to, of which some need not exist.
-    pub(super) fn within(mut self, boundaries: &[PathBuf]) -> Self {
-        let real = boundaries.iter().filter_map(|boundary| boundary.canonicalize().ok());
-        self.boundaries = Some(real.collect());
-        self
+    /// Refuses files that links lead out of `boundary` to.
+    pub(super) fn within(mut self, boundary: &Path) -> Result<Self, Error> {
+        let boundary = boundary.canonicalize().map_err(|source| read_error(boundary, source))?;
+        self.boundary = Some(boundary);
+        Ok(self)
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {
@@ -74,7 +71,6 @@ impl Folder {
             return Err(Error::Malformed { path, problem });
         }
         let bytes = fs::read(&path).map_err(|source| read_error(&path, source))?;
-        check_pointer(&path, &bytes)?;
         self.verify(file, &bytes)?;
         Ok(bytes)
     }
@@ -102,9 +98,7 @@ impl Folder {
         // of loading. A file that another process cuts short meanwhile would end this one; model
         // files are replaced by rename, never rewritten in place.
         let map = unsafe { memmap2::Mmap::map(&handle) };
-        let map = map.map(Map).map_err(|source| read_error(&path, source))?;
-        check_pointer(&path, &map)?;
-        Ok(map)
+        map.map(Map).map_err(|source| read_error(&path, source))
     }
 
     /// Checks that `bytes` are the contents that `file` must have, by the digest that was
@@ -149,12 +143,10 @@ impl Folder {
     fn open(&self, file: &str) -> Result<PathBuf, Error> {
         check_file(file)?;
         let path = self.path(file);
-        if let Some(boundaries) = &self.boundaries {
+        if let Some(boundary) = &self.boundary {
             let real = path.canonicalize().map_err(|source| read_error(&path, source))?;
-            if !boundaries.iter().any(|boundary| real.starts_with(boundary)) {
-                let cache = boundaries.first().map(|cache| cache.display().to_string());
-                let cache = cache.unwrap_or_default();
-                let problem = format!("leads to {}, out of {cache}", real.display());
+            if !real.starts_with(boundary) {
+                let problem = format!("leads to {}, out of {}", real.display(), boundary.display());
                 return Err(Error::Malformed { path, problem });
             }
         }
@@ -170,15 +162,6 @@ impl Files for &Folder {
     fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
         Folder::optional_json(self, file)
     }
-}
-
-/// Refuses what a clone without git-lfs has in place of a large file.
-fn check_pointer(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    if !bytes.starts_with(POINTER) {
-        return Ok(());
-    }
-    let problem = "is a git-lfs pointer, not the file itself, which `git lfs pull` brings";
-    Err(Error::Malformed { path: path.to_owned(), problem: problem.to_owned() })
 }
 
 /// A folder's files as they are, unverified, for a look at which there are; one that cannot be

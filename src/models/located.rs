@@ -42,8 +42,8 @@ pub struct Located {
     sha256: BTreeMap<String, String>,
     /// The lock file, and the commit in it, where what is seen first is remembered.
     lock: Option<(PathBuf, String)>,
-    /// In one of which the files must stand, links followed; none for a plain folder.
-    boundaries: Vec<PathBuf>,
+    /// What the files must stand in, links followed.
+    boundary: Option<PathBuf>,
     /// Whether it is another revision than the one that the registry names.
     pub(crate) stands_in: bool,
 }
@@ -80,7 +80,7 @@ impl Located {
             path: path.to_owned(),
             sha256: BTreeMap::new(),
             lock: None,
-            boundaries: Vec::new(),
+            boundary: None,
             stands_in: false,
         }
     }
@@ -99,7 +99,7 @@ impl Located {
             spec,
             path,
             lock: Some((lock_file, NO_COMMIT.to_owned())),
-            boundaries: Vec::new(),
+            boundary: None,
             stands_in: false,
         })
     }
@@ -120,7 +120,7 @@ impl Located {
             spec,
             path: cached.snapshot(commit),
             lock: Some((cached.lock_file(), commit.to_owned())),
-            boundaries: cached.boundaries().to_vec(),
+            boundary: Some(cached.root.clone()),
             stands_in: false,
         }
     }
@@ -144,7 +144,7 @@ impl Located {
             let problem = "is gone, though its digest is known".to_owned();
             return Err(Error::Malformed { path: self.path.join(file), problem });
         }
-        Ok(self.open())
+        self.open()
     }
 
     /// Files whose digests are known, and that are not there.
@@ -152,12 +152,15 @@ impl Located {
         self.sha256.keys().filter(|file| !self.path.join(file).exists())
     }
 
-    fn open(&self) -> Folder {
+    fn open(&self) -> Result<Folder, Error> {
         let mut folder = Folder::new(self.path.clone(), self.sha256.clone());
         if self.lock.is_some() {
             folder = folder.recording();
         }
-        if self.boundaries.is_empty() { folder } else { folder.within(&self.boundaries) }
+        match &self.boundary {
+            Some(boundary) => folder.within(boundary),
+            None => Ok(folder),
+        }
     }
 
     /// Remembers the digests of files that were seen for the first time. A place that cannot be
@@ -182,7 +185,7 @@ impl Located {
     /// # Errors
     /// When a file cannot be read.
     pub fn verify(&self) -> Result<Vec<(String, Verdict)>, Error> {
-        let folder = self.open();
+        let folder = self.open()?;
         let files = Glance(&self.path);
         let mut needed: BTreeSet<String> = self.sha256.keys().cloned().collect();
         needed.extend(files.needed());

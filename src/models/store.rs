@@ -187,19 +187,17 @@ impl Store {
         Entry { spec, place, path: found.map(|found| found.path().to_owned()), bytes }
     }
 
-    /// Removes a model from the cache, with every revision of it; returns the folder removed, and the
-    /// files that it shared with others and that are left.
+    /// Removes a model from the cache, with every revision of it; returns the folder removed.
     ///
     /// # Errors
     /// When it is not in the cache, which alone is ours to tidy, or cannot be removed.
-    pub fn remove(&self, model: &str) -> Result<(PathBuf, Vec<PathBuf>), Error> {
+    pub fn remove(&self, model: &str) -> Result<PathBuf, Error> {
         let repository = self.repository(model, None)?;
         let cached = repository.as_ref().and_then(|repository| self.cached(repository));
         let Some(cached) = cached.filter(|cached| cached.root.is_dir()) else {
             let looked = self.cache_dir.iter().cloned().collect();
             return Err(Error::MissingModel { name: model.to_owned(), looked });
         };
-        let left = cached.shared();
         for path in [&cached.root, &cached.locks] {
             match fs::remove_dir_all(path) {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -208,7 +206,7 @@ impl Store {
                 _ => {}
             }
         }
-        Ok((cached.root, left))
+        Ok(cached.root)
     }
 
     pub(super) fn cached(&self, repository: &Repository) -> Option<CachedRepository> {

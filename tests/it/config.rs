@@ -345,10 +345,6 @@ fn variables_of_hugging_face_stand_between_our_own_and_the_files() {
     ] {
         assert_eq!(shown(&settings, key), (value, origin.to_owned()));
     }
-    let sentences = [("SENTENCE_TRANSFORMERS_HOME", "/sentences")];
-    let settings = show(&place, &[theirs.as_slice(), &nearer, &sentences].concat(), &file);
-    let expected = (json!("/sentences"), "SENTENCE_TRANSFORMERS_HOME".to_owned());
-    assert_eq!(shown(&settings, "hub.cache"), expected);
     let none = [("HF_HOME", ""), ("HF_HUB_OFFLINE", ""), ("XDG_CACHE_HOME", "/cache")];
     let settings = show(&place, &none, &[]);
     let expected = (json!("/cache/huggingface/hub"), "default".to_owned());
