@@ -154,6 +154,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 	$(VENV)/golden/bin/python tests/golden/settings.py --golden tests/golden --out tests/golden
 	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
 	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
+	$(VENV)/golden/bin/python tests/golden/files.py --out tests/golden/files
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -186,7 +186,32 @@ fn a_flipped_bit_in_a_page_with_a_checksum_is_refused() {
             }
         }
     }
-    // What a page's header says of statistics, and its place for them, changes no row.
     assert_eq!(changed, [], "{refused} refused");
     assert!(refused > end * 8, "{refused} of {}", end * 8);
+}
+
+#[test]
+fn a_program_that_meets_a_damaged_page_says_so() {
+    let whole = fs::read(file("checked.parquet")).unwrap();
+    let place = Place::with("in.parquet", &whole);
+    let embed = ["embed", "in.parquet", "--format", "text"];
+    let similar = ["similar", "in.parquet", "--matrix"];
+    let expected = [place.tiny(&embed).stdout, place.run(&similar).stdout];
+    let mut refused = 0;
+    for flip in 0..60 {
+        // The pages of all three columns, from behind the file's mark.
+        let bit = 32 + flip * 177;
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        place.write("in.parquet", &flipped);
+        for (ran, expected) in [place.tiny(&embed), place.run(&similar)].iter().zip(&expected) {
+            if ran.code == Some(0) {
+                assert!(ran.stdout == *expected, "bit {bit}");
+            } else {
+                check_fails(ran, 65, &["in.parquet"]);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 50, "{refused}");
 }

@@ -4,6 +4,7 @@
 
 mod documents;
 mod kind;
+mod panics;
 mod reader;
 mod strings;
 mod table;

@@ -1,7 +1,6 @@
 //! Opening of Parquet files, and reading of some of their columns.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::datatypes::Schema;
@@ -11,14 +10,21 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::super::error::Error;
 use super::super::source;
+use super::panics::caught;
 
 /// Opens a file, which is called `place` in errors.
 pub(super) fn builder(
     path: &Path,
     place: &str,
 ) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(source::open(path)?);
-    builder.map_err(|source| unreadable(place, source))
+    let file = source::open(path)?;
+    match caught(|| ParquetRecordBatchReaderBuilder::try_new(file)) {
+        Some(builder) => builder.map_err(|source| unreadable(place, source)),
+        None => {
+            let problem = "has a footer that describes no table".to_owned();
+            Err(Error::Malformed { place: place.to_owned(), problem })
+        }
+    }
 }
 
 /// Reads the columns of these names, where the file has them, so many `rows` at a time.
@@ -68,20 +74,20 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = self.reader.as_mut()?;
-        let error = match catch_unwind(AssertUnwindSafe(|| reader.next())) {
-            Ok(Some(Ok(batch))) => {
+        let error = match caught(|| reader.next()) {
+            Some(Some(Ok(batch))) => {
                 self.read += batch.num_rows();
                 return Some(Ok(batch));
             }
-            Ok(Some(Err(source))) => {
+            Some(Some(Err(source))) => {
                 Some(unreadable(&format!("{}, row {}", self.place, self.read), source))
             }
-            Ok(None) if self.read == self.total => None,
-            Ok(None) => {
+            Some(None) if self.read == self.total => None,
+            Some(None) => {
                 let problem = format!("is missing, the file's footer says {} rows", self.total);
                 Some(self.damaged(problem))
             }
-            Err(_) => Some(self.damaged("has a page that its header does not describe".to_owned())),
+            None => Some(self.damaged("has a page that its header does not describe".to_owned())),
         };
         self.ended(error)
     }
