@@ -3,6 +3,8 @@
 
 /// No layer allocates.
 mod allocations;
+/// Judged retrieval is BEIR's.
+mod beir;
 /// What is computed from a band is the reference's.
 mod boundaries;
 /// Every format of chunks holds the same records.
