@@ -10,6 +10,7 @@ mod devices;
 mod encoder;
 mod engine;
 mod error;
+mod guard;
 mod job;
 mod lane_threads;
 mod loaded;

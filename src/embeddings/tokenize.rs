@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -14,6 +13,7 @@ use tokenizers::{Encoding, PostProcessor};
 use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
+use super::guard::guarded;
 use crate::compute::Span;
 use crate::models::layout::{SENTENCE_CONFIGS, TOKENIZER, TOKENIZER_CONFIG};
 use crate::models::{self, Folder, ModelSpec};
@@ -192,8 +192,8 @@ impl Tokenizer {
     ) -> Result<Self, Error> {
         let Limits { max_tokens, lowercase } = *limits;
         // tokenizers 0.23 panics on some malformed files where it should refuse them.
-        let panicked = |_| malformed("tokenizers cannot read it".to_owned());
-        let mut inner = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+        let panicked = |why: String| malformed(format!("tokenizers cannot read it: {why}"));
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map_err(panicked)?
             .map_err(|error| malformed(error.to_string()))?;
         inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
@@ -205,7 +205,7 @@ impl Tokenizer {
                 .with_normalizer(Some(Sequence::new(steps.collect())))
                 .map_err(|error| malformed(error.to_string()))?;
         }
-        let (prefix, suffix) = catch_unwind(AssertUnwindSafe(|| special_tokens(&inner)))
+        let (prefix, suffix) = guarded(|| special_tokens(&inner))
             .map_err(panicked)?
             .ok_or_else(|| malformed("special tokens stand within the text".to_owned()))?;
         if prefix.len() + suffix.len() >= max_tokens {
@@ -243,7 +243,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, Error> {
-        let encoding = self.inner.encode(text, false).map_err(tokenizer_error)?;
+        let encoding = checked(|| self.inner.encode(text, false))?;
         self.check_all(encoding.get_ids())?;
         let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
         Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
@@ -331,7 +331,7 @@ impl Tokenizer {
             Ok((pair, (whole > self.max_tokens).then_some(whole)))
         };
         let encoded: Vec<(Encoding, Option<usize>)> =
-            pairs.par_iter().map(encode).collect::<Result<_, _>>().map_err(tokenizer_error)?;
+            pairs.par_iter().map(|pair| checked(|| encode(pair))).collect::<Result<_, _>>()?;
         let mut texts = PackedTexts::default();
         for (seq, (pair, truncated)) in (0..).zip(encoded) {
             self.check_all(pair.get_ids())?;
@@ -345,7 +345,7 @@ impl Tokenizer {
     }
 
     fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, false).map_err(tokenizer_error)?;
+        let encoding = checked(|| self.inner.encode_fast(text, false))?;
         self.check_all(encoding.get_ids())?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -373,7 +373,8 @@ fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u3
     Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature of `map_err`")]
-fn tokenizer_error(error: tokenizers::Error) -> Error {
-    Error::Tokenizer(error.to_string())
+/// What the tokenizers crate makes of a text. Some files make it panic at some texts.
+fn checked<T>(work: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, Error> {
+    let done = guarded(work).map_err(Error::Tokenizer)?;
+    done.map_err(|error| Error::Tokenizer(error.to_string()))
 }

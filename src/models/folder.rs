@@ -51,8 +51,9 @@ impl Folder {
         self.root.join(file)
     }
 
+    /// Whether there is such a file, be it one that will be refused.
     pub(crate) fn exists(&self, file: &str) -> bool {
-        self.path(file).is_file()
+        fs::metadata(self.path(file)).is_ok_and(|found| !found.is_dir())
     }
 
     /// The digests of files that were read and had none to match.
@@ -150,8 +151,19 @@ impl Folder {
                 return Err(Error::Malformed { path, problem });
             }
         }
+        check_regular(&path)?;
         Ok(path)
     }
+}
+
+/// Refuses pipes, devices and the like: to open one may wait, and to read one need not end. A folder
+/// cannot be read, which whoever opens it says.
+pub(super) fn check_regular(path: &Path) -> Result<(), Error> {
+    let kind = fs::metadata(path).map_err(|source| read_error(path, source))?;
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
+    }
+    Err(Error::Malformed { path: path.to_owned(), problem: "is no regular file".to_owned() })
 }
 
 impl Files for &Folder {
@@ -183,7 +195,7 @@ impl Files for Glance<'_> {
     }
 
     fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
-        let bytes = fs::read(self.0.join(file)).ok();
+        let bytes = self.has(file).then(|| fs::read(self.0.join(file)).ok()).flatten();
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }

@@ -7,6 +7,8 @@ mod allocations;
 mod beir;
 /// What is computed from a band is the reference's.
 mod boundaries;
+/// Every wrong setting is told with its place, in words of a settings file.
+mod broken_settings;
 /// Every format of chunks holds the same records.
 mod chunk_formats;
 /// A specification is the same wherever it comes from.
@@ -43,6 +45,8 @@ mod formats;
 mod fuzz;
 /// Other outputs than one vector a text.
 mod heads;
+/// Files that make a reader wait or panic are refused.
+mod hostile_files;
 /// Models come from a hub verified and whole, or not at all.
 #[cfg(feature = "hub")]
 mod hub;
