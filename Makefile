@@ -153,6 +153,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 	$(VENV)/golden/bin/python tests/golden/heads.py --out tests/golden/heads
 	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
 	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
+	$(VENV)/golden/bin/python tests/golden/trec_cases.py --out tests/golden/trec.json
 
 fmt: ## Format the code
 	$(CARGO) fmt
