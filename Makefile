@@ -155,6 +155,7 @@ golden: model ## Make the reference vectors again (needs torch, several GB)
 	$(VENV)/golden/bin/python tests/golden/segeval_cases.py --out tests/golden/segeval.json
 	$(VENV)/golden/bin/python tests/golden/boundary.py --out tests/golden/boundary.json
 	$(VENV)/golden/bin/python tests/golden/files.py --out tests/golden/files
+	$(VENV)/golden/bin/python tests/golden/trec_cases.py --out tests/golden/trec.json
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -148,6 +148,7 @@ fn models_kind(error: &models::Error) -> ErrorKind {
     match error {
         E::UnknownModel { .. } | E::MissingModel { .. } => ErrorKind::NotFound,
         E::Hub(error) => hub_kind(error),
+        E::Registry { .. } => ErrorKind::Config,
         E::Read { .. }
         | E::Malformed { .. }
         | E::Unsupported { .. }

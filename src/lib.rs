@@ -36,6 +36,8 @@
 
 pub mod error;
 
+mod guard;
+
 pub mod compute;
 
 pub mod similarity;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::error::Category;
 use tokio::sync::OwnedSemaphorePermit;
@@ -48,6 +48,7 @@ impl FromRequest<SharedService> for Body {
             let message = "Expected request with `Content-Type: application/json`";
             return Err(Failure::new(Kind::MediaType, message));
         }
+        check_encoding(request.headers())?;
         body.make_room(size, service)?;
         let mut rest = request.into_body();
         while let Some(data) = next_data(&mut rest, service.settings.body_timeout_s).await? {
@@ -144,6 +145,20 @@ async fn next_data(body: &mut axum::body::Body, limit_s: u64) -> Result<Option<B
 /// What is told of a body, or a part of it, that is no JSON.
 pub(super) fn not_json(error: &impl std::fmt::Display) -> Failure {
     Failure::new(Kind::Invalid, format!("Failed to parse the request body as JSON: {error}"))
+}
+
+/// Refuses a body in a coding that is not undone here: its bytes would be taken for bad JSON.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let codings = String::from_utf8_lossy(value.as_bytes());
+        let codings = codings.split(',').map(str::trim).filter(|coding| !coding.is_empty());
+        if let Some(coding) = codings.into_iter().find(|c| !c.eq_ignore_ascii_case("identity")) {
+            let coding = coding.escape_debug();
+            let message = format!("Content-Encoding `{coding}` is unknown, expected identity");
+            return Err(Failure::new(Kind::MediaType, message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the headers say `application/json`, or a type that is written in JSON.

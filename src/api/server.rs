@@ -24,11 +24,12 @@ pub(super) fn run(
     routes: Router,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
-    let address = SocketAddr::new(service.settings.host, service.settings.port);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            let problem = format!("cannot listen on {address}: {error}");
+        let addresses = service.settings.addresses()?;
+        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(|error| {
+            let places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let problem = format!("cannot listen on {}: {error}", places.join(" or "));
             std::io::Error::new(error.kind(), problem)
         })?;
         let stop = stop_signal()?;

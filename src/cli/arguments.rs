@@ -201,7 +201,12 @@ pub(super) fn set_up(
     flags: Vec<Flag>,
     auto_level: &str,
 ) -> anyhow::Result<Config> {
-    let config = layers(global, flags)?.config().map_err(Error::from)?;
+    start(&layers(global, flags)?, auto_level)
+}
+
+/// Checks the settings, then sets up threads and logging.
+pub(super) fn start(layers: &Layers, auto_level: &str) -> anyhow::Result<Config> {
+    let config = layers.config().map_err(Error::from)?;
     telemetry::install(&config.log, auto_level).map_err(Error::from)?;
     rayon::ThreadPoolBuilder::new()
         .num_threads(config.compute.threads)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{GlobalArgs, ModelArgs, flag, load_model, set_up};
+use super::arguments::{GlobalArgs, ModelArgs, flag, layers, load_model, start};
 use crate::{Error, api};
 
 /// Serve embeddings and chunks over HTTP.
@@ -14,8 +14,8 @@ Examples:
   chunkflow serve --port 8080
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"hello\"}'")]
 pub(super) struct ServeArgs {
-    /// Address to listen on.
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address or name to listen on.
+    #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Port to listen on, 0 for any free one.
     #[arg(short, long)]
@@ -28,7 +28,13 @@ pub(super) fn run(global: &GlobalArgs, args: &ServeArgs) -> anyhow::Result<ExitC
     let mut flags = args.model.flags()?;
     flags.extend(flag("server.host", "--host", args.host.as_ref())?);
     flags.extend(flag("server.port", "--port", args.port)?);
-    let config = set_up(global, flags, "info")?;
+    let layers = layers(global, flags)?;
+    let config = start(&layers, "info")?;
+    // Before a model is loaded for it.
+    if let Err(error) = config.server.addresses() {
+        let problem = format!("`{}` is no host that is known here: {error}", config.server.host);
+        return Err(Error::from(layers.refuse("server.host", &problem)).into());
+    }
     let loaded = load_model(global, &config)?;
     loaded.warm_up().map_err(Error::from)?;
     api::serve(&config, loaded, |address| {

@@ -24,3 +24,19 @@ pub fn no_color() -> bool {
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// The variables that begin with `prefix`, in capitals or not, by name: each with what follows the
+/// prefix, and its value.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+pub(super) fn prefixed(prefix: &str) -> Vec<(String, String, String)> {
+    let mut found: Vec<(String, String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            let (start, rest) = name.split_at_checked(prefix.len())?;
+            let rest = start.eq_ignore_ascii_case(prefix).then(|| rest.to_owned())?;
+            Some((name, rest, value.to_string_lossy().into_owned()))
+        })
+        .collect();
+    found.sort();
+    found
+}

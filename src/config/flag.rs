@@ -6,15 +6,17 @@ use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
+use super::sections::check_sections;
+
 /// What the embedded defaults are called.
 pub(super) const DEFAULT_ORIGIN: &str = "default";
 
-/// A setting given on the command line.
+/// A setting given on the command line or by a variable.
 #[derive(Debug, Clone)]
 pub struct Flag {
     /// Its place, such as `compute.threads`.
     pub key: Cow<'static, str>,
-    /// What the user typed, such as `--threads`.
+    /// What the user typed, such as `--threads`, or the variable.
     pub name: Cow<'static, str>,
     /// Its value.
     pub value: Value,
@@ -26,6 +28,8 @@ impl Provider for &Flag {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Serialized::default(&self.key, &self.value).data()
+        let data = Serialized::default(&self.key, &self.value).data()?;
+        data.values().try_for_each(check_sections)?;
+        Ok(data)
     }
 }

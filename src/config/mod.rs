@@ -8,31 +8,35 @@ mod env_vars;
 mod environment;
 mod flag;
 mod hub;
+mod problem;
+mod sections;
 mod settings;
+mod variables;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
-use figment::providers::Env;
-use figment::value::{Dict, Map};
-use figment::{Figment, Metadata, Profile, Provider, Source};
+use figment::{Figment, Metadata};
 use garde::Validate;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use self::env_vars::{CHUNKFLOW_ENV, SETTING_PREFIX};
+use self::env_vars::CHUNKFLOW_ENV;
 use self::environment::variable;
 pub use self::environment::{is_interactive, no_color, rust_log};
 use self::flag::DEFAULT_ORIGIN;
 pub use self::flag::Flag;
 pub use self::hub::hub_options;
+use self::problem::in_words;
+use self::sections::DEFAULT;
 pub use self::settings::{
     ComputeSettings, Config, EmbedSettings, HubSettings, LogFormat, LogSettings, ModelSettings,
     ServerSettings,
 };
+use self::yaml::Yaml;
 
-const DEFAULT: &str = include_str!("../../config/default.yaml");
 /// Profiles that the binary carries; a file `config/NAME.yaml` beside it goes before them.
 const PROFILES: [(&str, &str); 2] = [
     ("production", include_str!("../../config/production.yaml")),
@@ -75,33 +79,31 @@ pub struct Setting {
 /// The layers before they are merged into a [`Config`].
 pub struct Layers {
     figment: Figment,
+    /// Those that are YAML.
+    files: Vec<Yaml>,
 }
 
 impl Layers {
     /// Collects the layers. Reads files and the environment.
     ///
     /// # Errors
-    /// When a file cannot be read or parsed, or the profile is unknown.
+    /// When a file cannot be read or the profile is unknown.
     pub fn collect(file: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
-        let mut figment =
-            Figment::from(Yaml { name: DEFAULT_ORIGIN.to_owned(), text: DEFAULT.into() });
+        let defaults = Figment::from(&Yaml::new(DEFAULT_ORIGIN, DEFAULT));
+        let mut figment = defaults.clone();
         if let Some(cache) = hub::default_cache() {
             figment = figment.merge(&cache);
         }
-        if let Some(profile) = variable(CHUNKFLOW_ENV) {
-            figment = figment.merge(read_profile(&profile)?);
+        let profile = variable(CHUNKFLOW_ENV).map(|profile| read_profile(&profile)).transpose()?;
+        let file = file.map(read_yaml).transpose()?;
+        let files: Vec<Yaml> = profile.into_iter().chain(file).collect();
+        for file in &files {
+            figment = figment.merge(file);
         }
-        if let Some(path) = file {
-            figment = figment.merge(read_yaml(path)?);
-        }
-        for flag in hub::aliases() {
-            figment = figment.merge(&flag);
-        }
-        figment = figment.merge(Env::prefixed(SETTING_PREFIX).split("__"));
-        for flag in flags {
+        for flag in hub::aliases().iter().chain(&variables::settings(&defaults)).chain(flags) {
             figment = figment.merge(flag);
         }
-        Ok(Self { figment })
+        Ok(Self { figment, files })
     }
 
     /// The settings, checked.
@@ -128,10 +130,14 @@ impl Layers {
         if problems.is_empty() {
             return Ok(config);
         }
-        let lines = problems
-            .iter()
-            .map(|(key, problem)| format!("{key}: {problem} (from {})", self.origin(key)));
+        let lines = problems.iter().map(|(key, problem)| self.told(key, problem));
         Err(Error::Invalid(lines.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// What is wrong with the value of `key`, such as `server.host`, with where it came from.
+    #[must_use]
+    pub fn refuse(&self, key: &str, problem: &str) -> Error {
+        Error::Invalid(self.told(key, problem))
     }
 
     /// Every value of `config` with its origin, in the order of the sections.
@@ -153,30 +159,39 @@ impl Layers {
 
     fn describe(&self, error: &figment::Error) -> String {
         let mut path = error.path.clone();
-        let problem = match &error.kind {
-            Kind::UnknownField(field, expected) => {
-                if path.last() != Some(field) {
-                    path.push(field.clone());
-                }
-                format!("unknown key, expected one of {}", expected.join(", "))
-            }
-            other => other.to_string(),
-        };
-        let key = path.join(".");
-        if key.is_empty() {
-            return problem;
+        if let Kind::UnknownField(field, _) = &error.kind
+            && path.last() != Some(field)
+        {
+            path.push(field.clone());
         }
-        match error.metadata.as_ref().map(|metadata| origin_of(metadata, &key)) {
-            Some(origin) => format!("{key}: {problem} (from {origin})"),
-            None => format!("{key}: {problem} (from {})", self.origin(&key)),
+        let (key, problem) = (path.join("."), in_words(&error.kind));
+        match &error.metadata {
+            _ if key.is_empty() => problem,
+            Some(metadata) => format!("{key}: {problem} (from {})", self.place(metadata, &key)),
+            None => self.told(&key, &problem),
+        }
+    }
+
+    fn told(&self, key: &str, problem: &str) -> String {
+        let place = match self.figment.find_metadata(key) {
+            Some(metadata) => self.place(metadata, key),
+            None => DEFAULT_ORIGIN.to_owned(),
+        };
+        format!("{key}: {problem} (from {place})")
+    }
+
+    /// Where a layer has `key`: a flag or variable, or a file and its line.
+    fn place(&self, metadata: &Metadata, key: &str) -> String {
+        let file = self.files.iter().find(|file| file.name == metadata.name);
+        match file.and_then(|file| file.line(key)) {
+            Some(line) => format!("{}:{line}", metadata.name),
+            None => metadata.name.to_string(),
         }
     }
 
     fn origin(&self, key: &str) -> String {
-        match self.figment.find_metadata(key) {
-            Some(metadata) => origin_of(metadata, key),
-            None => DEFAULT_ORIGIN.to_owned(),
-        }
+        let metadata = self.figment.find_metadata(key);
+        metadata.map_or(DEFAULT_ORIGIN, |metadata| &metadata.name).to_owned()
     }
 }
 
@@ -192,16 +207,6 @@ fn telemetry_filter(level: &str) -> Result<(), String> {
     problem.map_or(Ok(()), |problem| Err(format!("`{level}` is no level or filter: {problem}")))
 }
 
-fn origin_of(metadata: &Metadata, key: &str) -> String {
-    match &metadata.source {
-        Some(Source::File(path)) => path.display().to_string(),
-        _ if metadata.name.contains("environment variable") => {
-            format!("{SETTING_PREFIX}{}", key.to_uppercase().replace('.', "__"))
-        }
-        _ => metadata.name.to_string(),
-    }
-}
-
 fn read_profile(profile: &str) -> Result<Yaml, Error> {
     let name_like = profile.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     let path = Path::new("config").join(format!("{profile}.yaml"));
@@ -209,9 +214,7 @@ fn read_profile(profile: &str) -> Result<Yaml, Error> {
         return read_yaml(&path);
     }
     match PROFILES.iter().find(|(name, _)| *name == profile) {
-        Some((name, text)) => {
-            Ok(Yaml { name: format!("profile {name}"), text: (*text).to_owned() })
-        }
+        Some((name, text)) => Ok(Yaml::new(format!("profile {name}"), *text)),
         None => Err(Error::UnknownProfile(profile.to_owned())),
     }
 }
@@ -219,25 +222,5 @@ fn read_profile(profile: &str) -> Result<Yaml, Error> {
 fn read_yaml(path: &Path) -> Result<Yaml, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    Ok(Yaml { name: path.display().to_string(), text })
-}
-
-/// A layer from YAML text.
-struct Yaml {
-    name: String,
-    text: String,
-}
-
-impl Provider for Yaml {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let dict: Option<Dict> = serde_saphyr::from_str(&self.text).map_err(|error| {
-            let problem = error.without_snippet();
-            figment::Error::from(format!("{}: {problem}", self.name))
-        })?;
-        Ok(Map::from([(Profile::Default, dict.unwrap_or_default())]))
-    }
+    Ok(Yaml::new(path.display().to_string(), text))
 }

@@ -1,6 +1,7 @@
 //! The settings of every section, with their ranges.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use garde::Validate;
@@ -134,9 +135,9 @@ pub struct EmbedSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Address to listen on.
-    #[garde(skip)]
-    pub host: IpAddr,
+    /// Address to listen on, or a name that stands for one.
+    #[garde(custom(check_host))]
+    pub host: String,
     /// Port to listen on, 0 for any free one.
     #[garde(skip)]
     pub port: u16,
@@ -168,6 +169,42 @@ pub struct ServerSettings {
     /// longer.
     #[garde(range(min = 1, max = 60_000))]
     pub max_batch_ms: u64,
+}
+
+impl ServerSettings {
+    /// Where to listen: the address, or those of the name, IPv4 first as most clients expect it.
+    ///
+    /// # Errors
+    /// When the name stands for no address.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut addresses: Vec<SocketAddr> =
+            (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        Ok(addresses)
+    }
+}
+
+/// The longest name of a host, and of a part of it.
+const MAX_HOST_BYTES: usize = 253;
+const MAX_LABEL_BYTES: usize = 63;
+
+/// Refuses what is neither an address nor a name, such as a URL or a port with it.
+fn check_host(host: &str, (): &()) -> garde::Result {
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    // What ends in a number would be an address.
+    let ends_in_number = |host: &str| {
+        host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    let is_name =
+        bare.len() <= MAX_HOST_BYTES && bare.split('.').all(is_label) && !ends_in_number(bare);
+    if is_name || host.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(garde::Error::new(format!("`{host}` is no address or name of a host, without a port")))
 }
 
 /// Section `log`.

@@ -1,7 +1,6 @@
 //! Text to packed ids with byte offsets. Truncation and padding are ours, not tokenizer.json's.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use super::sentence_config::SentenceConfig;
 use super::tokenizer_json::{CANNOT_READ, TokenizerJson};
 use super::tokenizer_settings::TokenizerSettings;
 use crate::compute::Span;
+use crate::guard::guarded;
 use crate::models::layout::{TOKENIZER, in_directory};
 use crate::models::{self, Folder, ModelSpec};
 
@@ -135,14 +135,13 @@ impl Tokenizer {
     ) -> Result<Self, Error> {
         let Limits { max_tokens, lowercase, settings } = limits;
         let (max_tokens, lowercase) = (*max_tokens, *lowercase);
-        let panicked = |_| malformed(CANNOT_READ.to_owned());
+        let panicked = |why: String| malformed(format!("{CANNOT_READ}: {why}"));
         let own = json.tokenizer.get_truncation();
         let side = settings.truncate(own.map(|own| match own.direction {
             TruncationDirection::Left => Truncate::Left,
             TruncationDirection::Right => Truncate::Right,
         }))?;
-        let mut inner =
-            catch_unwind(AssertUnwindSafe(|| settings.build(json))).map_err(panicked)??;
+        let mut inner = guarded(|| settings.build(json)).map_err(panicked)??;
         inner.with_truncation(None).map_err(|error| malformed(error.to_string()))?;
         inner.with_padding(None);
         if lowercase {
@@ -152,7 +151,7 @@ impl Tokenizer {
                 .with_normalizer(Some(Sequence::new(steps.collect())))
                 .map_err(|error| malformed(error.to_string()))?;
         }
-        let (prefix, suffix) = catch_unwind(AssertUnwindSafe(|| special_tokens(&inner)))
+        let (prefix, suffix) = guarded(|| special_tokens(&inner))
             .map_err(panicked)?
             .ok_or_else(|| malformed("special tokens stand within the text".to_owned()))?;
         if prefix.len() + suffix.len() >= max_tokens {
@@ -193,7 +192,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, Error> {
-        let encoding = self.inner.encode(text, false).map_err(tokenizer_error)?;
+        let encoding = checked(|| self.inner.encode(text, false))?;
         self.check_all(encoding.get_ids())?;
         let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
         Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
@@ -292,7 +291,7 @@ impl Tokenizer {
             Ok((pair, (whole > self.max_tokens).then_some(whole)))
         };
         let encoded: Vec<(Encoding, Option<usize>)> =
-            pairs.par_iter().map(encode).collect::<Result<_, _>>().map_err(tokenizer_error)?;
+            pairs.par_iter().map(|pair| checked(|| encode(pair))).collect::<Result<_, _>>()?;
         let mut texts = PackedTexts::default();
         for (seq, (pair, truncated)) in (0..).zip(encoded) {
             self.check_all(pair.get_ids())?;
@@ -306,7 +305,7 @@ impl Tokenizer {
     }
 
     fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, false).map_err(tokenizer_error)?;
+        let encoding = checked(|| self.inner.encode_fast(text, false))?;
         self.check_all(encoding.get_ids())?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -334,7 +333,8 @@ fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u3
     Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature of `map_err`")]
-fn tokenizer_error(error: tokenizers::Error) -> Error {
-    Error::Tokenizer(error.to_string())
+/// What the tokenizers crate makes of a text. Some files make it panic at some texts.
+fn checked<T>(work: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, Error> {
+    let done = guarded(work).map_err(Error::Tokenizer)?;
+    done.map_err(|error| Error::Tokenizer(error.to_string()))
 }

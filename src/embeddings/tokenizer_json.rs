@@ -1,11 +1,12 @@
 //! `tokenizer.json` as the tokenizers crate reads it, after a look at its size.
 
 use std::fmt;
-use std::panic::catch_unwind;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::guard::guarded;
 
 /// What the file holds.
 pub(super) struct TokenizerJson {
@@ -28,8 +29,8 @@ impl TokenizerJson {
             return Err(format!("has {entries} entries, config.json's vocab_size is {vocabulary}"));
         }
         // tokenizers 0.23 panics on some malformed files where it should refuse them.
-        let tokenizer = catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
-            .map_err(|_| CANNOT_READ.to_owned())?
+        let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .map_err(|why| format!("{CANNOT_READ}: {why}"))?
             .map_err(|error| error.to_string())?;
         Ok(Self { tokenizer, normalizer: outline.normalizer, unk_id: outline.model.unk_id })
     }

@@ -22,7 +22,10 @@ pub use comparison::{CHUNK_TOKENS, Comparison, compare, format_value, is_error};
 pub use error::Error;
 pub use intrinsic::evaluate_intrinsic;
 pub use report::html_report;
-pub use retrieval::{RetrievalOptions, Splitter, evaluate_retrieval, retrieval_metrics};
+pub use retrieval::{
+    RetrievalOptions, Splitter, evaluate_retrieval, judged_scores, rank_documents,
+    retrieval_metrics,
+};
 pub use segmentation::{
     Baseline, SEGMENTATION_METRICS, Segmenter, TOLERANCE, evaluate_segmentation,
 };

@@ -4,9 +4,11 @@
 use rayon::prelude::*;
 
 use super::comparison::CHUNK_TOKENS;
-use super::datasets::{CorpusDocument, ExcerptCorpus, JudgedCorpus, RetrievalDataset};
+use super::datasets::{CorpusDocument, ExcerptCorpus, JudgedCorpus, JudgedQuery, RetrievalDataset};
 use super::error::Error;
-use super::metrics::retrieval::{Excerpt, ExcerptScores, hit, ndcg, recall, reciprocal_rank};
+use super::metrics::retrieval::{
+    Excerpt, ExcerptScores, hit, ndcg, ranked, recall, reciprocal_rank,
+};
 use crate::chunking::{ChunkSpec, Encoding, UnitKind};
 use crate::embeddings::{EmbedOptions, Embeddings, Engine};
 use crate::pipeline::Document;
@@ -56,8 +58,9 @@ pub fn retrieval_metrics(dataset: &RetrievalDataset, k: usize) -> Vec<String> {
 /// Scores each of `splitters` on `dataset`: [`retrieval_metrics`] of each question, and the tokens of
 /// each chunk.
 ///
-/// A document is as near to a question as its nearest chunk, by cosine; of equally near ones the
-/// first is nearer.
+/// A document is as near to a question as its nearest chunk, by cosine; of equally near chunks the
+/// first is nearer, of documents that with the greater id. A judged question does not find the
+/// document with its own id.
 ///
 /// Specifications with the same encoding, kind of units and limit of a unit share one reading of
 /// each document, with units that fit the least `max_tokens` of them. `done` is told the bytes and
@@ -203,13 +206,14 @@ fn embed(engine: &dyn Engine, texts: &[&str], options: &EmbedOptions) -> Result<
     Ok(embedded)
 }
 
-/// For each query the nearest groups, best first: row `r` belongs to `groups[r]`, which is as near
-/// as its nearest row. A group without rows is near to nothing.
+/// For each query what `rank` makes of the nearness of all groups, told with the query's number: row
+/// `r` belongs to `groups[r]`, which is as near as its nearest row. A group without rows is as near
+/// as negative infinity.
 fn rankings(
     vectors: Vec<f32>,
     groups: &[usize],
     queries: &Embeddings,
-    k: usize,
+    rank: impl Fn(usize, &mut [f32]) -> Vec<usize> + Sync,
 ) -> Result<Vec<Vec<usize>>, Error> {
     let rows = groups.len();
     if rows == 0 {
@@ -225,16 +229,13 @@ fn rankings(
         let block = block.rows()?;
         let mut scores = vec![0.0; block.len() * rows];
         pairwise(&device, block, all.rows()?, &mut scores)?;
-        let ranked = scores.par_chunks(rows).map(|scores| {
+        let first = rankings.len();
+        let ranked = scores.par_chunks(rows).enumerate().map(|(query, scores)| {
             let mut nearest = vec![f32::NEG_INFINITY; count];
             for (&group, &score) in groups.iter().zip(scores) {
                 nearest[group] = nearest[group].max(score);
             }
-            let found = |&group: &usize| nearest[group] > f32::NEG_INFINITY;
-            let mut order: Vec<usize> = (0..count).filter(found).collect();
-            order.sort_by(|&a, &b| nearest[b].total_cmp(&nearest[a]).then(a.cmp(&b)));
-            order.truncate(k);
-            order
+            rank(first + query, &mut nearest)
         });
         rankings.extend(ranked.collect::<Vec<Vec<usize>>>());
     }
@@ -250,23 +251,48 @@ fn score_judged(
     run: &mut Run,
 ) -> Result<(), Error> {
     let groups: Vec<usize> = chunks.iter().map(|chunk| chunk.document).collect();
-    let rankings = rankings(vectors, &groups, queries, RECALLED)?;
+    let rankings = rankings(vectors, &groups, queries, |query, nearest| {
+        rank_documents(&corpus.documents, &corpus.queries[query], nearest)
+    })?;
     for (query, ranked) in corpus.queries.iter().zip(rankings) {
-        let gain = |document: &usize| {
-            let judged = query.judged.iter().find(|(judged, _)| judged == document);
-            judged.map_or(0.0, |&(_, gain)| gain)
-        };
-        let gains: Vec<f64> = ranked.iter().map(gain).collect();
-        let judged: Vec<f64> = query.judged.iter().map(|&(_, gain)| gain).collect();
-        let relevant = judged.iter().filter(|&&gain| gain > 0.0).count();
-        let values = [
-            ndcg(&gains, &judged, RANKED),
-            recall(&gains, relevant, RECALLED),
-            reciprocal_rank(&gains, RANKED),
-        ];
-        run.add(&query.id, metrics.iter().map(String::as_str).zip(values));
+        run.add(&query.id, metrics.iter().map(String::as_str).zip(judged_scores(query, &ranked)));
     }
     Ok(())
+}
+
+/// The documents that are read of a ranked list for `query`, from how near each is to it, as BEIR and
+/// trec_eval take them: the one with the query's own id is left out, and of equally near ones that
+/// with the greater id is nearer. `nearest` may be shorter than `documents`.
+#[must_use]
+pub fn rank_documents(
+    documents: &[CorpusDocument],
+    query: &JudgedQuery,
+    nearest: &mut [f32],
+) -> Vec<usize> {
+    for (document, score) in documents.iter().zip(nearest.iter_mut()) {
+        if document.id == query.id {
+            *score = f32::NEG_INFINITY;
+        }
+    }
+    ranked(nearest, RECALLED, |a, b| documents[b].id.cmp(&documents[a].id))
+}
+
+/// nDCG and MRR of the first 10 and recall of the first 100 of a ranked list, in the order of
+/// [`retrieval_metrics`]: what trec_eval gives.
+#[must_use]
+pub fn judged_scores(query: &JudgedQuery, ranked: &[usize]) -> [f64; 3] {
+    let gain = |document: &usize| {
+        let judged = query.judged.iter().find(|(judged, _)| judged == document);
+        judged.map_or(0.0, |&(_, gain)| gain)
+    };
+    let gains: Vec<f64> = ranked.iter().map(gain).collect();
+    let judged: Vec<f64> = query.gains().collect();
+    let relevant = judged.iter().filter(|&&gain| gain > 0.0).count();
+    [
+        ndcg(&gains, &judged, RANKED),
+        recall(&gains, relevant, RECALLED),
+        reciprocal_rank(&gains, RANKED),
+    ]
 }
 
 fn score_excerpts(
@@ -278,7 +304,8 @@ fn score_excerpts(
     run: &mut Run,
 ) -> Result<(), Error> {
     let groups: Vec<usize> = (0..chunks.len()).collect();
-    let rankings = rankings(vectors, &groups, queries, k)?;
+    let rankings =
+        rankings(vectors, &groups, queries, |_, nearest| ranked(nearest, k, |a, b| a.cmp(&b)))?;
     for (question, ranked) in corpus.questions.iter().zip(rankings) {
         let retrieved: Vec<&Excerpt> = ranked.iter().map(|&chunk| &chunks[chunk]).collect();
         let scores = ExcerptScores::of(&question.gold, &retrieved, chunks);
@@ -303,7 +330,7 @@ fn score_excerpts(
 
 #[cfg(test)]
 mod tests {
-    use super::{Embeddings, Splitter, rankings, readings};
+    use super::{Embeddings, Splitter, ranked, readings};
     use crate::chunking::{ChunkOptions, Encoding, Method};
 
     fn spec(options: &ChunkOptions) -> (String, Splitter) {
@@ -314,6 +341,15 @@ mod tests {
     fn queries() -> Embeddings {
         let data = vec![3.0, 0.0, 0.0, 1.0];
         Embeddings { data, dim: 2, tokens: vec![3; 2], ..Embeddings::default() }
+    }
+
+    fn rankings(
+        vectors: Vec<f32>,
+        groups: &[usize],
+        queries: &Embeddings,
+        k: usize,
+    ) -> Result<Vec<Vec<usize>>, super::Error> {
+        super::rankings(vectors, groups, queries, |_, nearest| ranked(nearest, k, |a, b| a.cmp(&b)))
     }
 
     #[test]

@@ -30,6 +30,16 @@ pub enum Error {
         /// The files that were looked for.
         looked: Vec<PathBuf>,
     },
+    /// The file of known models that the settings name.
+    #[error("model.registry: {}{}: {problem}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Registry {
+        /// The file.
+        path: PathBuf,
+        /// The line, where there is one.
+        line: Option<usize>,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A name or the hub.
     #[error(transparent)]
     Hub(#[from] HubError),

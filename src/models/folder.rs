@@ -52,8 +52,9 @@ impl Folder {
         self.root.join(file)
     }
 
+    /// Whether there is such a file, be it one that will be refused.
     pub(crate) fn exists(&self, file: &str) -> bool {
-        self.path(file).is_file()
+        fs::metadata(self.path(file)).is_ok_and(|found| !found.is_dir())
     }
 
     /// Whether `file` may be read, as far as its first bytes tell.
@@ -156,12 +157,14 @@ impl Folder {
     fn open(&self, file: &str) -> Result<PathBuf, Error> {
         check_file(file)?;
         let path = self.path(file);
-        let Some(first) = self.boundaries.first() else { return Ok(path) };
-        let real = path.canonicalize().map_err(|source| read_error(&path, source))?;
-        if !self.boundaries.iter().any(|boundary| real.starts_with(boundary)) {
-            let problem = format!("leads to {}, out of {}", real.display(), first.display());
-            return Err(Error::Malformed { path, problem });
+        if let Some(first) = self.boundaries.first() {
+            let real = path.canonicalize().map_err(|source| read_error(&path, source))?;
+            if !self.boundaries.iter().any(|boundary| real.starts_with(boundary)) {
+                let problem = format!("leads to {}, out of {}", real.display(), first.display());
+                return Err(Error::Malformed { path, problem });
+            }
         }
+        check_regular(&path)?;
         Ok(path)
     }
 }
@@ -174,6 +177,16 @@ fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     }
     let problem = "is a git-lfs pointer, not the file itself, which `git lfs pull` brings";
     Err(Error::Malformed { path: path.to_owned(), problem: problem.to_owned() })
+}
+
+/// Refuses pipes, devices and the like: to open one may wait, and to read one need not end. A folder
+/// cannot be read, which whoever opens it says.
+pub(super) fn check_regular(path: &Path) -> Result<(), Error> {
+    let kind = fs::metadata(path).map_err(|source| read_error(path, source))?;
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
+    }
+    Err(Error::Malformed { path: path.to_owned(), problem: "is no regular file".to_owned() })
 }
 
 impl Files for &Folder {
@@ -205,7 +218,7 @@ impl Files for Glance<'_> {
     }
 
     fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
-        let bytes = fs::read(self.0.join(file)).ok();
+        let bytes = self.has(file).then(|| fs::read(self.0.join(file)).ok()).flatten();
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }

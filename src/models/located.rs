@@ -71,19 +71,23 @@ pub enum Verdict {
 }
 
 impl Located {
-    pub(super) fn in_folder(path: &Path) -> Self {
+    /// A folder that the user named, held to the lock that lies in it. Where there is none, none is
+    /// begun.
+    pub(super) fn in_folder(path: &Path) -> Result<Self, Error> {
         let name = path.canonicalize().ok();
         let name = name.as_deref().and_then(Path::file_name).unwrap_or(path.as_os_str());
-        Self {
+        let lock_file = cache::lock_file_in(path);
+        let sha256 = Lock::read(&lock_file)?.digests(NO_COMMIT);
+        Ok(Self {
             name: name.to_string_lossy().into_owned(),
             spec: None,
             place: Place::Folder,
             path: path.to_owned(),
-            sha256: BTreeMap::new(),
-            lock: None,
+            sha256,
+            lock: lock_file.exists().then(|| (lock_file, NO_COMMIT.to_owned())),
             boundaries: Vec::new(),
             stands_in: false,
-        }
+        })
     }
 
     pub(super) fn in_models(

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, HubError};
+use super::folder::check_regular;
 use super::repository::is_commit;
 
 /// The contents of `chunkflow.lock`.
@@ -26,6 +27,9 @@ pub(super) struct Lock {
 impl Lock {
     /// Reads the lock; an absent one is empty.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        if path.exists() {
+            check_regular(path)?;
+        }
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),

@@ -122,8 +122,11 @@ impl Registry {
     /// # Errors
     /// When the file cannot be read or is malformed.
     pub fn extend(&mut self, path: &Path) -> Result<(), Error> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path).map_err(|error| Error::Registry {
+            path: path.to_owned(),
+            line: None,
+            problem: format!("cannot be read: {error}"),
+        })?;
         let more = Self::parse(&text, path)?;
         self.models.retain(|known| {
             let replaces =
@@ -135,12 +138,18 @@ impl Registry {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let malformed = |problem| Error::Malformed { path: path.to_owned(), problem };
-        let registry: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let wrong = |at: Option<usize>, problem: String| {
+            let line = at.map(|at| text[..at.min(text.len())].matches('\n').count() + 1);
+            Error::Registry { path: path.to_owned(), line, problem }
+        };
+        let registry: Self = toml::from_str(text)
+            .map_err(|error| wrong(error.span().map(|span| span.start), told(error.message())))?;
         for model in &registry.models {
-            Repository::new(&model.repository, model.revision.as_deref())?;
-            if let Some(problem) = model.problem() {
-                return Err(malformed(format!("model `{}`: {problem}", model.name)));
+            let named = Repository::new(&model.repository, model.revision.as_deref());
+            let problem = named.err().map(|error| error.to_string()).or_else(|| model.problem());
+            if let Some(problem) = problem {
+                let at = place_of(text, &model.name);
+                return Err(wrong(at, format!("model `{}`: {problem}", model.name)));
             }
         }
         Ok(registry)
@@ -165,6 +174,36 @@ impl Registry {
         let nearest = names.map(|own| (own, likeness(own))).max_by(|a, b| a.1.total_cmp(&b.1));
         nearest.filter(|(_, likeness)| *likeness > NEAR).map(|(own, _)| own)
     }
+}
+
+/// What the parser says, on one line and without the names of this program's types.
+fn told(message: &str) -> String {
+    let words = [
+        ("struct ModelSpec", "a table"),
+        ("struct Registry", "a table"),
+        ("usize", "a whole number"),
+        ("unknown variant", "unknown value"),
+    ];
+    let message =
+        words.iter().fold(message.to_owned(), |text, (own, word)| text.replace(own, word));
+    message.lines().collect::<Vec<_>>().join(", ")
+}
+
+/// Where the table of the model called `name` has its name.
+fn place_of(text: &str, name: &str) -> Option<usize> {
+    let is_name = |line: &str| {
+        line.split_once('=').is_some_and(|(key, value)| {
+            key.trim() == "name" && value.trim().trim_matches(['"', '\'']) == name
+        })
+    };
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if is_name(line.trim()) {
+            return Some(start);
+        }
+        start += line.len();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Store {
     /// When nothing is called so, or its files are not on this machine.
     pub fn find(&self, model: &str, revision: Option<&str>) -> Result<Located, Error> {
         let Some(repository) = self.repository(model, revision)? else {
-            return Ok(Located::in_folder(Path::new(model)));
+            return Located::in_folder(Path::new(model));
         };
         let spec = self.registry.find(repository.id());
         let mut looked = Vec::new();

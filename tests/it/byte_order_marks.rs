@@ -131,6 +131,6 @@ fn settings_registries_and_data_sets_are_read_past_a_mark() {
     place.write("beir/corpus.jsonl", format!("{MARK}{{\"_id\": \"d\", \"text\": \"one\"}}\n"));
     place.write("beir/queries.jsonl", format!("{MARK}{{\"_id\": \"q\", \"text\": \"who\"}}\n"));
     place.write("beir/qrels/test.tsv", format!("{MARK}q\td\t1\n"));
-    let corpus = read_beir(&place.path("beir")).unwrap();
+    let corpus = read_beir(&place.path("beir"), None).unwrap();
     assert_eq!(corpus.queries[0].judged, [(0, 1.0)]);
 }

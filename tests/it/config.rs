@@ -50,7 +50,7 @@ const BROKEN_FILES: [(&str, &[&str]); 52] = [
     ("server: {port: many}", &["server.port", "many"]),
     ("server: {port: 70000}", &["server.port", "70000"]),
     ("server: {port: -1}", &["server.port", "-1"]),
-    ("server: {host: example.com}", &["server.host"]),
+    ("server: {host: 'http://localhost'}", &["server.host"]),
     ("server: {host: 5}", &["server.host"]),
     ("server: {request_timeout_s: 1.5}", &["server.request_timeout_s", "1.5"]),
     ("server: {max_body_bytes: 32MB}", &["server.max_body_bytes", "32MB"]),
@@ -127,7 +127,7 @@ fn a_broken_variable_is_named_with_its_key() {
         ("CHUNKFLOW__SERVER__PORT", "70000", &["server.port", "70000"]),
         ("CHUNKFLOW__SERVER__PORT", "", &["server.port"]),
         ("CHUNKFLOW__SERVER__PROT", "1", &["server.prot", "unknown", "port"]),
-        ("CHUNKFLOW__SERVER__HOST", "example.com", &["server.host"]),
+        ("CHUNKFLOW__SERVER__HOST", "localhost:80", &["server.host"]),
         ("CHUNKFLOW__SERVER__MAX_BODY_BYTES", "10", &["server.max_body_bytes", "1024"]),
         ("CHUNKFLOW__SERVR", "1", &["servr", "unknown", "server"]),
         ("CHUNKFLOW__COMPUTE__THREADS", "-1", &["compute.threads", "-1"]),
@@ -185,7 +185,7 @@ fn a_broken_flag_is_named_with_its_key() {
         (&["chunk", "--target-tokens", "999"], &["--target-tokens", "999", "256"]),
         (&["chunk", "--size-weight=-1"], &["--size-weight", "chunk.size_weight", "-1"]),
         (&["chunk", "--size-weight", "nan"], &["--size-weight", "chunk.size_weight"]),
-        (&["serve", "--host", "example.com"], &["--host", "server.host"]),
+        (&["serve", "--host", "no-such-host.invalid"], &["--host", "server.host"]),
     ];
     let mut problems = Vec::new();
     for (args, parts) in broken {

@@ -3,8 +3,12 @@
 
 /// No layer allocates.
 mod allocations;
+/// Judged retrieval is BEIR's.
+mod beir;
 /// What is computed from a band is the reference's.
 mod boundaries;
+/// Every wrong setting is told with its place, in words of a settings file.
+mod broken_settings;
 /// A byte order mark is no text.
 mod byte_order_marks;
 /// Every format of chunks holds the same records.
@@ -43,6 +47,8 @@ mod formats;
 mod fuzz;
 /// Other outputs than one vector a text.
 mod heads;
+/// Files that make a reader wait or panic are refused.
+mod hostile_files;
 /// Models come from a hub verified and whole, or not at all.
 #[cfg(feature = "hub")]
 mod hub;

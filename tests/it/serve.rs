@@ -196,6 +196,16 @@ fn wrong_routes_methods_types_and_sizes_have_their_own_status() {
         check_error(&server.send(&text), 415, None, &["application/json"]);
         let charset = untyped.header("content-type", "application/json; charset=utf-8");
         assert_eq!(server.send(&charset).status, 200);
+        for coding in ["gzip", "GZIP", "br", "zstd", "deflate", "x-own", "aws-chunked"] {
+            let coded = charset.clone().header("content-encoding", coding);
+            check_error(&server.send(&coded), 415, None, &["Content-Encoding", coding]);
+        }
+        let twice = charset.clone().header("content-encoding", "identity, gzip");
+        check_error(&server.send(&twice), 415, None, &["`gzip`"]);
+        for coding in ["identity", "Identity", "", " identity , identity"] {
+            let plain = charset.clone().header("content-encoding", coding);
+            assert_eq!(server.send(&plain).status, 200, "{coding:?}");
+        }
         let large = json!({"input": "a".repeat(2_048)});
         check_error(&server.post(path, &large), 413, None, &["2048"]);
     }
@@ -669,6 +679,17 @@ fn a_stopping_server_takes_no_new_connections() {
     connection.write(b"{}");
     assert_eq!(connection.read_answer().status, 400);
     assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_host_may_be_a_name() {
+    let server = Server::with(&folder(), &[], &["--host", "localhost"]);
+    assert_eq!(server.get("/healthz").status, 200);
+    assert!(server.address().ip().is_loopback());
+    let ran = Place::new().run(&["serve", "--model", &tiny(), "--host", "no-such-host.invalid"]);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    let parts = ["server.host", "`no-such-host.invalid`", "--host"];
+    assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
 }
 
 #[test]

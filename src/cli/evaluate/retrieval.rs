@@ -19,7 +19,7 @@ use crate::evaluation::{
 /// Retrieve chunks, or whole documents, for the questions of a corpus.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A corpus is a folder in BEIR's layout (corpus.jsonl, queries*.jsonl and qrels/test.tsv or
+A corpus is a folder in BEIR's layout (corpus.jsonl, queries*.jsonl and qrels/SPLIT.tsv or
 qrels*.tsv: nDCG@10, recall@100, MRR@10) or in that of Chroma's chunking_evaluation (corpora/ and
 questions_df.csv: recall, precision, precision-omega and IoU of the excerpts that answer, in code
 points). One of BEIR has a vector a document unless a choice of chunking is given. Neighbours are
@@ -49,6 +49,9 @@ pub(super) struct RetrievalArgs {
 /// How questions are asked.
 #[derive(Debug, Args)]
 pub(super) struct QuestionArgs {
+    /// Split of the judgements: test where there is one, or else the only one.
+    #[arg(long, value_name = "NAME")]
+    pub(super) split: Option<String>,
     /// Chunks retrieved for each question on excerpts.
     #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
@@ -106,7 +109,8 @@ pub(super) fn run(global: &GlobalArgs, args: &RetrievalArgs) -> anyhow::Result<E
     flags.extend(chunk_flags(&args.choices)?);
     let config = set_up(global, flags, "warn")?;
     let spec = config.chunk.resolve().map_err(Error::from)?;
-    let dataset = read_retrieval(&args.corpus).map_err(Error::from)?;
+    let dataset =
+        read_retrieval(&args.corpus, args.questions.split.as_deref()).map_err(Error::from)?;
     let judged = matches!(dataset, RetrievalDataset::Judged(_));
     let whole = args.whole || (judged && args.choices == ChunkOptions::default());
     let splitter = if whole {

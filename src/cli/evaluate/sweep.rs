@@ -162,7 +162,8 @@ impl Sweep<'_> {
         path: &Path,
         specs: &[(String, ChunkSpec)],
     ) -> anyhow::Result<(Vec<Run>, String)> {
-        let dataset = read_retrieval(path).map_err(Error::from)?;
+        let dataset =
+            read_retrieval(path, self.args.questions.split.as_deref()).map_err(Error::from)?;
         let questions = &self.args.questions;
         let metrics = questions.metrics(&dataset);
         let known: Vec<&str> = metrics.iter().map(String::as_str).collect();

@@ -25,13 +25,18 @@ pub enum RetrievalDataset {
     Excerpts(ExcerptCorpus),
 }
 
-/// Reads the folder `path`: in Chroma's layout where it has a folder `corpora`, else in BEIR's.
+/// Reads the folder `path`: in Chroma's layout where it has a folder `corpora`, else in BEIR's, of
+/// which `split` is wanted.
 ///
 /// # Errors
-/// When a file is missing or is not what it should be.
-pub fn read_retrieval(path: &Path) -> Result<RetrievalDataset, Error> {
-    if path.join("corpora").is_dir() {
-        return read_chroma(path).map(RetrievalDataset::Excerpts);
+/// When a file is missing or is not what it should be, and for a split of Chroma's layout.
+pub fn read_retrieval(path: &Path, split: Option<&str>) -> Result<RetrievalDataset, Error> {
+    if !path.join("corpora").is_dir() {
+        return read_beir(path, split).map(RetrievalDataset::Judged);
     }
-    read_beir(path).map(RetrievalDataset::Judged)
+    if let Some(split) = split {
+        let problem = format!("has no split `{split}`: a corpus of excerpts has none");
+        return Err(Error::Data { place: path.display().to_string(), problem });
+    }
+    read_chroma(path).map(RetrievalDataset::Excerpts)
 }

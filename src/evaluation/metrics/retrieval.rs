@@ -1,6 +1,7 @@
 //! How well chunks serve retrieval: what of the gold excerpts is found and at what price (Chroma
 //! 2024, "Evaluating Chunking Strategies for Retrieval"), and the measures of a ranked list.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -96,6 +97,17 @@ fn union(excerpts: &[Excerpt]) -> Vec<Excerpt> {
 
 fn size(excerpts: &[Excerpt]) -> usize {
     excerpts.iter().map(|excerpt| excerpt.chars.len()).sum()
+}
+
+/// The places of the `k` greatest `scores`, the greatest first; negative infinity is none. `before`
+/// says of two places with equal scores which comes first.
+#[must_use]
+pub fn ranked(scores: &[f32], k: usize, before: impl Fn(usize, usize) -> Ordering) -> Vec<usize> {
+    let found = |&place: &usize| scores[place] > f32::NEG_INFINITY;
+    let mut order: Vec<usize> = (0..scores.len()).filter(found).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then_with(|| before(a, b)));
+    order.truncate(k);
+    order
 }
 
 /// 1 where one of the first `k` of a ranked list gains something. `gains` are by rank.

@@ -4,7 +4,6 @@
 
 mod documents;
 mod kind;
-mod panics;
 mod reader;
 mod strings;
 mod table;

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::super::error::Error;
 use super::super::source;
-use super::panics::caught;
+use crate::guard::guarded;
 
 /// Opens a file, which is called `place` in errors.
 pub(super) fn builder(
@@ -18,9 +18,9 @@ pub(super) fn builder(
     place: &str,
 ) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
     let file = source::open(path)?;
-    match caught(|| ParquetRecordBatchReaderBuilder::try_new(file)) {
-        Some(builder) => builder.map_err(|source| unreadable(place, source)),
-        None => {
+    match guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)) {
+        Ok(builder) => builder.map_err(|source| unreadable(place, source)),
+        Err(_) => {
             let problem = "has a footer that describes no table".to_owned();
             Err(Error::Malformed { place: place.to_owned(), problem })
         }
@@ -74,20 +74,20 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let reader = self.reader.as_mut()?;
-        let error = match caught(|| reader.next()) {
-            Some(Some(Ok(batch))) => {
+        let error = match guarded(|| reader.next()) {
+            Ok(Some(Ok(batch))) => {
                 self.read += batch.num_rows();
                 return Some(Ok(batch));
             }
-            Some(Some(Err(source))) => {
+            Ok(Some(Err(source))) => {
                 Some(unreadable(&format!("{}, row {}", self.place, self.read), source))
             }
-            Some(None) if self.read == self.total => None,
-            Some(None) => {
+            Ok(None) if self.read == self.total => None,
+            Ok(None) => {
                 let problem = format!("is missing, the file's footer says {} rows", self.total);
                 Some(self.damaged(problem))
             }
-            None => Some(self.damaged("has a page that its header does not describe".to_owned())),
+            Err(_) => Some(self.damaged("has a page that its header does not describe".to_owned())),
         };
         self.ended(error)
     }
