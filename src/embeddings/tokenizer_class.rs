@@ -242,10 +242,10 @@ impl Class {
     }
 
     fn model(self, json: &TokenizerJson, settings: &ConfigFile) -> Result<ModelWrapper, Error> {
-        let unknown = self.token(settings, "unk_token")?;
+        let unknown = || self.token(settings, "unk_token");
         match (self, json.tokenizer.get_model().clone()) {
             (Self::Bert | Self::DistilBert | Self::MpNet, ModelWrapper::WordPiece(mut pieces)) => {
-                pieces.unk_token = unknown;
+                pieces.unk_token = unknown()?;
                 "##".clone_into(&mut pieces.continuing_subword_prefix);
                 pieces.max_input_chars_per_word = 100;
                 Ok(pieces.into())
@@ -253,15 +253,21 @@ impl Class {
             (Self::Roberta | Self::Qwen2 | Self::Gemma, ModelWrapper::BPE(mut pairs)) => {
                 let falls_back = self == Self::Gemma;
                 pairs.dropout = None;
-                pairs.unk_token = falls_back.then_some(unknown);
+                pairs.unk_token = falls_back.then(unknown).transpose()?;
+                pairs.continuing_subword_prefix = None;
+                pairs.end_of_word_suffix = None;
                 pairs.fuse_unk = falls_back;
                 pairs.byte_fallback = falls_back;
                 pairs.ignore_merges = false;
                 Ok(pairs.into())
             }
             (Self::XlmRoberta | Self::Camembert, ModelWrapper::Unigram(pieces)) => {
-                let named = || pieces.iter().position(|(piece, _)| *piece == unknown);
-                let unk_id = if self == Self::Camembert { named().unwrap_or(0) } else { 3 };
+                let unk_id = if self == Self::Camembert {
+                    let unknown = unknown()?;
+                    pieces.iter().position(|(piece, _)| *piece == unknown).unwrap_or(0)
+                } else {
+                    3
+                };
                 if json.unk_id == Some(unk_id) && !pieces.byte_fallback() {
                     return Ok(pieces.into());
                 }
@@ -369,7 +375,8 @@ impl Class {
             Self::XlmRoberta | Self::Camembert => ["bos_token", "eos_token"],
             _ => ["cls_token", "sep_token"],
         };
-        let unknown = tokenizer.token_to_id(&self.token(settings, "unk_token")?);
+        let unknown = self.token(settings, "unk_token").ok();
+        let unknown = unknown.and_then(|unknown| tokenizer.token_to_id(&unknown));
         let special = |name| -> Result<(String, u32), Error> {
             let content = self.token(settings, name)?;
             let id = tokenizer.token_to_id(&content).or(unknown);

@@ -262,11 +262,11 @@ impl TokenizerSettings {
                     let malformed = || self.fields.unsupported(field_name(field), "tokens").into();
                     return tokens.ok_or_else(malformed);
                 }
-                Some(Value::Object(_)) => return Ok(Vec::new()),
+                // Tokens of the model's own names stand in an object.
+                None | Some(Value::Object(_)) => {}
                 Some(_) => {
                     return Err(self.fields.unsupported(field_name(field), "tokens").into());
                 }
-                None => {}
             }
         }
         Ok(self.class.extra_tokens().iter().map(|content| Token::special(content)).collect())

@@ -227,6 +227,8 @@ def unigram_cases(name):
     yield "other separators", configured(**base, cls_token="</s>", sep_token="<s>")
     yield "left", left(base)
     yield "lower args", {"files": {CONFIG: base, BERT_CONFIG: {"do_lower_case": True}}}
+    yield "no extra", configured(**base, extra_special_tokens={})
+    yield "null", configured(**base, mask_token=None)
     yield "map file", {"files": {CONFIG: base, MAP: {"mask_token": token("<mask>", lstrip=False), "additional_special_tokens": ["ing"]}}}
 
 
@@ -251,6 +253,8 @@ def qwen_cases():
     }
     yield "additional", configured(**base, additional_special_tokens=["ice"])
     yield "left", left(base)
+    published = {"unk_token": None, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "errors": "replace"}
+    yield "as published", configured(**base | published, split_special_tokens=False, add_prefix_space=False, chat_template="x")
 
 
 def gemma_cases():
