@@ -54,7 +54,7 @@ impl Folder {
 
     /// Whether there is such a file, be it one that will be refused.
     pub(crate) fn exists(&self, file: &str) -> bool {
-        fs::metadata(self.path(file)).is_ok_and(|found| !found.is_dir())
+        is_there(&self.path(file))
     }
 
     /// Whether `file` may be read, as far as its first bytes tell.
@@ -179,6 +179,11 @@ fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Err(Error::Malformed { path: path.to_owned(), problem: problem.to_owned() })
 }
 
+/// Whether there is something to read, be it what will be refused.
+fn is_there(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_dir())
+}
+
 /// Refuses pipes, devices and the like: to open one may wait, and to read one need not end. A folder
 /// cannot be read, which whoever opens it says.
 pub(super) fn check_regular(path: &Path) -> Result<(), Error> {
@@ -214,11 +219,12 @@ impl Glance<'_> {
 
 impl Files for Glance<'_> {
     fn has(&self, file: &str) -> bool {
-        self.0.join(file).is_file()
+        is_there(&self.0.join(file))
     }
 
     fn optional_json<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, Error> {
-        let bytes = self.has(file).then(|| fs::read(self.0.join(file)).ok()).flatten();
+        let path = self.0.join(file);
+        let bytes = path.is_file().then(|| fs::read(path).ok()).flatten();
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }

@@ -40,7 +40,7 @@ const FILES: [(&str, u32, &[&str]); 42] = [
     ("model:\n  name:\n    - a\n", 2, &["model.name", "a list", "a string"]),
     ("model:\n  name: ~\n", 2, &["model.name", "nothing"]),
     ("model:\n  dir:\n    a: b\n", 2, &["model.dir", "a mapping"]),
-    ("hub:\n  offline: maybe\n", 2, &["hub.offline", "`maybe`", "true or false"]),
+    ("hub:\n  endpoint: 5\n", 2, &["hub.endpoint", "`5`", "in quotes"]),
     (
         "compute:\n  engine: native\n  threads: two\n",
         3,
@@ -55,7 +55,7 @@ const FILES: [(&str, u32, &[&str]); 42] = [
     ("server:\n  max_body_bytes: 32MB\n", 2, &["server.max_body_bytes", "`32MB`"]),
     ("log:\n  level: 3\n", 2, &["log.level", "`3`"]),
     // Values that are not among those known.
-    ("compute:\n  dtype: f64\n", 2, &["compute.dtype", "f32"]),
+    ("compute:\n  dtype: f65\n", 2, &["compute.dtype", "`f65`", "f32"]),
     ("compute:\n  isa: sse9\n", 2, &["compute.isa", "`sse9`", "auto"]),
     ("embed:\n  truncate: middle\n", 2, &["embed.truncate", "`middle`", "left, right"]),
     ("server:\n  port: 1\n  host: http://localhost\n", 3, &["server.host", "`http://localhost`"]),
@@ -79,7 +79,7 @@ const VARIABLES: [(&str, &str, &[&str]); 18] = [
     ("CHUNKFLOW__SERVER__PORT", "[1]", &["server.port", "a list"]),
     ("CHUNKFLOW__SERVER__PROT", "1", &["server.prot", "unknown", "port"]),
     ("CHUNKFLOW__SERVER__PORT__NUMBER", "1", &["server.port", "a mapping"]),
-    ("CHUNKFLOW__SERVER__", "1", &["server.", "unknown"]),
+    ("CHUNKFLOW__SERVER__", "1", &["server", "`1`", "a section with keys"]),
     ("CHUNKFLOW__SERVER", "1", &["server", "`1`", "a section with keys"]),
     ("CHUNKFLOW__SERVR", "1", &["servr", "unknown", "server"]),
     ("chunkflow__server__port", "many", &["server.port", "`many`"]),
