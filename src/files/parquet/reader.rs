@@ -18,13 +18,11 @@ pub(super) fn builder(
     place: &str,
 ) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
     let file = source::open(path)?;
-    match guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)) {
-        Ok(builder) => builder.map_err(|source| unreadable(place, source)),
-        Err(_) => {
-            let problem = "has a footer that describes no table".to_owned();
-            Err(Error::Malformed { place: place.to_owned(), problem })
-        }
-    }
+    let Ok(builder) = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)) else {
+        let problem = "has a footer that describes no table".to_owned();
+        return Err(Error::Malformed { place: place.to_owned(), problem });
+    };
+    builder.map_err(|source| unreadable(place, source))
 }
 
 /// Reads the columns of these names, where the file has them, so many `rows` at a time.
