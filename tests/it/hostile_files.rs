@@ -12,7 +12,7 @@ use crate::support;
 
 const DATA: i32 = 65;
 /// What a run may take that waits for nobody.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A copy of the tiny model, and a text.
 fn place() -> Place {
