@@ -81,7 +81,8 @@ pub(super) fn run(global: &GlobalArgs, args: &ChunkArgs) -> anyhow::Result<ExitC
     let mut progress = Progress::new(args.input.total_bytes(), global.quiet);
     for (index, document) in documents.enumerate() {
         let document = document?;
-        let chunked = pipeline::chunk(&loaded, &document.text, &spec, &options)?;
+        let chunked = pipeline::chunk(&loaded, &document.text, &spec, &options);
+        let chunked = chunked.map_err(Error::from)?;
         let name = document.id.unwrap_or_else(|| index.to_string());
         let chunks = Chunks {
             document: Some(&name),

@@ -59,7 +59,7 @@ enum Command {
     Rerank(rerank::RerankArgs),
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),
-    Evaluate(evaluate::EvaluateArgs),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),

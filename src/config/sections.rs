@@ -10,6 +10,7 @@ pub(super) const DEFAULT: &str = include_str!("../../config/default.yaml");
 
 /// Refuses a section of a layer that is no mapping: merged, what remains of it would be taken for a
 /// fault of the layers above.
+#[expect(clippy::result_large_err, reason = "the error of a layer, once a run")]
 pub(super) fn check_sections(layer: &Dict) -> Result<(), figment::Error> {
     let defaults: Dict = serde_saphyr::from_str(DEFAULT).unwrap_or_default();
     for (name, value) in layer {

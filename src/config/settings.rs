@@ -189,6 +189,7 @@ const MAX_HOST_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
 /// Refuses what is neither an address nor a name, such as a URL or a port with it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of garde")]
 fn check_host(host: &str, (): &()) -> garde::Result {
     let is_label = |label: &str| {
         (1..=MAX_LABEL_BYTES).contains(&label.len())

@@ -23,7 +23,7 @@ pub(super) fn settings(defaults: &Figment) -> Vec<Flag> {
 
 /// What `text` says to the setting `key`: a number or another value, unless the setting takes it as
 /// text alone, such as a revision of digits.
-fn value(defaults: &Figment, key: &Cow<'static, str>, text: String) -> Value {
+fn value(defaults: &Figment, key: &str, text: String) -> Value {
     let parsed: Value = match text.parse() {
         Ok(value) => value,
         Err(never) => match never {},
@@ -32,7 +32,7 @@ fn value(defaults: &Figment, key: &Cow<'static, str>, text: String) -> Value {
         return parsed;
     }
     let is_taken = |value: &Value| {
-        let flag = Flag { key: key.clone(), name: "".into(), value: value.clone() };
+        let flag = Flag { key: key.to_owned().into(), name: "".into(), value: value.clone() };
         defaults.clone().merge(&flag).extract::<Config>().is_ok()
     };
     let text = Value::from(text);

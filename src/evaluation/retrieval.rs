@@ -261,7 +261,7 @@ fn score_judged(
 }
 
 /// The documents that are read of a ranked list for `query`, from how near each is to it, as BEIR and
-/// trec_eval take them: the one with the query's own id is left out, and of equally near ones that
+/// `trec_eval` take them: the one with the query's own id is left out, and of equally near ones that
 /// with the greater id is nearer. `nearest` may be shorter than `documents`.
 #[must_use]
 pub fn rank_documents(
@@ -278,7 +278,7 @@ pub fn rank_documents(
 }
 
 /// nDCG and MRR of the first 10 and recall of the first 100 of a ranked list, in the order of
-/// [`retrieval_metrics`]: what trec_eval gives.
+/// [`retrieval_metrics`]: what `trec_eval` gives.
 #[must_use]
 pub fn judged_scores(query: &JudgedQuery, ranked: &[usize]) -> [f64; 3] {
     let gain = |document: &usize| {

@@ -2,6 +2,7 @@
 //! (`tests/golden/trec_cases.py`).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -42,13 +43,14 @@ fn id(name: &str) -> Value {
 fn write(cases: &Cases, folder: &Path) -> JudgedCorpus {
     let mut corpus = String::from("{\"_id\": \"0\", \"text\": \"replaced below\"}\n");
     for name in &cases.documents {
-        corpus += &format!("{}\n", json!({"_id": id(name), "title": null, "text": name}));
+        writeln!(corpus, "{}", json!({"_id": id(name), "title": null, "text": name})).unwrap();
     }
     let (mut queries, mut qrels) = (String::new(), String::from("query-id\tcorpus-id\tscore\n"));
     for case in &cases.cases {
-        queries += &format!("{}\n", json!({"_id": id(&case.query), "text": case.query}));
+        writeln!(queries, "{}", json!({"_id": id(&case.query), "text": case.query})).unwrap();
         for (document, gain) in &case.judged {
-            qrels += &format!("{}\t{document}\t3\n{0}\t{document}\t{gain}\n", case.query);
+            let query = &case.query;
+            writeln!(qrels, "{query}\t{document}\t3\n{query}\t{document}\t{gain}").unwrap();
         }
     }
     qrels += "nobody\t0\t1\n";
@@ -110,17 +112,22 @@ fn means(ran: &Ran) -> [f64; 3] {
         .map(|metric| found[0]["metrics"][metric]["mean"].as_f64().unwrap())
 }
 
+/// Whether all figures are `value`.
+fn are(ran: &Ran, value: f64) -> bool {
+    means(ran).iter().all(|mean| (mean - value).abs() < 1e-12)
+}
+
 #[test]
 fn a_query_does_not_find_itself() {
     let place = place();
     place.write("set/qrels/test.tsv", "1\t2\t1\n");
     let ran = place.tiny(&["evaluate", "retrieval", "--corpus", "set", "--json"]);
-    assert_eq!(means(&ran), [1.0; 3]);
+    assert!(are(&ran, 1.0));
     assert_eq!(ran.stderr, "");
     // Judged to be its own answer, it is one that is never found.
     place.write("set/qrels/test.tsv", "1\t1\t1\n");
     let ran = place.tiny(&["evaluate", "retrieval", "--corpus", "set", "--json"]);
-    assert_eq!(means(&ran), [0.0; 3]);
+    assert!(are(&ran, 0.0));
 }
 
 #[test]
@@ -150,7 +157,7 @@ fn a_split_is_chosen_by_name() {
     place.write("set/qrels/test.tsv", "r\t3\t1\n");
     place.write("set/qrels/dev.tsv", "r\t2\t1\n");
     let evaluate = ["evaluate", "retrieval", "--corpus", "set", "--json"];
-    assert_eq!(means(&place.tiny(&evaluate)), [1.0; 3]);
+    assert!(are(&place.tiny(&evaluate), 1.0));
     let dev = place.tiny(&[&evaluate[..], &["--split", "dev"]].concat());
     assert!(means(&dev)[2] < 1.0);
     let none = place.tiny(&[&evaluate[..], &["--split", "train"]].concat());

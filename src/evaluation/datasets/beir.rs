@@ -21,6 +21,8 @@ use crate::files::read_text;
 
 /// The split that is read where none is named, as BEIR's.
 const TEST: &str = "test";
+/// How names of files with queries end.
+const QUERIES: &str = ".jsonl";
 /// How names of files with judgements end: BEIR's and TREC's.
 const JUDGEMENTS: [&str; 2] = [".tsv", ".txt"];
 
@@ -198,7 +200,8 @@ fn queries_of(folder: &Path, split: Option<&str>) -> Result<PathBuf, Error> {
     if let Some(file) = named.into_iter().find(|file| file.is_file()) {
         return Ok(file);
     }
-    let found = list_files(folder, |name| name.starts_with("queries") && name.ends_with(".jsonl"))?;
+    let is_one = |name: &str| name.starts_with("queries") && name.ends_with(QUERIES);
+    let found = list_files(folder, is_one)?;
     match <[PathBuf; 1]>::try_from(found) {
         Ok([file]) => Ok(file),
         Err(found) => {
@@ -306,15 +309,15 @@ fn join(
         queries.iter().map(|query| query.id.clone()).zip(0..).collect();
     let mut last: HashMap<(usize, String), f64> = HashMap::new();
     let mut order = Vec::new();
-    let mut lost = None;
+    let mut unknown = None;
     for Judgement { query, document, gain, place } in judgements {
         let Some(&at) = places.get(&query) else {
             oddities.absent_queries += 1;
-            lost.get_or_insert((place, format!("no query has the id `{query}`")));
+            unknown.get_or_insert((place, format!("no query has the id `{query}`")));
             continue;
         };
         if !documents.contains_key(document.as_str()) {
-            lost.get_or_insert((place, format!("no document has the id `{document}`")));
+            unknown.get_or_insert((place, format!("no document has the id `{document}`")));
         }
         match last.insert((at, document.clone()), gain) {
             None => order.push((at, document)),
@@ -330,7 +333,7 @@ fn join(
     }
     oddities.absent_documents = queries.iter().map(|query| query.absent.len()).sum();
     let has_none = queries.iter().all(|query| query.judged.is_empty());
-    match lost.filter(|_| has_none) {
+    match unknown.filter(|_| has_none) {
         Some((place, problem)) => {
             Err(Error::Data { place, problem: format!("{problem}, and no judgement fits") })
         }
