@@ -712,7 +712,7 @@ fn a_lock_that_is_a_folder_is_an_error() {
     assert!(matches!(error, embeddings::Error::Models(Error::Read { .. })), "{error}");
 }
 
-/// Moves the blob of the weights to where huggingface_hub shares it among repositories, and leaves
+/// Moves the blob of the weights to where `huggingface_hub` shares it among repositories, and leaves
 /// a link.
 fn share_weights(world: &World) -> PathBuf {
     let blob = world.repository().join("blobs").join(sha256(&world.hub.file("model.safetensors")));
