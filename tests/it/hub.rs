@@ -504,9 +504,13 @@ fn verification_is_of_the_files_that_a_model_needs() {
     assert_eq!(verify(ID).unwrap(), all(&Verdict::Recorded));
     fs::remove_file(folder.join("README.md")).unwrap();
     assert_eq!(verify(ID).unwrap(), all(&Verdict::Matches));
-    // A folder that is named by its path has no digests, but it has needs.
+    // A folder that is named by its path is held to the lock that lies in it.
+    let path = folder.to_str().unwrap();
+    assert_eq!(verify(path).unwrap(), all(&Verdict::Matches));
+    // Without one it has no digests, but it has needs.
+    fs::remove_file(folder.join("chunkflow.lock")).unwrap();
     fs::remove_file(folder.join("1_Pooling/config.json")).unwrap();
-    let verdicts = verify(folder.to_str().unwrap()).unwrap();
+    let verdicts = verify(path).unwrap();
     assert_eq!(verdicts[0], ("1_Pooling/config.json".to_owned(), Verdict::Missing));
     assert!(verdicts[1..].iter().all(|(_, verdict)| *verdict == Verdict::Unknown));
 }
@@ -1037,7 +1041,7 @@ fn a_file_of_the_users_adds_and_replaces_models() {
     assert_eq!(ran.code, Some(65), "{}", ran.stderr);
     place.write("models.toml", "[[model]]\nname = \"x\"\nrepository = \"../x\"\n");
     let ran = place.run_with(&["models", "list"], &variables);
-    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
     place.write("models.toml", "[[model]]\nname = \"x\"\nrepository = \"a/b\"\nrevison = \"v1\"\n");
     let ran = place.run_with(&["models", "list"], &variables);
     assert!(ran.stderr.contains("models.toml") && ran.stderr.contains("revison"), "{}", ran.stderr);
