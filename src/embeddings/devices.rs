@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Error;
 use super::device::DeviceChoice;
-use super::network::{Files, Network, OnDevice, OnDevices};
+use super::network::Network;
+use super::on_device::{Files, OnDevice, OnDevices};
 use super::options::{Backend, ModelOptions};
 use crate::compute::{self, CandleExec, CpuDevice, CudaDevice, Dtype, DtypeChoice, Exec};
 use crate::similarity;

@@ -18,6 +18,7 @@ mod loaded;
 mod model;
 mod modules;
 mod network;
+mod on_device;
 mod options;
 mod pace;
 mod planned;

@@ -260,6 +260,7 @@ fn answer(request: &Request, state: &State) -> Answer {
         return not_found();
     };
     let Some(contents) = state.files.get(file) else { return not_found() };
+    let commit = if commit == "main" { state.commit.as_str() } else { commit };
     let mut headers = vec![("X-Repo-Commit", commit.to_owned())];
     if file.ends_with(".safetensors") {
         let digest = sha256(contents);

@@ -356,6 +356,7 @@ fn write_model(folder: &Path, config: &Value, random: &mut SplitMix64) {
     let words = json!({"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"});
     let splitter = json!({"type": "WhitespaceSplit"});
     write("tokenizer.json", json!({"model": words, "pre_tokenizer": splitter}));
+    write("tokenizer_config.json", json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
     let module = |path: &str, kind: &str| json!({"path": path, "type": format!("sentence_transformers.models.{kind}")});
     let modules =
         [module("", "Transformer"), module("1_Pooling", "Pooling"), module("2_Norm", "Normalize")];

@@ -112,7 +112,7 @@ fn modules_import_only_what_stands_above_them() {
 
 #[test]
 fn every_module_has_its_place_in_the_order() {
-    let beside = ["lib", "main", "error"];
+    let beside = ["lib", "main", "error", "guard"];
     for source in sources() {
         let module = source.module();
         assert!(
