@@ -28,6 +28,7 @@ mod sentence_config;
 mod spellings;
 mod steps;
 mod together;
+mod token_names;
 mod tokenize;
 mod tokenizer_class;
 mod tokenizer_json;

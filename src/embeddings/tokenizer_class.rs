@@ -14,6 +14,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
 
 use super::config_file::ConfigFile;
+use super::token_names::{BERT, GEMMA, MPNET, Named, QWEN2, ROBERTA};
 use super::tokenizer_json::TokenizerJson;
 use crate::models::Error;
 
@@ -91,47 +92,6 @@ pub(super) enum Class {
     Qwen2,
     Gemma,
 }
-
-/// The name of a special token and its content.
-type Named = (&'static str, &'static str);
-
-const BERT: &[Named] = &[
-    ("unk_token", "[UNK]"),
-    ("sep_token", "[SEP]"),
-    ("pad_token", "[PAD]"),
-    ("cls_token", "[CLS]"),
-    ("mask_token", "[MASK]"),
-];
-const ROBERTA: &[Named] = &[
-    ("bos_token", "<s>"),
-    ("eos_token", "</s>"),
-    ("unk_token", "<unk>"),
-    ("sep_token", "</s>"),
-    ("pad_token", "<pad>"),
-    ("cls_token", "<s>"),
-    ("mask_token", "<mask>"),
-];
-const MPNET: &[Named] = &[
-    ("bos_token", "<s>"),
-    ("eos_token", "</s>"),
-    ("unk_token", "[UNK]"),
-    ("sep_token", "</s>"),
-    ("pad_token", "<pad>"),
-    ("cls_token", "<s>"),
-    ("mask_token", "<mask>"),
-];
-const QWEN2: &[Named] = &[
-    ("eos_token", "<|endoftext|>"),
-    ("unk_token", "<|endoftext|>"),
-    ("pad_token", "<|endoftext|>"),
-];
-const GEMMA: &[Named] = &[
-    ("bos_token", "<bos>"),
-    ("eos_token", "<eos>"),
-    ("unk_token", "<unk>"),
-    ("pad_token", "<pad>"),
-    ("mask_token", "<mask>"),
-];
 
 impl Class {
     /// The class that `AutoTokenizer` makes for a model of `model_type`, where the tokenizer's own
