@@ -14,68 +14,12 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
 
 use super::config_file::ConfigFile;
-use super::token_names::{BERT, GEMMA, MPNET, Named, QWEN2, ROBERTA};
 use super::tokenizer_json::TokenizerJson;
+use super::tokenizer_names::{BERT, GEMMA, MPNET, Named, OTHERS, QWEN2, ROBERTA};
 use crate::models::Error;
 
 /// What splits text for Qwen2, by transformers' `tokenization_qwen2.py`.
 const QWEN2_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Classes that transformers builds anew and this program does not.
-const OTHERS: &[&str] = &[
-    "Albert",
-    "Barthez",
-    "BertJapanese",
-    "Bertweet",
-    "BigBird",
-    "BioGpt",
-    "Blenderbot",
-    "BlenderbotSmall",
-    "ByT5",
-    "CLIP",
-    "Canine",
-    "CodeGen",
-    "CodeLlama",
-    "Cohere",
-    "Deberta",
-    "DebertaV2",
-    "Esm",
-    "Esmc",
-    "FNet",
-    "Flaubert",
-    "Funnel",
-    "GPT2",
-    "GPTNeoX",
-    "GPTNeoXJapanese",
-    "Herbert",
-    "LayoutLMv2",
-    "LayoutLMv3",
-    "LayoutXLM",
-    "Llama",
-    "Luke",
-    "MBart",
-    "MBart50",
-    "MLuke",
-    "MarkupLM",
-    "Nllb",
-    "OpenAIGPT",
-    "Pegasus",
-    "Perceiver",
-    "Phobert",
-    "ProphetNet",
-    "Qwen3_5",
-    "Reformer",
-    "RemBert",
-    "RoCBert",
-    "RoFormer",
-    "SeamlessM4T",
-    "Splinter",
-    "T5",
-    "Udop",
-    "Whisper",
-    "XGLM",
-    "XLM",
-    "XLNet",
-];
 
 /// A tokenizer class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
