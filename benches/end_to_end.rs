@@ -69,7 +69,11 @@ fn plain_sequences(model: &LoadedModel, text: &str) -> Job {
     }
     let spans = (0_u32..).zip(packed.lengths());
     let spans = spans.map(|(seq, tokens)| Span { seq, start: 0, end: tokens as u32 }).collect();
-    Job { packed, spans, output: Output::Embeddings { dimensions: model.dimensions() } }
+    Job {
+        packed,
+        spans,
+        output: Output::Embeddings { dimensions: model.dimensions(), normalize: None },
+    }
 }
 
 /// A document of many windows, beside what its tokens cost as plain sequences. Too long for

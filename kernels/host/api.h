@@ -5,6 +5,8 @@
 #include "device.h"
 
 #define HOST_API extern "C" __attribute__((visibility("default"))) int
+// What tests ask and set, found by dlsym in libcuda.so.1.
+#define HOST_CONTROL extern "C" __attribute__((visibility("default")))
 
 namespace host {
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "algorithms.h"
 #include "api.h"
 #include "counters.h"
 #include "memory.h"
@@ -14,9 +15,6 @@
 using namespace host;
 
 namespace {
-
-// cublasStatus_t.
-enum Status : int { OK = 0, STATUS_NOT_INITIALIZED = 1, STATUS_INVALID_VALUE = 7, STATUS_EXECUTION_FAILED = 13, STATUS_NOT_SUPPORTED = 15 };
 
 constexpr int COMPUTE_32F = 68;
 constexpr int EPILOGUE_DEFAULT = 1, EPILOGUE_BIAS = 4;
@@ -37,29 +35,6 @@ struct Descriptor {
 struct Layout {
     Matrix matrix;
     int order = 0;
-};
-
-struct Preference {
-    uint64_t workspace_bytes = 0;
-};
-
-// cublasLtMatmulAlgo_t: opaque to the program, and what the product was like when it was chosen.
-struct Algorithm {
-    uint64_t magic;
-    uint64_t rows, columns, depth;
-    uint64_t types;
-    uint64_t hash;
-    uint64_t unused[2];
-};
-static_assert(sizeof(Algorithm) == 64, "as large as cublasLtMatmulAlgo_t");
-constexpr uint64_t MAGIC = 0x63686b666c6f7721;
-
-struct Heuristic {
-    Algorithm algorithm;
-    size_t workspace_bytes;
-    int state;
-    float waves;
-    int reserved[4];
 };
 
 struct Field {
@@ -139,14 +114,6 @@ int describe(const Descriptor& d, const Layout& a, const Layout& b, const Layout
     return x.type == y.type && (x.type == z.type || z.type == Type::F32) && bias_fits ? OK : STATUS_NOT_SUPPORTED;
 }
 
-Algorithm algorithm_for(const MatrixProduct& product) {
-    const uint64_t types = uint64_t(product.a.type) << 16 | uint64_t(product.b.type) << 8 | uint64_t(product.d.type);
-    Algorithm chosen = {MAGIC, product.d.rows, product.d.columns, product.depth(), types, 14695981039346656037u, {}};
-    // FNV-1a: what an opaque choice by the shape would look like.
-    for (uint64_t part : {chosen.rows, chosen.columns, chosen.depth, chosen.types}) chosen.hash = (chosen.hash ^ part) * 1099511628211u;
-    return chosen;
-}
-
 int report(int status, const char* what, const void* pointer) {
     fprintf(stderr, "chunkflow host device: matrix product: %s %p\n", what, pointer);
     return status;
@@ -160,7 +127,7 @@ int check_pointers(const MatrixProduct& p) {
 }
 
 // What a device would find out while it computes.
-int run(const MatrixProduct& p) {
+int run(const MatrixProduct& p, bool splits_sums) {
     const struct {
         const void* pointer;
         size_t bytes;
@@ -174,7 +141,7 @@ int run(const MatrixProduct& p) {
     for (const auto& operand : operands) {
         if (!is_device_memory(operand.pointer, operand.bytes)) return report(ILLEGAL_ADDRESS, "an operand outside of any allocation:", operand.pointer);
     }
-    multiply(p);
+    multiply(p, splits_sums);
     check_guards();
     return SUCCESS;
 }
@@ -231,33 +198,33 @@ HOST_API cublasLtMatmulPreferenceDestroy(Preference* preference) {
     return OK;
 }
 
-// There is one algorithm, without a workspace: no preference rules it out.
 HOST_API cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t bytes) {
-    constexpr int MAX_WORKSPACE_BYTES = 1;
-    if (attribute != MAX_WORKSPACE_BYTES) return value && bytes ? OK : STATUS_INVALID_VALUE;
-    return set_field({&preference->workspace_bytes, sizeof preference->workspace_bytes}, value, bytes);
+    constexpr int MAX_WORKSPACE_BYTES = 1, REDUCTION_SCHEME_MASK = 3;
+    switch (attribute) {
+        case MAX_WORKSPACE_BYTES: return set_field({&preference->workspace_bytes, sizeof preference->workspace_bytes}, value, bytes);
+        case REDUCTION_SCHEME_MASK: return set_field({&preference->reductions, sizeof preference->reductions}, value, bytes);
+        default: return STATUS_NOT_SUPPORTED;
+    }
 }
 
 HOST_API cublasLtMatmulAlgoGetHeuristic(void*, const Descriptor* descriptor, const Layout* a, const Layout* b, const Layout* c,
-                                        const Layout* d, const Preference*, int asked, Heuristic* results, int* returned) {
+                                        const Layout* d, const Preference* preference, int asked, Heuristic* results, int* returned) {
     const Turn turn;
     if (turn.error) return STATUS_EXECUTION_FAILED;
     *returned = 0;
     MatrixProduct product;
     if (const int status = describe(*descriptor, *a, *b, *c, *d, &product)) return status;
     if (asked < 1) return STATUS_INVALID_VALUE;
-    results[0] = {algorithm_for(product), 0, OK, 1.f, {}};
-    *returned = 1;
-    return OK;
+    *returned = propose_algorithms(product, *preference, results, asked);
+    return *returned ? OK : STATUS_NOT_SUPPORTED;
 }
 
 HOST_API cublasLtMatmulAlgoCheck(void*, const Descriptor* descriptor, const Layout* a, const Layout* b, const Layout* c,
                                  const Layout* d, const Algorithm* algorithm, Heuristic* result) {
+    const AnyTurn turn;
     MatrixProduct product;
     if (const int status = describe(*descriptor, *a, *b, *c, *d, &product)) return status;
-    if (algorithm->magic != MAGIC) return STATUS_INVALID_VALUE;
-    *result = {*algorithm, 0, OK, 1.f, {}};
-    return OK;
+    return check_algorithm(product, *algorithm, result);
 }
 
 HOST_API cublasLtMatmul(void*, const Descriptor* descriptor, const float* alpha, const void* a_values, const Layout* a,
@@ -280,10 +247,18 @@ HOST_API cublasLtMatmul(void*, const Descriptor* descriptor, const float* alpha,
     if (workspace_bytes && !is_device_memory(workspace, workspace_bytes)) {
         return report(STATUS_INVALID_VALUE, "a workspace outside of any allocation:", workspace);
     }
-    if (algorithm && algorithm->magic != MAGIC) return STATUS_INVALID_VALUE;
+    // None is left to the library, which then proposes one itself.
+    Heuristic proposed;
+    if (!algorithm) {
+        if (propose_algorithms(product, {}, &proposed, 1) == 0) return STATUS_NOT_SUPPORTED;
+        algorithm = &proposed.algorithm;
+    }
+    if (const int status = start_algorithm(*turn.device, product, *algorithm, workspace_bytes)) return status;
     counters.products++;
-    counters.algorithm_columns = algorithm ? algorithm->columns : product.d.columns;
-    return submit(*turn.device, stream, [product] { return run(product); }) ? STATUS_EXECUTION_FAILED : OK;
+    counters.algorithm_columns = algorithm->columns;
+    counters.algorithm = algorithm->id;
+    const bool is_split = splits_sums(*algorithm);
+    return submit(*turn.device, stream, [product, is_split] { return run(product, is_split); }) ? STATUS_EXECUTION_FAILED : OK;
 }
 
 // Handles that nothing can be done with.

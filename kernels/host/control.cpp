@@ -11,8 +11,6 @@
 
 using namespace host;
 
-#define HOST_CONTROL extern "C" __attribute__((visibility("default")))
-
 // 0 for a kernel that was never launched, and for names that nothing has.
 HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
     const AnyTurn turn;
@@ -39,6 +37,7 @@ HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
         {"blocks", all.blocks},
         {"barriers", all.barriers},
         {"warp_operations", all.warp_operations},
+        {"algorithm", all.algorithm},
         {"algorithm_columns", all.algorithm_columns},
         {"live_allocations", memory.live_allocations},
         {"live_bytes", memory.live_bytes},

@@ -18,6 +18,8 @@ struct Counters {
     uint64_t barriers = 0;
     uint64_t warp_operations = 0;
     uint64_t concurrent_streams = 0;
+    // Which algorithm the last product ran.
+    uint64_t algorithm = 0;
     // Columns of the product that the algorithm of the last product was chosen for.
     uint64_t algorithm_columns = 0;
 };

@@ -112,9 +112,10 @@ void store(const MatrixProduct& p, size_t batch, size_t row, size_t column, floa
     set_value(p.d_values, batch * size_t(p.d.stride) + column * size_t(p.d.leading) + row, p.d.type, value);
 }
 
-void multiply_one(const MatrixProduct& p, size_t batch) {
+void multiply_one(const MatrixProduct& p, size_t batch, bool splits_sums) {
     const size_t rows = p.d.rows, columns = p.d.columns, depth = p.depth();
     const size_t padded = (depth + LANES - 1) / LANES * LANES;
+    const size_t half = splits_sums ? padded / 2 / LANES * LANES : 0;
     const Vectors a = widen(p.a, p.a_values, batch * size_t(p.a.stride), rows, depth, p.transpose_a);
     const Vectors b = widen(p.b, p.b_values, batch * size_t(p.b.stride), columns, depth, !p.transpose_b);
     for (size_t panel = 0; panel < rows; panel += PANEL_ROWS) {
@@ -123,10 +124,15 @@ void multiply_one(const MatrixProduct& p, size_t batch) {
             const size_t wide = std::min(TILE_COLUMNS, columns - column);
             for (size_t row = panel; row < end; row += TILE_ROWS) {
                 const size_t high = std::min(TILE_ROWS, end - row);
-                float sums[TILE_ROWS][TILE_COLUMNS];
-                DOTS[high - 1][wide - 1](a.first + row * a.stride, a.stride, b.first + column * b.stride, b.stride, padded, sums);
+                float sums[TILE_ROWS][TILE_COLUMNS], first[TILE_ROWS][TILE_COLUMNS];
+                const Dots dots = DOTS[high - 1][wide - 1];
+                const float *left = a.first + row * a.stride, *right = b.first + column * b.stride;
+                dots(left + half, a.stride, right + half, b.stride, padded - half, sums);
+                if (half) dots(left, a.stride, right, b.stride, half, first);
                 for (size_t j = 0; j < wide; j++) {
-                    for (size_t i = 0; i < high; i++) store(p, batch, row + i, column + j, sums[i][j]);
+                    for (size_t i = 0; i < high; i++) {
+                        store(p, batch, row + i, column + j, half ? first[i][j] + sums[i][j] : sums[i][j]);
+                    }
                 }
             }
         }
@@ -141,8 +147,8 @@ size_t Matrix::bytes() const {
     return (size_t(batch - 1) * size_t(stride) + one) * bytes_of(type);
 }
 
-void multiply(const MatrixProduct& product) {
-    for (int batch = 0; batch < product.d.batch; batch++) multiply_one(product, size_t(batch));
+void multiply(const MatrixProduct& product, bool splits_sums) {
+    for (int batch = 0; batch < product.d.batch; batch++) multiply_one(product, size_t(batch), splits_sums);
 }
 
 }  // namespace host

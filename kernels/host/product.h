@@ -1,5 +1,5 @@
-// The arithmetic of a matrix product: sums in f32, each in an order that depends on its length
-// alone.
+// The arithmetic of a matrix product: sums in f32, each in an order that depends on its length and
+// the algorithm alone.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +38,7 @@ struct MatrixProduct {
     uint64_t depth() const { return transpose_a ? a.rows : a.columns; }
 };
 
-void multiply(const MatrixProduct& product);
+// Where sums are split, each is that of its depth's two halves.
+void multiply(const MatrixProduct& product, bool splits_sums);
 
 }  // namespace host

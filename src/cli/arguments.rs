@@ -124,7 +124,7 @@ impl VectorArgs {
             Some(text) => model.prompt_text(text)?,
             None => model.prompt(self.prompt_name.as_deref())?,
         };
-        Ok(EmbedOptions { dimensions: self.dimensions, prompt, truncate })
+        Ok(EmbedOptions { dimensions: self.dimensions, normalize: None, prompt, truncate })
     }
 
     /// The same for queries: where nothing was typed, with the model's prompt for them.

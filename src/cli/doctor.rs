@@ -39,6 +39,8 @@ pub(super) fn run(global: &GlobalArgs, args: &DoctorArgs) -> anyhow::Result<Exit
     let loaded = load_model(global, &config)?;
     let model = loaded.model();
     writeln!(out, "device     {}", loaded.device())?;
+    let chosen = loaded.dtype();
+    writeln!(out, "dtype      {}: {}", chosen.dtype, chosen.reason)?;
     match CudaDevice::count() {
         Ok(count) => writeln!(out, "cuda       {count} devices")?,
         Err(error) => writeln!(out, "cuda       {error}")?,
@@ -72,7 +74,7 @@ fn compare(loaded: &LoadedModel, oracle: &LoadedModel) -> Result<(bool, String),
     let embed = |on: &LoadedModel| on.model().embed(&texts, &options)?.run(on);
     let (ours, theirs) = (embed(loaded)?, embed(oracle)?);
     let (device, is_cuda) = (oracle.device(), loaded.devices().are_cuda());
-    let limit = match loaded.dtype() {
+    let limit = match loaded.dtype().dtype {
         Dtype::F32 => {
             let differences = ours.data.iter().zip(&theirs.data).map(|(a, b)| (a - b).abs());
             // `max` drops NaN, which the engine refuses to return.

@@ -10,16 +10,19 @@ use super::pool::Span;
 pub enum Precision {
     /// In the form's dtype.
     Working,
-    /// In f32 whatever the dtype: heads, which run once a text.
+    /// Decoders to a vocabulary and Dense modules: in f32 on processors; on CUDA with weights and
+    /// input in the form's dtype, sums and result in f32.
+    Head,
+    /// In f32 whatever the dtype: classifiers, which run once a text.
     Full,
 }
 
 impl Precision {
-    /// What a layer runs in where the form's dtype is `working`.
+    /// What a layer runs in on a processor where the form's dtype is `working`.
     pub(super) fn dtype(self, working: Dtype) -> Dtype {
         match self {
             Self::Working => working,
-            Self::Full => Dtype::F32,
+            Self::Head | Self::Full => Dtype::F32,
         }
     }
 }

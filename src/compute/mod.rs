@@ -38,7 +38,7 @@ pub use candle::CandleExec;
 pub use cpu::{CpuDevice, CpuExec, Isa};
 pub use cuda::{CudaDevice, CudaExec, CudaSimilarity};
 pub use dtype::{Dtype, Numerics};
-pub use dtype_choice::DtypeChoice;
+pub use dtype_choice::{ChosenDtype, DtypeChoice};
 pub use embed::{Embed, TableWeights, Tokens};
 pub use error::Error;
 pub use exec::{Batching, Exec};

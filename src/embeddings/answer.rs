@@ -8,7 +8,7 @@ use super::job::{Job, Output};
 use super::model::Model;
 use super::modules::HeadKind;
 use super::planned::{Planned, ReadRows};
-use super::tokenize::{PackedTexts, Prompt, Truncate};
+use super::tokenize::{PackedTexts, Pair, Prompt, Truncate};
 use crate::compute::Span;
 
 /// How texts are embedded.
@@ -16,6 +16,8 @@ use crate::compute::Span;
 pub struct EmbedOptions {
     /// Leading dimensions to keep, before normalisation; all where `None`.
     pub dimensions: Option<usize>,
+    /// Whether vectors are brought to length one; as the model does where `None`.
+    pub normalize: Option<bool>,
     /// Put before every text.
     pub prompt: Prompt,
     /// Which end of a too long text is dropped.
@@ -125,12 +127,28 @@ impl ReadRows for SparseReader {
     }
 }
 
+impl SparseReader {
+    /// `[texts]` the whole length in tokens of each text that is cut.
+    #[must_use]
+    pub fn truncated(&self) -> &[Option<usize>] {
+        &self.embeddings.truncated
+    }
+}
+
 /// Makes scores of a classifier's logits.
 #[derive(Debug)]
 pub struct ScoreReader {
     scores: Scores,
     /// Whether the logistic function is applied to them.
     sigmoid: bool,
+}
+
+impl ScoreReader {
+    /// `[pairs]` the whole length in tokens of each pair that is cut.
+    #[must_use]
+    pub fn truncated(&self) -> &[Option<usize>] {
+        &self.scores.truncated
+    }
 }
 
 impl ReadRows for ScoreReader {
@@ -168,7 +186,7 @@ impl Model {
             tokens: packed.lengths().collect(),
             truncated,
         };
-        let output = Output::Embeddings { dimensions };
+        let output = Output::Embeddings { dimensions, normalize: options.normalize };
         Ok(Planned::new(Job { packed, spans, output }, embeddings))
     }
 
@@ -229,7 +247,24 @@ impl Model {
     /// # Errors
     /// When the model is no classifier or a text cannot be tokenised.
     pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Planned<ScoreReader>, Error> {
-        let HeadKind::Classifier { labels, sigmoid } = self.head() else {
+        let pairs: Vec<Pair<'_>> =
+            pairs.iter().map(|(first, second)| Pair::of(first, second)).collect();
+        let HeadKind::Classifier { sigmoid, .. } = self.head() else {
+            return Err(self.wrong_kind(Output::Scores));
+        };
+        self.classify(&pairs, sigmoid)
+    }
+
+    /// Plans the classifier's logits of `pairs`, whatever its own activation.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn logits(&self, pairs: &[Pair<'_>]) -> Result<Planned<ScoreReader>, Error> {
+        self.classify(pairs, false)
+    }
+
+    fn classify(&self, pairs: &[Pair<'_>], sigmoid: bool) -> Result<Planned<ScoreReader>, Error> {
+        let HeadKind::Classifier { labels, .. } = self.head() else {
             return Err(self.wrong_kind(Output::Scores));
         };
         let types = self.spec().embedding.token_types;

@@ -7,7 +7,9 @@ use super::device::DeviceChoice;
 use super::network::Network;
 use super::on_device::{Files, OnDevice, OnDevices};
 use super::options::{Backend, ModelOptions};
-use crate::compute::{self, CandleExec, CpuDevice, CudaDevice, Dtype, DtypeChoice, Exec};
+use crate::compute::{
+    self, CandleExec, ChosenDtype, CpuDevice, CudaDevice, Dtype, DtypeChoice, Exec,
+};
 use crate::similarity;
 
 /// Devices that are open, for as long as this or a model on them lives.
@@ -119,24 +121,25 @@ impl Devices {
         options: &ModelOptions,
         dtype: Option<DtypeChoice>,
         files: Files<'_>,
-    ) -> Result<(Box<dyn Network>, Dtype), Error> {
-        let dtype = dtype.unwrap_or(DtypeChoice::F32);
+    ) -> Result<(Box<dyn Network>, ChosenDtype), Error> {
         match &*self.opened {
             Opened::Host(device) => {
-                let dtype = dtype.resolve(device.isa())?;
-                Ok((files.networks(vec![vec![device.exec(dtype)]])?, dtype))
+                let chosen = DtypeChoice::on_cpu(dtype, device.isa())?;
+                Ok((files.networks(vec![vec![device.exec(chosen.dtype)]])?, chosen))
             }
             Opened::Candle(device) => {
                 let exec = CandleExec::new(device.clone());
-                Ok((files.networks(vec![vec![exec]])?, Dtype::F32))
+                let chosen =
+                    ChosenDtype { dtype: Dtype::F32, reason: "candle's form has no other" };
+                Ok((files.networks(vec![vec![exec]])?, chosen))
             }
             Opened::Cuda(devices) => {
                 // One for all, so that a text's vector does not depend on which device is free.
                 let all_have_bf16 = devices.iter().all(CudaDevice::has_bf16);
-                let best = if all_have_bf16 { Dtype::Bf16 } else { Dtype::F16 };
-                let dtype = dtype.given().unwrap_or(best);
-                let execs = devices.iter().map(|device| device.execs(dtype, options.numerics));
-                Ok((files.networks(execs.collect::<Result<Vec<_>, _>>()?)?, dtype))
+                let chosen = DtypeChoice::on_cuda(dtype, all_have_bf16);
+                let numerics = options.numerics;
+                let execs = devices.iter().map(|device| device.execs(chosen.dtype, numerics));
+                Ok((files.networks(execs.collect::<Result<Vec<_>, _>>()?)?, chosen))
             }
         }
     }

@@ -130,7 +130,8 @@ pub trait Engine: Send + Sync {
         runs: Vec<Range<usize>>,
         dimensions: usize,
     ) -> Result<Vec<f32>, Error> {
-        let finish = Projection { dims: dimensions, normalize: self.model().normalizes() };
+        let normalize = self.model().normalizes(dimensions);
+        let finish = Projection { dims: dimensions, normalize };
         let work = RowWork::Means { held: held.clone(), runs, finish };
         rows_of(self, Work::Rows(work), dimensions)
     }

@@ -8,11 +8,12 @@ use crate::compute::{self, Span};
 /// What a job wants of each of its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// The span pooled as the model does, through its heads, its leading `dimensions` normalised
-    /// as the model does.
+    /// The span pooled as the model does, through its heads.
     Embeddings {
         /// Leading dimensions to keep.
         dimensions: usize,
+        /// Whether these are brought to length one; as the model does where `None`.
+        normalize: Option<bool>,
     },
     /// The span's mean hidden state, `[H]`.
     MeanStates,

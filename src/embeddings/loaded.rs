@@ -20,7 +20,7 @@ use super::on_device::Files;
 use super::options::ModelOptions;
 use super::pace::Pace;
 use super::together::{Pick, Rows, compute_rows, encode_together, take_row};
-use crate::compute::{self, Batching, Dtype};
+use crate::compute::{self, Batching, ChosenDtype};
 use crate::models::Store;
 
 /// A model that is ready to run, on the threads of its callers.
@@ -28,7 +28,7 @@ pub struct LoadedModel {
     model: Model,
     devices: Devices,
     network: Box<dyn Network>,
-    dtype: Dtype,
+    dtype: ChosenDtype,
     pace: Pace,
     load_time: Duration,
 }
@@ -69,10 +69,9 @@ impl LoadedModel {
         let Outline { folder, directory, family, modules, .. } = &outline;
         let files = Files { folder, directory, family, modules };
         let (network, dtype) = devices.load(options, dtype, files)?;
-        let seen = outline.folder.seen();
-        let model = outline.model(located.name.clone())?;
+        let (model, folder) = outline.model(located.name.clone())?;
         // Every file has been read and found to be what it was.
-        located.remember(seen);
+        located.remember(folder.seen());
         let pace = Pace::new(&network.batching(), options.max_batch_tokens);
         let load_time = start.elapsed();
         let devices = devices.clone();
@@ -80,6 +79,8 @@ impl LoadedModel {
         tracing::info!(
             model = loaded.model.name(),
             device = loaded.device(),
+            dtype = %dtype.dtype,
+            dtype_reason = dtype.reason,
             dimensions = loaded.model.dimensions(),
             max_tokens = loaded.model.tokenizer().max_tokens(),
             load_ms = load_time.as_millis() as u64,
@@ -116,9 +117,9 @@ impl LoadedModel {
         self.network.describe()
     }
 
-    /// What its dense layers run in.
+    /// What its dense layers run in, and why.
     #[must_use]
-    pub fn dtype(&self) -> Dtype {
+    pub fn dtype(&self) -> ChosenDtype {
         self.dtype
     }
 

@@ -56,4 +56,4 @@ pub use model::Model;
 pub use options::{Backend, ModelOptions};
 pub use planned::{Planned, ReadRows};
 pub use scheduler::{Queued, Scheduler, SchedulerHandle, SchedulerOptions};
-pub use tokenize::{Encoded, Prompt, Tokenizer, Truncate};
+pub use tokenize::{Encoded, Pair, Prompt, Token, Tokenizer, Truncate};

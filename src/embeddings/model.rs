@@ -13,7 +13,7 @@ use super::tokenizer_settings::TokenizerSettings;
 use crate::models::layout::{
     CONFIG, MODULES, SETTINGS, in_directory, read_modules as read_entries, transformer_directory,
 };
-use crate::models::{self, Folder, Located, Task};
+use crate::models::{self, Folder, Located, Task, name_pooling};
 
 /// What a model is, without its weights.
 pub struct Model {
@@ -92,11 +92,13 @@ impl Outline {
         Ok(Self { folder, family, modules, directory, limits, prompts, dimensions })
     }
 
-    /// Reads the tokenizer: after the weights, which vouch for the size of the vocabulary.
-    pub(super) fn model(self, name: String) -> Result<Model, Error> {
+    /// Reads the tokenizer: after the weights, which vouch for the size of the vocabulary. The
+    /// folder has then seen every file.
+    pub(super) fn model(self, name: String) -> Result<(Model, Folder), Error> {
         let Self { folder, family, modules, directory, limits, prompts, dimensions } = self;
         let tokenizer = Tokenizer::load(&folder, &directory, family.spec.vocabulary, &limits)?;
-        Ok(Model { name, tokenizer, spec: family.spec, modules, dimensions, prompts })
+        let model = Model { name, tokenizer, spec: family.spec, modules, dimensions, prompts };
+        Ok((model, folder))
     }
 }
 
@@ -131,10 +133,24 @@ impl Model {
         self.modules.kind()
     }
 
-    /// Whether its vectors have length one.
+    /// Whether vectors of so many leading dimensions are brought to length one.
     #[must_use]
-    pub fn normalizes(&self) -> bool {
-        self.modules.is_unit_length(self.spec.hidden)
+    pub fn normalizes(&self, dimensions: usize) -> bool {
+        self.modules.normalizes(dimensions)
+    }
+
+    /// The names of a classifier's labels, in the order of its scores.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.modules.labels
+    }
+
+    /// How tokens are pooled, as sentence-transformers names it; several with `+` between.
+    #[must_use]
+    pub fn pooling_name(&self) -> String {
+        let names: Vec<&str> =
+            self.modules.pooling.iter().map(|&pooling| name_pooling(pooling)).collect();
+        names.join("+")
     }
 
     /// The prompt of this name; the model's default where `None`, which may be empty.
@@ -158,7 +174,7 @@ impl Model {
     /// # Errors
     /// When the model does not have that many, they are 0, or it gives no vectors.
     pub fn check_dimensions(&self, asked: Option<usize>) -> Result<usize, Error> {
-        self.check_output(Output::Embeddings { dimensions: self.dimensions })?;
+        self.check_output(Output::Embeddings { dimensions: self.dimensions, normalize: None })?;
         let (asked, limit) = (asked.unwrap_or(self.dimensions), self.dimensions);
         if (1..=limit).contains(&asked) {
             Ok(asked)
@@ -203,7 +219,7 @@ impl Model {
     #[must_use]
     pub fn columns(&self, output: Output) -> usize {
         match (output, self.modules.head) {
-            (Output::Embeddings { dimensions }, _) => dimensions,
+            (Output::Embeddings { dimensions, .. }, _) => dimensions,
             (Output::MeanStates, _) => self.spec.hidden,
             (Output::Scores, HeadKind::Classifier { labels, .. }) => labels,
             // A model without the head refuses the output.

@@ -24,6 +24,8 @@ pub(super) struct Modules {
     /// Leading columns that are kept after all that, where the settings say.
     pub(super) truncate: Option<usize>,
     pub(super) head: HeadKind,
+    /// Of a classifier: the names of its labels.
+    pub(super) labels: Vec<String>,
 }
 
 /// What a model's modules are read from.
@@ -68,6 +70,7 @@ impl Modules {
             normalize: false,
             truncate: None,
             head,
+            labels: Vec::new(),
         }
     }
 
@@ -77,9 +80,10 @@ impl Modules {
         self.steps.iter().fold(pooled, |columns, step| step.columns(columns))
     }
 
-    /// Whether vectors have length one.
-    pub(super) fn is_unit_length(&self, hidden: usize) -> bool {
-        self.normalize && self.truncate.is_none_or(|kept| kept >= self.columns(hidden))
+    /// Whether vectors of so many leading dimensions are brought to length one: what is kept of a
+    /// vector that has its length is not.
+    pub(super) fn normalizes(&self, dimensions: usize) -> bool {
+        self.normalize && self.truncate != Some(dimensions)
     }
 
     /// Takes pooling and normalisation from the registry where the folder has no `modules.json`
@@ -248,7 +252,15 @@ fn read_classifier(config: &ConfigFile, own: Option<&ConfigFile>) -> Result<Modu
         Some("mean") => Pooling::Mean,
         Some(_) => return Err(config.unsupported("classifier_pooling", "cls, mean")),
     };
-    Ok(Modules::new(pooling, HeadKind::Classifier { labels, sigmoid }))
+    let modules = Modules::new(pooling, HeadKind::Classifier { labels, sigmoid });
+    Ok(Modules { labels: label_names(config, labels), ..modules })
+}
+
+/// The labels' names by number; `LABEL_N` where the model has none.
+fn label_names(config: &ConfigFile, labels: usize) -> Vec<String> {
+    let named = config.value("id2label");
+    let name = |id: usize| named?.get(id.to_string())?.as_str().map(str::to_owned);
+    (0..labels).map(|id| name(id).unwrap_or_else(|| format!("LABEL_{id}"))).collect()
 }
 
 fn read_splade_pooling(files: ModuleFiles<'_>, directory: &str) -> Result<HeadKind, Error> {

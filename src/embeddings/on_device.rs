@@ -154,9 +154,10 @@ impl<E: Exec> OnDevice<E> {
         spans: &[Span],
     ) -> Result<Vec<f32>, Error> {
         match output {
-            Output::Embeddings { dimensions } => {
-                // What is kept of a vector that has its length is not brought to length one.
-                let normalize = self.normalize && self.truncate != Some(dimensions);
+            Output::Embeddings { dimensions, normalize } => {
+                // As `Modules::normalizes` says.
+                let own = self.normalize && self.truncate != Some(dimensions);
+                let normalize = normalize.unwrap_or(own);
                 let finish = Projection { dims: dimensions, normalize };
                 self.pooled(exec, hidden, cu_seqlens, spans, finish)
             }
@@ -360,6 +361,6 @@ fn load_dense<E: Exec>(exec: &E, folder: &Folder, dense: &Dense) -> Result<E::Li
         let bias = dense.bias.then(|| checkpoint.tensor("linear.bias", &shape[..1])).transpose()?;
         let in_features = dense.in_features;
         let weights = DenseWeights { weight: &weight, bias: bias.as_deref(), in_features };
-        Ok(exec.load_linear(&[weights], Precision::Full)?)
+        Ok(exec.load_linear(&[weights], Precision::Head)?)
     })
 }

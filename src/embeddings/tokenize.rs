@@ -50,6 +50,34 @@ pub struct Encoded {
     pub offsets: Vec<Range<usize>>,
 }
 
+/// What a classifier reads: a text, or two, such as a query and a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The only text, or the first.
+    pub first: &'a str,
+    /// The second.
+    pub second: Option<&'a str>,
+}
+
+impl<'a> Pair<'a> {
+    /// Two texts.
+    #[must_use]
+    pub fn of(first: &'a str, second: &'a str) -> Self {
+        Self { first, second: Some(second) }
+    }
+}
+
+/// A token of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Vocabulary index.
+    pub id: u32,
+    /// As the vocabulary has it.
+    pub text: String,
+    /// Its bytes in the text; none of a special token.
+    pub place: Option<Range<usize>>,
+}
+
 /// Texts ready for the encoder.
 #[derive(Debug, Default)]
 pub(super) struct PackedTexts {
@@ -198,6 +226,34 @@ impl Tokenizer {
         Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
     }
 
+    /// The tokens of `text` whole, with the special tokens around it where they are wanted.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn tokens(&self, text: &str, special: bool) -> Result<Vec<Token>, Error> {
+        let Encoded { ids, offsets } = self.encode(text)?;
+        let (prefix, suffix) =
+            if special { (&self.prefix[..], &self.suffix[..]) } else { (&[][..], &[][..]) };
+        let own = ids.into_iter().zip(offsets.into_iter().map(Some));
+        let around = |ids: &[u32]| ids.iter().map(|&id| (id, None)).collect::<Vec<_>>();
+        let all = around(prefix).into_iter().chain(own).chain(around(suffix));
+        let token = |(id, place)| {
+            let text = self.inner.id_to_token(id).unwrap_or_default();
+            Token { id, text, place }
+        };
+        Ok(all.map(token).collect())
+    }
+
+    /// The text of token ids, as the tokenizer joins them; special tokens are left out where they
+    /// are to be skipped.
+    ///
+    /// # Errors
+    /// When an id is beyond the model's vocabulary or the tokenizer cannot join them.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Error> {
+        self.check_all(ids)?;
+        checked(|| self.inner.decode(ids, skip_special))
+    }
+
     /// Tokens of `text` alone, special tokens included.
     ///
     /// # Errors
@@ -265,28 +321,26 @@ impl Tokenizer {
         Ok(texts)
     }
 
-    /// Tokenises pairs in parallel, cuts the longer text of each first, and packs them in the
+    /// Tokenises texts and pairs in parallel, cuts the longer text of each first, and packs them in the
     /// order given; segments beyond `types` are those of the last.
     pub(super) fn pack_pairs(
         &self,
-        pairs: &[(&str, &str)],
+        pairs: &[Pair<'_>],
         types: usize,
     ) -> Result<PackedTexts, Error> {
-        let processor = self.inner.get_post_processor();
-        let special = processor.map_or(0, |processor| processor.added_tokens(true));
-        let limits = TruncationParams {
-            max_length: self.max_tokens.saturating_sub(special),
-            direction: match self.side {
-                Truncate::Left => TruncationDirection::Left,
-                Truncate::Right | Truncate::Model => TruncationDirection::Right,
-            },
-            ..TruncationParams::default()
+        let direction = match self.side {
+            Truncate::Left => TruncationDirection::Left,
+            Truncate::Right | Truncate::Model => TruncationDirection::Right,
         };
-        let encode = |&(first, second): &(&str, &str)| {
-            let (first, second) =
-                (self.inner.encode_fast(first, false)?, self.inner.encode_fast(second, false)?);
-            let whole = first.len() + second.len() + special;
-            let (first, second) = truncate_encodings(first, Some(second), &limits)?;
+        let encode = |pair: &Pair<'_>| {
+            let first = self.inner.encode_fast(pair.first, false)?;
+            let second = pair.second.map(|text| self.inner.encode_fast(text, false)).transpose()?;
+            let processor = self.inner.get_post_processor();
+            let special = processor.map_or(0, |processor| processor.added_tokens(second.is_some()));
+            let max_length = self.max_tokens.saturating_sub(special);
+            let limits = TruncationParams { max_length, direction, ..TruncationParams::default() };
+            let whole = first.len() + second.as_ref().map_or(0, Encoding::len) + special;
+            let (first, second) = truncate_encodings(first, second, &limits)?;
             let pair = self.inner.post_process(first, second, true)?;
             Ok((pair, (whole > self.max_tokens).then_some(whole)))
         };

@@ -25,7 +25,7 @@ pub(crate) use folder::{Folder, Map};
 pub use hub::Hub;
 pub use located::{Located, Place, Verdict};
 pub use options::{HubOptions, Pulled, Token};
-pub(crate) use pooling::{POOLINGS, parse_pooling};
+pub(crate) use pooling::{POOLINGS, name_pooling, parse_pooling};
 pub use registry::{ModelSpec, Registry};
 pub use repository::Repository;
 pub use store::{Entry, Places, Removed, Store};

@@ -6,6 +6,18 @@ use crate::compute::Pooling;
 pub(crate) const POOLINGS: &str =
     "one of mean, cls, lasttoken, max, mean_sqrt_len_tokens, weightedmean";
 
+/// What sentence-transformers calls a pooling.
+pub(crate) fn name_pooling(pooling: Pooling) -> &'static str {
+    match pooling {
+        Pooling::Mean => "mean",
+        Pooling::Cls => "cls",
+        Pooling::LastToken => "lasttoken",
+        Pooling::Max => "max",
+        Pooling::MeanSqrtLength => "mean_sqrt_len_tokens",
+        Pooling::WeightedMean => "weightedmean",
+    }
+}
+
 /// The pooling that sentence-transformers calls `mode`.
 pub(crate) fn parse_pooling(mode: &str) -> Option<Pooling> {
     match mode {

@@ -77,16 +77,38 @@ fn company_changes_no_bit_of_narrower_dtypes() {
 fn auto_is_what_is_fast_and_nearly_exact() {
     for isa in Isa::available() {
         let expected = if isa.has_bf16_products() { Dtype::Bf16 } else { Dtype::F32 };
-        assert_eq!(DtypeChoice::Auto.resolve(isa).unwrap(), expected, "{isa}");
+        assert_eq!(
+            DtypeChoice::on_cpu(Some(DtypeChoice::Auto), isa).unwrap().dtype,
+            expected,
+            "{isa}"
+        );
     }
     assert!(Isa::available().any(|isa| isa.name() == "scalar"));
 }
 
+/// A line of what `doctor` says.
+fn line(word: &str, place: &Place, args: &[&str], variables: &[(&str, String)]) -> String {
+    let ran = place.run_with(&[&["doctor"], args].concat(), variables);
+    ran.text().lines().find(|line| line.starts_with(word)).unwrap().to_owned()
+}
+
 /// What `doctor` says of the device.
 fn device(place: &Place, args: &[&str], variables: &[(&str, String)]) -> String {
-    let ran = place.run_with(&[&["doctor"], args].concat(), variables);
-    let line = ran.text().lines().find(|line| line.starts_with("device")).unwrap();
-    line.to_owned()
+    line("device", place, args, variables)
+}
+
+#[test]
+fn doctor_says_which_dtype_runs_and_why() {
+    let place = Place::new();
+    let model = tiny();
+    for (flags, chosen) in [
+        (&["--device", "cpu"][..], "f32: the default of processors"),
+        (&["--device", "cpu", "--dtype", "int8"], "int8: as the settings"),
+        (&["--device", "cpu", "--dtype", "auto"], ": `auto`: this processor"),
+    ] {
+        let dtype = line("dtype", &place, &[&["--model", &model], flags].concat(), &[]);
+        assert!(dtype.contains(chosen), "{dtype}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod attention;
 mod band;
 mod buffer;
+mod cublaslt;
 mod device;
 mod devices;
 mod dtype;
@@ -19,6 +20,7 @@ mod memory;
 mod norm;
 mod operand;
 mod pool;
+mod product;
 mod products;
 mod rotary;
 mod similarity;

@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::launch::launch;
 use super::memory::Memory;
 use super::pool::span_rows;
-use super::products::Product;
+use super::product::Product;
 
 /// Rows of a vocabulary's logits that are held at a time.
 const LOGIT_ROWS: usize = 512;
@@ -25,7 +25,9 @@ pub struct Linear {
     bias: Option<LinearBias>,
     inputs: usize,
     outputs: usize,
+    /// Of weight and input.
     dtype: Dtype,
+    output_dtype: Dtype,
 }
 
 /// `[outputs]`, for products and for the kernels that follow them.
@@ -49,7 +51,12 @@ impl Dense for CudaExec {
         parts: &[DenseWeights<'_>],
         precision: Precision,
     ) -> Result<Linear, Error> {
-        let (stream, dtype) = (&self.lane.stream, precision.dtype(self.dtype));
+        let stream = &self.lane.stream;
+        let (dtype, output_dtype) = match precision {
+            Precision::Working => (self.dtype, self.dtype),
+            Precision::Head => (self.dtype, Dtype::F32),
+            Precision::Full => (Dtype::F32, Dtype::F32),
+        };
         let [inputs, outputs] = DenseWeights::features(parts)?;
         let weight: Vec<f32> = parts.iter().flat_map(|part| part.weight).copied().collect();
         let weight = Memory::holding_as(stream, dtype, &weight)?;
@@ -57,7 +64,7 @@ impl Dense for CudaExec {
             let working = Memory::holding_as(stream, dtype, &bias)?;
             Ok::<_, Error>(LinearBias { working, full: Memory::holding(stream, &bias)? })
         });
-        Ok(Linear { weight, bias: bias.transpose()?, inputs, outputs, dtype })
+        Ok(Linear { weight, bias: bias.transpose()?, inputs, outputs, dtype, output_dtype })
     }
 
     fn linear(&self, input: &Buffer, linear: &Linear, epilogue: Epilogue) -> Result<Buffer, Error> {
@@ -68,10 +75,10 @@ impl Dense for CudaExec {
             Epilogue::None => (bias, None),
             Epilogue::Activate(_) | Epilogue::Gate(_) => (None, bias),
         };
-        let in_product = in_product.map(|bias| bias.of(linear.dtype));
+        let in_product = in_product.map(|bias| bias.of(linear.output_dtype));
         self.with_input(input, linear, |input| {
             let rows = (0, input.rows);
-            let output = self.product(input, rows, linear, in_product, linear.dtype)?;
+            let output = self.product(input, rows, linear, in_product, linear.output_dtype)?;
             activate(&self.lane, output, after.map(|bias| &bias.full), epilogue)
         })
     }

@@ -83,18 +83,19 @@ impl<E: Exec> Head<E> {
         checkpoint: &Checkpoint<'_>,
         labels: usize,
     ) -> Result<Self, Error> {
-        Self::load(exec, family, checkpoint, family.heads.classifier, labels)
+        let layers = family.heads.classifier;
+        Self::load(exec, family, checkpoint, (layers, Precision::Full), labels)
     }
 
     fn load(
         exec: &E,
         family: &Family,
         checkpoint: &Checkpoint<'_>,
-        layers: &[HeadLayer],
+        (layers, precision): (&[HeadLayer], Precision),
         labels: usize,
     ) -> Result<Self, Error> {
         let norms = &family.spec.norm;
-        let loader = Loader { exec, checkpoint, norms, precision: Precision::Full };
+        let loader = Loader { exec, checkpoint, norms, precision };
         let hidden = family.spec.hidden;
         let own = family.spec.feed_forward.activation;
         let layers = layers.iter().map(|layer| match *layer {
@@ -152,7 +153,8 @@ impl<E: Exec> MaskedLm<E> {
         checkpoint: &Checkpoint<'_>,
     ) -> Result<Self, Error> {
         let (spec, heads) = (&family.spec, &family.heads);
-        let transform = Head::load(exec, family, checkpoint, heads.masked_lm, 0)?;
+        let layers = (heads.masked_lm, Precision::Head);
+        let transform = Head::load(exec, family, checkpoint, layers, 0)?;
         // The first, to be reported as missing, where there is none.
         let first = heads.decoder.first().expect("a family with such a head names its decoder");
         let untied = (!heads.tied).then(|| weight_of(first));
@@ -164,7 +166,7 @@ impl<E: Exec> MaskedLm<E> {
         let bias = checkpoint.tensor(&name, &[spec.vocabulary])?;
         let in_features = spec.hidden;
         let weights = DenseWeights { weight: &weight, bias: Some(&bias), in_features };
-        Ok(Self { transform, decoder: exec.load_linear(&[weights], Precision::Full)? })
+        Ok(Self { transform, decoder: exec.load_linear(&[weights], Precision::Head)? })
     }
 
     /// The decoder's own table, where the checkpoint has one. It is the word table's too where

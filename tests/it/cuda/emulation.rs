@@ -1,6 +1,7 @@
 //! The emulated driver's control functions, looked up in the library that the program opened.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ops::RangeInclusive;
 use std::sync::{PoisonError, RwLockWriteGuard};
 
 use super::TURN;
@@ -22,6 +23,7 @@ impl Drop for Emulation {
                 self.set_memory(device, u64::MAX);
                 self.restore(device);
             }
+            self.reset_products(3);
         }
     }
 }
@@ -92,5 +94,28 @@ impl Emulation {
         // SAFETY: as above.
         let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
         function(device as c_int);
+    }
+
+    /// Lets a call (`check` or `run`) of one algorithm give a status of cuBLAS over so many rows.
+    pub(super) fn refuse_products(
+        &self,
+        (call, status): (&CStr, i32),
+        rows: RangeInclusive<u64>,
+        algorithm: u64,
+    ) {
+        let function = self.find(c"chunkflow_host_refuse_products").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(*const c_char, c_int, u64, u64, u64) -> c_int =
+            unsafe { std::mem::transmute(function) };
+        let refused = function(call.as_ptr(), status, *rows.start(), *rows.end(), algorithm);
+        assert_eq!(refused, 0, "{call:?}");
+    }
+
+    /// Forgets what was refused and what is loaded; loads that find no memory give `load_status`.
+    pub(super) fn reset_products(&self, load_status: i32) {
+        let function = self.find(c"chunkflow_host_reset_products").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
+        function(load_status);
     }
 }

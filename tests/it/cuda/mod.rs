@@ -18,6 +18,8 @@ mod limits;
 pub(crate) mod models;
 /// Operations in f16 and bf16.
 mod narrow;
+/// Algorithms of matrix products that the library refuses.
+mod products;
 /// The program and its service.
 mod program;
 /// Similarities of rows on the host.

@@ -28,11 +28,18 @@ fn auto_is_bf16_and_on_devices_without_it_f16() {
     if super::is_device_named() {
         return;
     }
-    for (capability, dtype) in [("80", "bf16"), ("90", "bf16"), ("75", "f16")] {
-        let ran = embed(capability, &["--dtype", "auto"]);
+    let (auto, f32) = (["--dtype", "auto"], ["--dtype", "f32"]);
+    for (capability, flags, dtype, reason) in [
+        ("80", &[][..], "bf16", "5 to 10 times"),
+        ("90", &auto, "bf16", "5 to 10 times"),
+        ("75", &[], "f16", "without bf16"),
+        ("80", &f32, "f32", "as the settings"),
+    ] {
+        let ran = embed(capability, flags);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        let device = ran.stderr.lines().find(|line| line.contains("model loaded")).unwrap();
-        assert!(device.contains(&format!(", {dtype}\"")), "{capability}: {device}");
+        let loaded = ran.stderr.lines().find(|line| line.contains("model loaded")).unwrap();
+        assert!(loaded.contains(&format!(", {dtype}\"")), "{capability}: {loaded}");
+        assert!(loaded.contains(reason), "{capability}: {loaded}");
     }
     let refused = embed("75", &["--dtype", "bf16"]);
     assert_ne!(refused.code, Some(0));
