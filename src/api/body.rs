@@ -144,7 +144,7 @@ async fn next_data(body: &mut axum::body::Body, limit_s: u64) -> Result<Option<B
 
 /// What is told of a body, or a part of it, that is no JSON.
 pub(super) fn not_json(error: &impl std::fmt::Display) -> Failure {
-    Failure::new(Kind::Invalid, format!("Failed to parse the request body as JSON: {error}"))
+    Failure::new(Kind::Malformed, format!("Failed to parse the request body as JSON: {error}"))
 }
 
 /// Refuses a body in a coding that is not undone here: its bytes would be taken for bad JSON.

@@ -13,8 +13,14 @@ const RETRY_AFTER_S: u64 = 1;
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// The body is no JSON.
+    Malformed,
     /// The request is wrong.
     Invalid,
+    /// There is no text where one must be.
+    Empty,
+    /// The model does not give what is asked for.
+    WrongModel,
     /// There is no such route or model.
     NotFound,
     /// The route has other methods.
@@ -38,7 +44,9 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Invalid | Self::Empty | Self::WrongModel => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -90,6 +98,12 @@ impl<E: Into<Error>> From<E> for Failure {
         let kind = match (&error, error.kind()) {
             (Error::Embeddings(embeddings::Error::TooMuch { .. }), _) => Kind::TooLarge,
             (Error::Embeddings(embeddings::Error::Expired), _) => Kind::Expired,
+            (
+                Error::Embeddings(
+                    embeddings::Error::WrongKind { .. } | embeddings::Error::Labels { .. },
+                ),
+                _,
+            ) => Kind::WrongModel,
             (_, ErrorKind::Input) => Kind::Invalid,
             (_, ErrorKind::Overloaded) => Kind::Overloaded,
             (_, ErrorKind::Unavailable) => Kind::Unavailable,
@@ -97,6 +111,8 @@ impl<E: Into<Error>> From<E> for Failure {
         };
         let field = match &error {
             Error::Embeddings(embeddings::Error::Dimensions { .. }) => Some("dimensions"),
+            Error::Embeddings(embeddings::Error::UnknownPrompt { .. }) => Some("prompt_name"),
+            Error::Embeddings(embeddings::Error::WrongKind { .. }) => Some("model"),
             Error::Chunking(error) => Some(chunking::Error::field(error)),
             _ => None,
         };

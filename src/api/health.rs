@@ -10,7 +10,11 @@ use axum::routing::get;
 use super::service::SharedService;
 
 pub(super) fn routes() -> Router<SharedService> {
-    Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
+    Router::new()
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        // As text-embeddings-inference has it.
+        .route("/health", get(ready))
 }
 
 /// Once no device is left, only a new process helps.
@@ -24,7 +28,7 @@ async fn live(State(service): State<SharedService>) -> (StatusCode, &'static str
 
 /// The model is loaded before the port is opened, so only the end is left to tell, and the loss of
 /// a device.
-async fn ready(State(service): State<SharedService>) -> (StatusCode, &'static str) {
+pub(super) async fn ready(State(service): State<SharedService>) -> (StatusCode, &'static str) {
     if service.draining.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if !service.scheduler.is_ready() {

@@ -24,7 +24,7 @@ const MAX_ECHO_CHARS: usize = 80;
 type Problem = String;
 
 /// A field of JSON that is read once its limits are known.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Unread<'a>(#[serde(borrow)] &'a RawValue);
 
@@ -38,6 +38,11 @@ pub(super) enum List<'a> {
 }
 
 impl<'a> Unread<'a> {
+    /// Its JSON.
+    pub(super) fn get(self) -> &'a str {
+        self.0.get()
+    }
+
     /// A text or a list of them, at most `max_texts`; an error names it as `field`.
     pub(super) fn texts(
         self,
@@ -72,8 +77,11 @@ impl<'a> Unread<'a> {
             let message = format!("`{field}` holds {texts} texts, at most {max_texts} are allowed");
             return Err(Failure { field: Some(field), ..Failure::new(Kind::TooLarge, message) });
         }
-        let checked = read.and_then(|()| list.checked());
-        checked.map_err(|problem| Failure::invalid(field, format!("`{field}`{problem}")))
+        let checked = read.map_err(|problem| (Kind::Invalid, problem));
+        checked.and_then(|()| list.checked()).map_err(|(kind, problem)| {
+            let message = format!("`{field}`{problem}");
+            Failure { field: Some(field), ..Failure::new(kind, message) }
+        })
     }
 }
 
@@ -94,19 +102,16 @@ impl List<'_> {
         texts.iter().map(AsRef::as_ref)
     }
 
-    fn checked(self) -> Result<Self, Problem> {
-        match &self {
-            Self::Texts(texts) if texts.is_empty() => {
-                return Err(" must not be an empty list".to_owned());
-            }
-            Self::Texts(texts) => {
-                if let Some(at) = texts.iter().position(|text| text.is_empty()) {
-                    return Err(format!(" must not hold empty strings, number {at} is one"));
-                }
-            }
-            Self::Vectors(..) => {}
-        }
-        Ok(self)
+    fn checked(self) -> Result<Self, (Kind, Problem)> {
+        let problem = match &self {
+            Self::Texts(texts) if texts.is_empty() => " must not be an empty list".to_owned(),
+            Self::Texts(texts) => match texts.iter().position(|text| text.is_empty()) {
+                Some(at) => format!(" must not hold empty strings, number {at} is one"),
+                None => return Ok(self),
+            },
+            Self::Vectors(..) => return Ok(self),
+        };
+        Err((Kind::Empty, problem))
     }
 }
 
@@ -418,7 +423,7 @@ mod tests {
         assert_eq!((kind, field), (Kind::TooLarge, Some("input")));
         assert_eq!(message, "`input` holds 4 texts, at most 2 are allowed");
         let lone = texts(r#"["\ud800"]"#, 1).unwrap_err();
-        assert_eq!(lone.kind, Kind::Invalid);
+        assert_eq!(lone.kind, Kind::Malformed);
         assert!(lone.message.starts_with("Failed to parse the request body as JSON: input: "));
     }
 

@@ -14,6 +14,7 @@ mod native;
 mod openai;
 mod server;
 mod service;
+mod tei;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,15 +32,12 @@ use crate::embeddings::{LoadedModel, Scheduler, SchedulerOptions};
 /// told the address once connections are accepted.
 ///
 /// # Errors
-/// When the model gives no vectors, the address cannot be listened on or the system refuses
-/// threads.
+/// When the address cannot be listened on or the system refuses threads.
 pub fn serve(
     config: &Config,
     loaded: LoadedModel,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
-    // Every route gives vectors.
-    loaded.model().check_dimensions(None)?;
     let options = SchedulerOptions {
         max_queued_tokens: config.server.max_queued_tokens,
         max_batch: Duration::from_millis(config.server.max_batch_ms),
@@ -59,6 +57,7 @@ fn router(service: &SharedService) -> Router {
     Router::new()
         .merge(family(service, admitted(openai::routes()), openai::render))
         .merge(family(service, admitted(native::routes()), openai::render))
+        .merge(family(service, admitted(tei::routes()), tei::render))
         .merge(family(service, health::routes().fallback(failure::not_found), openai::render))
         .layer(middleware::from_fn(layers::observe))
         .with_state(Arc::clone(service))

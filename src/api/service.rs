@@ -16,9 +16,9 @@ use crate::chunking::ChunkOptions;
 use crate::config::{Config, ServerSettings};
 use crate::embeddings::{
     self, Cancel, EmbedOptions, LoadedModel, Model, Planned, Queued, ReadRows, SchedulerHandle,
-    Submission,
+    Submission, Truncate,
 };
-use crate::models::{ModelSpec, Store};
+use crate::models::{ModelSpec, Store, Task};
 use crate::similarity::Device;
 
 /// A model that is served.
@@ -32,11 +32,46 @@ impl Served {
         self.loaded.model()
     }
 
-    /// How texts are embedded for a request that asks for so many dimensions. Less than one is left
-    /// to the model's own check, which names its limit.
-    pub(super) fn options(&self, dimensions: Option<i64>) -> EmbedOptions {
-        let dimensions = dimensions.map(|asked| usize::try_from(asked).unwrap_or(0));
-        EmbedOptions { dimensions, ..self.options.clone() }
+    pub(super) fn loaded(&self) -> &LoadedModel {
+        &self.loaded
+    }
+
+    /// What it runs on, in a word of a header: `cpu`, `cuda`.
+    pub(super) fn device(&self) -> &'static str {
+        if self.loaded.devices().are_cuda() { "cuda" } else { "cpu" }
+    }
+
+    /// How texts are embedded for a request.
+    ///
+    /// # Errors
+    /// When the model has no such prompt.
+    pub(super) fn options(&self, asked: Asked<'_>) -> Result<EmbedOptions, Failure> {
+        // Less than one is left to the model's own check, which names its limit.
+        let dimensions = asked.dimensions.map(|asked| usize::try_from(asked).unwrap_or(0));
+        let prompt = match asked.prompt {
+            Some(name) => self.model().prompt(Some(name))?,
+            None => self.options.prompt.clone(),
+        };
+        let truncate = asked.truncate.unwrap_or(self.options.truncate);
+        Ok(EmbedOptions { dimensions, normalize: asked.normalize, prompt, truncate })
+    }
+}
+
+/// What a request says of how its texts are embedded; what it does not say is as the settings and
+/// the model have it.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) dimensions: Option<i64>,
+    pub(super) normalize: Option<bool>,
+    /// The name of a prompt of the model's.
+    pub(super) prompt: Option<&'a str>,
+    pub(super) truncate: Option<Truncate>,
+}
+
+impl Asked<'_> {
+    /// Of requests that say nothing else.
+    pub(super) fn of_dimensions(dimensions: Option<i64>) -> Self {
+        Self { dimensions, ..Self::default() }
     }
 }
 
@@ -58,12 +93,23 @@ impl Models {
         self.served.iter().map(Arc::as_ref)
     }
 
+    /// What is meant by requests that name none.
+    pub(super) fn first(&self) -> &Arc<Served> {
+        &self.served[0]
+    }
+
+    /// The first that does `task`, or else the first, which then says that it does not.
+    pub(super) fn of_task(&self, task: Task) -> &Arc<Served> {
+        let found = self.served.iter().find(|served| served.model().kind() == task);
+        found.unwrap_or_else(|| self.first())
+    }
+
     /// The model that a request asks for. Vectors of another one would look right and be useless.
     ///
     /// # Errors
     /// When no model that is served is called so.
     pub(super) fn find(&self, asked: Option<&str>) -> Result<&Arc<Served>, Failure> {
-        let Some(asked) = asked else { return Ok(&self.served[0]) };
+        let Some(asked) = asked else { return Ok(self.first()) };
         self.by_name.get(asked).ok_or_else(|| {
             let names: Vec<String> =
                 self.iter().map(|served| format!("`{}`", served.model().name())).collect();
@@ -117,6 +163,7 @@ impl Service {
         let device = loaded.devices().similarity()?;
         let options = EmbedOptions {
             dimensions: None,
+            normalize: None,
             prompt: loaded.model().prompt(None)?,
             truncate: config.embed.truncate,
         };

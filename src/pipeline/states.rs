@@ -31,8 +31,10 @@ pub(super) fn read_units(
     let encoder_tokens = job.packed.tokens();
     let has_whole = windows.len() == 1;
     if has_whole {
-        // As `embed` has it: the mean over all that it pools, special tokens too.
-        job.spans.push(Span { seq: 0, start: skip, end: encoder_tokens as u32 });
+        // As `embed` has it: the mean over all that it pools, special tokens too, and the prompt
+        // where there is nothing else.
+        let end = encoder_tokens as u32;
+        job.spans.push(Span { seq: 0, start: if skip < end { skip } else { 0 }, end });
     }
     let ends = (0..units.len()).map(|unit| rows.partition_point(|&(other, _)| other <= unit));
     let starts = (0..units.len()).map(|unit| rows.partition_point(|&(other, _)| other < unit));

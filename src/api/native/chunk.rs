@@ -10,7 +10,7 @@ use super::super::answer::{self, Usage};
 use super::super::body::Body;
 use super::super::failure::Failure;
 use super::super::input::Unread;
-use super::super::service::SharedService;
+use super::super::service::{Asked, SharedService};
 use crate::Error;
 use crate::chunking::{Chunk, ChunkOptions, ChunkSpec};
 use crate::embeddings::{EmbedOptions, Engine};
@@ -100,7 +100,13 @@ pub(super) async fn create(
         let served = service.models.find(model.as_deref())?;
         let spec = spec.over(service.chunk).resolve()?;
         let texts = input.texts("input", service.settings.max_texts)?;
-        let wanted = Wanted { spec, options: served.options(dimensions), vectors, curve, band };
+        let wanted = Wanted {
+            spec,
+            options: served.options(Asked::of_dimensions(dimensions))?,
+            vectors,
+            curve,
+            band,
+        };
         let engine = service.engine(served, submission);
         let cuts = wanted.cut_all(&engine, &texts)?;
         answer::json(&wanted.answer(&texts, &cuts, engine.model().name()))

@@ -10,7 +10,7 @@ use super::super::answer::{self, Usage, header_of_cuts};
 use super::super::body::Body;
 use super::super::failure::{Failure, Kind};
 use super::super::input::{List, Unread};
-use super::super::service::{Plan, Served, SharedService, blocking};
+use super::super::service::{Asked, Plan, Served, SharedService, blocking};
 use crate::Error;
 use crate::embeddings::Embeddings;
 use crate::similarity::{self, Device, Pairs, Rows, UnitRows};
@@ -106,7 +106,8 @@ pub(super) async fn create(
         check_dimensions(&served, request.dimensions, &a, b.as_ref())?;
         // One job for both: a text's vector is the same in any company.
         let texts: Vec<&str> = a.texts().chain(b.iter().flat_map(List::texts)).collect();
-        let planned = served.model().embed(&texts, &served.options(request.dimensions))?;
+        let options = served.options(Asked::of_dimensions(request.dimensions))?;
+        let planned = served.model().embed(&texts, &options)?;
         let (a, b) = (Side::from(a), b.map(Side::from));
         Ok(Plan { served: Arc::clone(&served), planned, rest: Compared { served, wanted, a, b } })
     });
@@ -194,7 +195,7 @@ fn check_dimensions(
 ) -> Result<(), Failure> {
     let is_text = |list: &List<'_>| matches!(list, List::Texts(_));
     let of_texts = if is_text(a) || b.is_some_and(is_text) {
-        served.model().check_dimensions(served.options(asked).dimensions)?
+        served.model().check_dimensions(served.options(Asked::of_dimensions(asked))?.dimensions)?
     } else if let Some(asked) = asked {
         let message = format!("`dimensions` is {asked}, and neither `a` nor `b` holds texts");
         return Err(Failure::invalid("dimensions", message));

@@ -10,7 +10,7 @@ use super::super::answer::{self, Usage, header_of_cuts};
 use super::super::body::Body;
 use super::super::failure::Failure;
 use super::super::input::Unread;
-use super::super::service::{Plan, SharedService, blocking};
+use super::super::service::{Asked, Plan, SharedService, blocking};
 
 /// Fields that we do not know are ignored, as OpenAI's own clients expect.
 #[derive(Deserialize)]
@@ -64,7 +64,8 @@ pub(super) async fn create(
         let served = service.models.find(request.model.as_deref())?.clone();
         let texts = request.input.texts("input", service.settings.max_texts)?;
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let planned = served.model().embed(&texts, &served.options(request.dimensions))?;
+        let options = served.options(Asked::of_dimensions(request.dimensions))?;
+        let planned = served.model().embed(&texts, &options)?;
         let rest = (served.clone(), request.encoding_format.unwrap_or_default());
         Ok(Plan { served, planned, rest })
     });

@@ -145,19 +145,20 @@ impl Engine for Queued {
             return Ok(());
         }
         let tokens: usize = parts.iter().map(|&part| ticket.tokens(part)).sum();
-        let limit = self.shared.max_queued_tokens;
+        // Rows are what is left of work that was let in: to refuse them would throw it away.
+        let limit = if ticket.is_rows() { usize::MAX } else { self.shared.max_queued_tokens };
         if tokens > limit {
             return Err(Error::TooMuch { tokens, limit });
         }
         let mut state = self.shared.lock();
         let mut ended = Vec::new();
-        if state.queue.tokens() + tokens > limit {
+        if state.queue.tokens().saturating_add(tokens) > limit {
             ended = state.queue.remove_ended(Instant::now());
         }
         let (queued, retry_after_s) = (state.queue.tokens(), state.retry_after_s());
         let accepted = if state.stopping {
             Err(Error::Stopped)
-        } else if queued + tokens > limit {
+        } else if queued.saturating_add(tokens) > limit {
             Err(Error::Overloaded { queued, limit, retry_after_s })
         } else {
             state.queue.push(ticket, parts, 0);

@@ -61,6 +61,11 @@ impl Ticket {
         Ok(Self { loaded, task, submission, answer, ended: AtomicBool::new(false) })
     }
 
+    /// Whether it is rows of work that has run.
+    pub(super) fn is_rows(&self) -> bool {
+        matches!(self.task, Task::Rows(_))
+    }
+
     /// Its parts, the longest last.
     pub(super) fn parts(&self) -> Vec<usize> {
         match &self.task {
