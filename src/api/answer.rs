@@ -44,9 +44,16 @@ pub(super) fn json_with(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// `x-truncated-inputs: 0,3` where texts were cut: never silently. What is beyond
-/// [`MAX_NAMED_CUTS`] is counted, as in `..,99,+1800`: clients refuse long headers.
-pub(super) fn header_of_cuts(mut cut: impl Iterator<Item = String>) -> HeaderMap {
+/// `x-truncated-inputs: 0,3` where texts were cut: never silently. `truncated` has the length of
+/// each that was.
+pub(super) fn header_of_cuts(truncated: &[Option<usize>]) -> HeaderMap {
+    let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
+    header_of_names(cut.map(|(index, _)| index.to_string()))
+}
+
+/// The same of texts with names. What is beyond [`MAX_NAMED_CUTS`] is counted, as in `..,99,+1800`:
+/// clients refuse long headers.
+pub(super) fn header_of_names(mut cut: impl Iterator<Item = String>) -> HeaderMap {
     let mut named: Vec<String> = cut.by_ref().take(MAX_NAMED_CUTS).collect();
     let more = cut.count();
     if more > 0 {

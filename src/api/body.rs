@@ -4,6 +4,7 @@
 //! ones need none, so that they are read whatever large ones are in flight: requests in flight are
 //! counted, and so their bytes are bounded too.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -104,17 +106,40 @@ impl Body {
     /// # Errors
     /// When it is no JSON, or says something else.
     pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
+        // Structs would be read from the items of a list, too.
+        if first == Some(&b'[') {
+            IgnoredAny::deserialize(&mut json).map_err(|error| not_json(&error))?;
+            json.end().map_err(|error| not_json(&error))?;
+            let message = "the body must be a JSON object, found a list";
+            return Err(Failure::new(Kind::Invalid, message));
+        }
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             if error.inner().classify() != Category::Data {
                 return not_json(&error);
             }
             let message =
                 format!("Failed to deserialize the JSON body into the target type: {error}");
-            Failure::new(Kind::Invalid, message)
+            Failure { field: field_of(&error), ..Failure::new(Kind::Invalid, message) }
         })?;
         json.end().map_err(|error| not_json(&error))?;
         Ok(value)
+    }
+}
+
+/// The request's field that an error is about: where it stands, or what is missing or unknown.
+fn field_of(error: &serde_path_to_error::Error<serde_json::Error>) -> Option<Cow<'static, str>> {
+    let path = error.path().to_string();
+    let text = error.inner().to_string();
+    let named = ["missing field `", "unknown field `"].into_iter().find_map(|start| {
+        let (name, _) = text.strip_prefix(start)?.split_once('`')?;
+        Some(name.to_owned())
+    });
+    match (path.as_str(), named) {
+        ("." | "?", named) => named.map(Cow::Owned),
+        (_, Some(named)) if !path.ends_with(&named) => Some(format!("{path}.{named}").into()),
+        _ => Some(path.into()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What goes wrong with a request, before it is told in a family's dialect: the one mapping from
 //! this crate's errors to what clients are told.
 
+use std::borrow::Cow;
+
 use axum::Extension;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -66,7 +68,7 @@ pub(super) struct Failure {
     pub(super) kind: Kind,
     pub(super) message: String,
     /// The request's field that is wrong.
-    pub(super) field: Option<&'static str>,
+    pub(super) field: Option<Cow<'static, str>>,
     /// A name of the problem for programs.
     pub(super) code: Option<&'static str>,
     pub(super) retry_after_s: Option<u64>,
@@ -78,8 +80,8 @@ impl Failure {
     }
 
     /// A bad value of the request's `field`.
-    pub(super) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field: Some(field), ..Self::new(Kind::Invalid, message) }
+    pub(super) fn invalid(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(Kind::Invalid, message) }
     }
 
     /// Too much is in flight.
@@ -125,6 +127,7 @@ impl<E: Into<Error>> From<E> for Failure {
         if kind == Kind::Internal {
             tracing::error!(%error, "request failed");
         }
+        let field = field.map(Cow::Borrowed);
         Self { field, retry_after_s, ..Self::new(kind, error.to_string()) }
     }
 }

@@ -75,12 +75,15 @@ impl<'a> Unread<'a> {
         if beyond > 0 {
             let texts = max_texts + beyond;
             let message = format!("`{field}` holds {texts} texts, at most {max_texts} are allowed");
-            return Err(Failure { field: Some(field), ..Failure::new(Kind::TooLarge, message) });
+            return Err(Failure {
+                field: Some(field.into()),
+                ..Failure::new(Kind::TooLarge, message)
+            });
         }
         let checked = read.map_err(|problem| (Kind::Invalid, problem));
         checked.and_then(|()| list.checked()).map_err(|(kind, problem)| {
             let message = format!("`{field}`{problem}");
-            Failure { field: Some(field), ..Failure::new(kind, message) }
+            Failure { field: Some(field.into()), ..Failure::new(kind, message) }
         })
     }
 }
@@ -420,7 +423,7 @@ mod tests {
         let whole = texts(r#"["a", "b\n"]"#, 2).unwrap();
         assert!(matches!(whole[..], [Cow::Borrowed("a"), Cow::Owned(_)]));
         let Failure { kind, message, field, .. } = texts(r#"["a", "b", 7, [{}]]"#, 2).unwrap_err();
-        assert_eq!((kind, field), (Kind::TooLarge, Some("input")));
+        assert_eq!((kind, field.as_deref()), (Kind::TooLarge, Some("input")));
         assert_eq!(message, "`input` holds 4 texts, at most 2 are allowed");
         let lone = texts(r#"["\ud800"]"#, 1).unwrap_err();
         assert_eq!(lone.kind, Kind::Malformed);

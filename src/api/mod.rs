@@ -5,13 +5,17 @@
 
 mod answer;
 mod body;
+mod cohere;
 mod failure;
 mod family;
 mod health;
 mod input;
 mod layers;
 mod native;
+mod ollama;
 mod openai;
+mod output;
+mod ranking;
 mod server;
 mod service;
 mod tei;
@@ -57,7 +61,10 @@ fn router(service: &SharedService) -> Router {
     Router::new()
         .merge(family(service, admitted(openai::routes()), openai::render))
         .merge(family(service, admitted(native::routes()), openai::render))
+        .merge(family(service, admitted(cohere::rankings()), openai::render))
         .merge(family(service, admitted(tei::routes()), tei::render))
+        .merge(family(service, admitted(cohere::routes()), cohere::render))
+        .merge(family(service, admitted(ollama::routes()), ollama::render))
         .merge(family(service, health::routes().fallback(failure::not_found), openai::render))
         .layer(middleware::from_fn(layers::observe))
         .with_state(Arc::clone(service))

@@ -32,6 +32,20 @@ impl Served {
         self.loaded.model()
     }
 
+    /// Dimensions that the model may have, as they were sent where it may not.
+    fn dimensions(&self, asked: i64) -> Result<usize, Failure> {
+        let limit = self.model().dimensions();
+        usize::try_from(asked).ok().filter(|asked| (1..=limit).contains(asked)).ok_or_else(|| {
+            let message = format!("dimensions is {asked}, this model allows 1 to {limit}");
+            Failure::invalid("dimensions", message)
+        })
+    }
+
+    /// The first of these names that the model has a prompt of.
+    pub(super) fn prompt_of(&self, names: &'static [&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.model().has_prompt(name))
+    }
+
     pub(super) fn loaded(&self) -> &LoadedModel {
         &self.loaded
     }
@@ -46,8 +60,7 @@ impl Served {
     /// # Errors
     /// When the model has no such prompt.
     pub(super) fn options(&self, asked: Asked<'_>) -> Result<EmbedOptions, Failure> {
-        // Less than one is left to the model's own check, which names its limit.
-        let dimensions = asked.dimensions.map(|asked| usize::try_from(asked).unwrap_or(0));
+        let dimensions = asked.dimensions.map(|asked| self.dimensions(asked)).transpose()?;
         let prompt = match asked.prompt {
             Some(name) => self.model().prompt(Some(name))?,
             None => self.options.prompt.clone(),

@@ -161,6 +161,12 @@ impl Model {
         self.prompts.text(name)?.map_or(Ok(Prompt::default()), |text| self.prompt_text(text))
     }
 
+    /// Whether the model has a prompt of this name.
+    #[must_use]
+    pub fn has_prompt(&self, name: &str) -> bool {
+        self.prompts.has(name)
+    }
+
     /// `text` as a prompt.
     ///
     /// # Errors

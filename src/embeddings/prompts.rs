@@ -30,6 +30,10 @@ impl Prompts {
         Ok(own)
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.prompts.contains_key(name)
+    }
+
     /// The prompt of this name; the default where `None`, if there is one.
     pub(super) fn text(&self, name: Option<&str>) -> Result<Option<&str>, Error> {
         let Some(name) = name.or(self.default_prompt_name.as_deref()) else { return Ok(None) };

@@ -3,6 +3,8 @@
 
 /// No layer allocates.
 mod allocations;
+/// The routes of Cohere, Jina and Ollama.
+mod apis;
 /// Judged retrieval is BEIR's.
 mod beir;
 /// What is computed from a band is the reference's.
@@ -94,6 +96,8 @@ mod similarity;
 mod spellings;
 /// What several modules share.
 mod support;
+/// The routes of text-embeddings-inference.
+mod tei;
 /// The house rules that no compiler checks.
 mod tidy;
 /// A build for CUDA needs no CUDA.

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::super::answer::{self, Usage, header_of_cuts};
+use super::super::answer::{self, Usage, header_of_names};
 use super::super::body::Body;
 use super::super::failure::{Failure, Kind};
 use super::super::input::{List, Unread};
@@ -120,7 +120,7 @@ impl Compared {
         let Self { served, wanted, a, b } = self;
         let of_a = if let Side::Texts(len) = a { len } else { 0 };
         let cut = texts.truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-        let headers = header_of_cuts(cut.map(|(index, _)| match index.checked_sub(of_a) {
+        let headers = header_of_names(cut.map(|(index, _)| match index.checked_sub(of_a) {
             None => format!("a[{index}]"),
             Some(index) => format!("b[{index}]"),
         }));
@@ -172,7 +172,7 @@ fn check_size(a: &List<'_>, b: Option<&List<'_>>, max_texts: usize) -> Result<()
     let texts = a.texts().chain(b.into_iter().flat_map(List::texts)).count();
     if texts > max_texts {
         let message = format!("`a` and `b` hold {texts} texts, at most {max_texts} are allowed");
-        return Err(Failure { field: Some("b"), ..Failure::new(Kind::TooLarge, message) });
+        return Err(Failure { field: Some("b".into()), ..Failure::new(Kind::TooLarge, message) });
     }
     let (rows, columns) = (a.len(), b.unwrap_or(a).len());
     if rows.saturating_mul(columns) <= MAX_SCORES {

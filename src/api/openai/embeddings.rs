@@ -1,16 +1,18 @@
-//! `POST /v1/embeddings`, as OpenAI's.
+//! `POST /v1/embeddings`, as OpenAI's, with Jina's fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::super::answer::{self, Usage, header_of_cuts};
 use super::super::body::Body;
 use super::super::failure::Failure;
 use super::super::input::Unread;
-use super::super::service::{Asked, Plan, SharedService, blocking};
+use super::super::output::{OutputType, Vector, encode};
+use super::super::service::{Asked, Plan, Served, SharedService, blocking};
 
 /// Fields that we do not know are ignored, as OpenAI's own clients expect.
 #[derive(Deserialize)]
@@ -21,14 +23,64 @@ struct Request<'a> {
     model: Option<String>,
     encoding_format: Option<EncodingFormat>,
     dimensions: Option<i64>,
+    /// The name of a prompt of the model's.
+    prompt_name: Option<String>,
+    /// Jina's: what the vectors are for.
+    task: Option<String>,
+    /// Jina's, in place of `encoding_format`.
+    embedding_type: Option<OutputTypes>,
+    /// Jina's: whether vectors are brought to length one.
+    normalized: Option<bool>,
+    /// Jina's: whether texts that are too long are cut; where it says no they are refused.
+    truncate: Option<bool>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum EncodingFormat {
-    #[default]
     Float,
     Base64,
+}
+
+impl Request<'_> {
+    fn asked(&self, served: &Served) -> Asked<'_> {
+        let task = self.task.as_deref().and_then(|task| served.prompt_of(prompts_of(task)));
+        Asked {
+            dimensions: self.dimensions,
+            normalize: self.normalized,
+            prompt: self.prompt_name.as_deref().or(task),
+            ..Asked::default()
+        }
+    }
+
+    fn types(&self) -> Vec<OutputType> {
+        match (&self.embedding_type, self.encoding_format) {
+            (Some(OutputTypes::Several(types)), _) => types.clone(),
+            (Some(OutputTypes::One(one)), _) => vec![*one],
+            (None, Some(EncodingFormat::Base64)) => vec![OutputType::Base64],
+            (None, Some(EncodingFormat::Float) | None) => vec![OutputType::Float],
+        }
+    }
+}
+
+/// Names under which models have a prompt for one of Jina's tasks.
+fn prompts_of(task: &str) -> &'static [&'static str] {
+    match task {
+        "retrieval.query" => &["retrieval.query", "query", "search_query"],
+        "retrieval.passage" => &["retrieval.passage", "passage", "document", "search_document"],
+        "text-matching" => &["text-matching", "STS"],
+        "classification" => &["classification", "Classification"],
+        "separation" => &["separation", "clustering", "Clustering"],
+        _ => &[],
+    }
+}
+
+/// One type, or several of one run of the model.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OutputTypes {
+    One(OutputType),
+    Several(Vec<OutputType>),
 }
 
 #[derive(Serialize)]
@@ -44,15 +96,15 @@ struct Answer<'a> {
 struct Embedding<'a> {
     object: &'static str,
     index: usize,
-    embedding: Vector<'a>,
+    embedding: Output<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Vector<'a> {
-    Float(&'a [f32]),
-    /// Little-endian f32.
-    Base64(String),
+enum Output<'a> {
+    One(Vector<'a>),
+    /// By their types.
+    Several(BTreeMap<OutputType, Vector<'a>>),
 }
 
 pub(super) async fn create(
@@ -61,20 +113,24 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let plan = service.answer(move |service| {
         let request: Request<'_> = body.read()?;
-        let served = service.models.find(request.model.as_deref())?.clone();
+        let served = Arc::clone(service.models.find(request.model.as_deref())?);
         let texts = request.input.texts("input", service.settings.max_texts)?;
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        let options = served.options(Asked::of_dimensions(request.dimensions))?;
-        let planned = served.model().embed(&texts, &options)?;
-        let rest = (served.clone(), request.encoding_format.unwrap_or_default());
-        Ok(Plan { served, planned, rest })
+        let planned = served.model().embed(&texts, &served.options(request.asked(&served))?)?;
+        if request.truncate == Some(false) {
+            refuse_cuts(&planned.reader().truncated)?;
+        }
+        Ok(Plan { served: Arc::clone(&served), planned, rest: (served, request.types()) })
     });
-    let (embeddings, (served, format)) = plan.await?;
+    let (embeddings, (served, types)) = plan.await?;
     blocking(move || {
         let data = embeddings.rows().enumerate().map(|(index, row)| Embedding {
             object: "embedding",
             index,
-            embedding: encode(row, format),
+            embedding: match types[..] {
+                [one] => Output::One(encode(row, one)),
+                _ => Output::Several(types.iter().map(|&of| (of, encode(row, of))).collect()),
+            },
         });
         let answer = answer::json(&Answer {
             object: "list",
@@ -82,18 +138,14 @@ pub(super) async fn create(
             model: served.model().name(),
             usage: Usage::new(embeddings.tokens.iter().sum()),
         });
-        let cut = embeddings.truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-        Ok((header_of_cuts(cut.map(|(index, _)| index.to_string())), answer?).into_response())
+        Ok((header_of_cuts(&embeddings.truncated), answer?).into_response())
     })
     .await
 }
 
-fn encode(row: &[f32], format: EncodingFormat) -> Vector<'_> {
-    match format {
-        EncodingFormat::Float => Vector::Float(row),
-        EncodingFormat::Base64 => {
-            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-            Vector::Base64(STANDARD.encode(bytes))
-        }
-    }
+fn refuse_cuts(truncated: &[Option<usize>]) -> Result<(), Failure> {
+    let Some(index) = truncated.iter().position(Option::is_some) else { return Ok(()) };
+    let length = truncated[index].unwrap_or_default();
+    let message = format!("text {index} has {length} tokens, too many where `truncate` is false");
+    Err(Failure::invalid("input", message))
 }

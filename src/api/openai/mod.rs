@@ -30,7 +30,7 @@ struct Body<'a> {
     message: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
-    param: Option<&'static str>,
+    param: Option<&'a str>,
     code: Option<&'static str>,
 }
 
@@ -45,6 +45,6 @@ pub(super) fn render(failure: &Failure) -> Response {
     let Failure { message, field, code, .. } = failure;
     answer::json_with(
         status,
-        &Envelope { error: Body { message, kind, param: *field, code: *code } },
+        &Envelope { error: Body { message, kind, param: field.as_deref(), code: *code } },
     )
 }

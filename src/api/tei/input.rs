@@ -122,7 +122,7 @@ fn decoded(ids: &[u32], served: &Served) -> Result<Cow<'static, str>, Failure> {
 
 pub(super) fn empty() -> Failure {
     Failure {
-        field: Some(FIELD),
+        field: Some(FIELD.into()),
         ..Failure::new(Kind::Empty, format!("`{FIELD}` cannot be empty"))
     }
 }

@@ -13,10 +13,11 @@ use super::super::answer;
 use super::super::body::Body;
 use super::super::failure::{Failure, Kind};
 use super::super::input::Unread;
+use super::super::ranking::{self, Ranked, sigmoid};
 use super::super::service::{Plan, SharedService, blocking};
 use super::input;
 use super::timing::Planning;
-use crate::embeddings::{self, Pair};
+use crate::embeddings::Pair;
 use crate::models::Task;
 
 #[derive(Deserialize)]
@@ -49,16 +50,8 @@ pub(super) async fn rerank(
         let request: RerankRequest<'_> = body.read()?;
         let served = Arc::clone(service.models.of_task(Task::Reranker));
         let texts = request.texts.texts("texts", service.settings.max_texts)?;
-        if request.query.is_empty() {
-            return Err(Failure::invalid("query", "`query` cannot be empty"));
-        }
-        let labels = served.model().labels().len();
-        if labels > 1 {
-            return Err(embeddings::Error::Labels { labels }.into());
-        }
-        let pairs: Vec<Pair<'_>> =
-            texts.iter().map(|text| Pair::of(&request.query, text)).collect();
-        let planned = served.model().logits(&pairs)?;
+        let borrowed: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let planned = ranking::plan(&served, &request.query, &borrowed)?;
         input::check_cuts(request.truncate, &served, planned.reader().truncated())?;
         let characters = texts.iter().map(|text| text.chars().count()).sum::<usize>();
         let planning = Planning::since(start, characters + request.query.chars().count());
@@ -70,17 +63,12 @@ pub(super) async fn rerank(
     });
     let (scores, (served, planning, texts, raw)) = plan.await?;
     blocking(move || {
-        let score = |logit: f32| if raw { logit } else { sigmoid(logit) };
-        let mut ranks: Vec<Rank> = scores
-            .data
-            .iter()
-            .enumerate()
-            .map(|(index, &logit)| {
-                let text = texts.as_ref().map(|texts| texts[index].clone());
-                Rank { index, text, score: score(logit) }
-            })
-            .collect();
-        ranks.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let rank = |Ranked { index, score }| Rank {
+            index,
+            text: texts.as_ref().map(|texts| texts[index].clone()),
+            score,
+        };
+        let ranks: Vec<Rank> = ranking::ranked(&scores, raw).into_iter().map(rank).collect();
         let headers = planning.headers(served.device(), &scores.tokens, &scores.truncated);
         Ok((headers, answer::json(&ranks)?).into_response())
     })
@@ -197,8 +185,4 @@ fn predictions<'a>(logits: &[f32], labels: &'a [String], raw: bool) -> Vec<Predi
         scores.into_iter().zip(labels).map(|(score, label)| Prediction { score, label }).collect();
     predictions.sort_by(|a, b| b.score.total_cmp(&a.score));
     predictions
-}
-
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }

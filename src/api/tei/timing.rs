@@ -26,8 +26,7 @@ impl Planning {
         tokens: &[usize],
         truncated: &[Option<usize>],
     ) -> HeaderMap {
-        let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-        let mut headers = header_of_cuts(cut.map(|(index, _)| index.to_string()));
+        let mut headers = header_of_cuts(truncated);
         let total = self.start.elapsed();
         let mut set = |name: &'static str, value: String| {
             if let Ok(value) = HeaderValue::from_str(&value) {
