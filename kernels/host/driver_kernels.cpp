@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "api.h"
 #include "counters.h"
@@ -26,9 +28,19 @@ struct Module {
     std::map<std::string, std::unique_ptr<Function>> functions;
 };
 
-std::map<std::string, Kernel>& kernels() {
-    static auto* const all = new std::map<std::string, Kernel>;
+// By name and architecture.
+std::map<std::pair<std::string, int>, Kernel>& kernels() {
+    static auto* const all = new std::map<std::pair<std::string, int>, Kernel>;
     return *all;
+}
+
+// The code that a device takes: that of the newest architecture that is not newer than it is.
+const Kernel* kernel_of(const std::string& name) {
+    const Properties& known = properties();
+    const auto after = kernels().upper_bound({name, 100 * known.major + 10 * known.minor});
+    if (after == kernels().begin()) return nullptr;
+    const Kernel& kernel = std::prev(after)->second;
+    return kernel.name == name ? &kernel : nullptr;
 }
 
 // The images are those of a real device: that the kernels of the same sources are here is what the
@@ -105,8 +117,8 @@ std::map<std::string, uint64_t>& host::launches_of_kernels() {
 }
 
 void host::add_kernel(const Kernel& kernel) {
-    if (kernels().emplace(kernel.name, kernel).second) return;
-    fprintf(stderr, "chunkflow host device: two kernels are called %s\n", kernel.name);
+    if (kernels().emplace(std::pair(kernel.name, kernel.architecture), kernel).second) return;
+    fprintf(stderr, "chunkflow host device: two kernels for %d are called %s\n", kernel.architecture, kernel.name);
     abort();
 }
 
@@ -128,15 +140,15 @@ HOST_API cuModuleUnload(Module* module) {
 HOST_API cuModuleGetFunction(Function** handle, Module* module, const char* name) {
     const Turn turn;
     if (turn.error) return turn.error;
-    const auto kernel = kernels().find(name);
-    if (kernel == kernels().end()) {
+    const Kernel* kernel = kernel_of(name);
+    if (!kernel) {
         fprintf(stderr, "chunkflow host device: no kernel is called %s\n", name);
         return NOT_FOUND;
     }
     std::unique_ptr<Function>& function = module->functions[name];
     if (!function) {
         function = std::make_unique<Function>();
-        function->kernel = &kernel->second;
+        function->kernel = kernel;
     }
     *handle = function.get();
     return SUCCESS;
