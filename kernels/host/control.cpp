@@ -77,11 +77,11 @@ HOST_CONTROL void chunkflow_host_set_memory(int ordinal, uint64_t bytes) {
 
 // 719 is what a kernel that failed leaves behind: a program meets it far more often than a fault of
 // the memory, and like all such errors it stays.
-HOST_CONTROL void chunkflow_host_lose(int ordinal) {
+HOST_CONTROL void chunkflow_host_lose(int ordinal, int error) {
     const AnyTurn turn;
     Device* device = device_of(ordinal);
     if (!device) return;
-    device->error = LAUNCH_FAILED;
+    device->error = error;
     discard_work(*device);
 }
 

@@ -185,6 +185,12 @@ pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
         | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
         | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
         | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
+        | CUresult::CUDA_ERROR_CONTAINED
+        | CUresult::CUDA_ERROR_TENSOR_MEMORY_LEAK
+        | CUresult::CUDA_ERROR_MPS_RPC_FAILURE
+        | CUresult::CUDA_ERROR_MPS_SERVER_NOT_READY
+        | CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED
+        | CUresult::CUDA_ERROR_TIMEOUT
         | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
         | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
         | CUresult::CUDA_ERROR_INVALID_CONTEXT

@@ -182,6 +182,35 @@ fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
     assert!(!handle.is_ready());
 }
 
+/// What the driver answers from then on where a context or its device is gone, by its numbers.
+const LOST: [std::ffi::c_int; 24] = [
+    4, 46, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 806, 807,
+    810, 909, 911, 999,
+];
+
+#[test]
+fn every_error_that_stays_is_a_lost_device_and_the_next_one_takes_its_work() {
+    let Some(emulation) = Emulation::take() else { return };
+    let (both, _scheduler) = on_both();
+    let one = family("bert", &options(DtypeChoice::F32));
+    let texts = ["The cat sat on the mat."];
+    let expected = embed(&one, &texts);
+    let band = || both.band(vec![1.0; 4], 2, 1).map(|band| bits(&band));
+    let of_neighbours = band().unwrap();
+    for code in LOST {
+        emulation.lose_with(0, code);
+        match one.embed(&texts, &EmbedOptions::default()) {
+            Err(Error::Compute(compute::Error::DeviceLost { problem, .. })) => {
+                assert!(problem.ends_with(&format!("(CUDA error {code})")), "{problem}");
+            }
+            other => panic!("{code}: {other:?}"),
+        }
+        assert_eq!(band().unwrap(), of_neighbours, "{code}");
+        emulation.restore(0);
+        assert_eq!(embed(&one, &texts), expected, "{code}");
+    }
+}
+
 #[test]
 fn a_scheduler_that_stops_while_its_device_is_lost_answers_every_job() {
     let Some(emulation) = Emulation::take() else { return };
