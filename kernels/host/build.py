@@ -78,7 +78,7 @@ def translate(source):
 
 
 def kernels_of(source, architecture):
-    """Names of the kernels of a translated source, with the expression of their largest block."""
+    """Names of the kernels of a translated source, with the expressions of their launch bounds."""
     text = run([COMPILER, *COMMON, f"-D__CUDA_ARCH__={architecture}", "-DCHUNKFLOW_HOST_LIST", "-E", "-P", "-x", "c++", str(source)])
     found = []
     for match in KERNEL.finditer(text):

@@ -89,3 +89,10 @@ HOST_CONTROL void chunkflow_host_restore(int ordinal) {
     const AnyTurn turn;
     if (Device* device = device_of(ordinal)) device->error = SUCCESS;
 }
+
+// Of a thread; 0 for what its launch bounds leave room for.
+HOST_CONTROL void chunkflow_host_set_registers(const char* kernel, int registers) {
+    const AnyTurn turn;
+    if (registers > 0) registers_of_kernels()[kernel] = registers;
+    else registers_of_kernels().erase(kernel);
+}

@@ -49,6 +49,8 @@ struct Properties {
 };
 constexpr int MULTIPROCESSORS = 4;
 constexpr int MAX_BLOCK_THREADS = 1024;
+// Of a multiprocessor, and as many for one block.
+constexpr int REGISTERS_OF_MULTIPROCESSOR = 65536;
 constexpr int PLAIN_SHARED_BYTES = 49152;
 constexpr int RESERVED_SHARED_BYTES = 1024;
 

@@ -55,7 +55,7 @@ int attribute_of(const Device& device, int attribute) {
         case 9: return 65536;                    // constant memory
         case 10: return 32;                      // warp
         case 11: return 0x7fffffff;              // pitch
-        case 12: case 82: return 65536;          // registers of a block, of a multiprocessor
+        case 12: case 82: return REGISTERS_OF_MULTIPROCESSOR;  // and of a block
         case 13: return 1410000;                 // clock in kHz
         case 14: return 512;                     // alignment of textures
         case 15: case 31: case 41: return 1;     // overlap, concurrent kernels, unified addressing

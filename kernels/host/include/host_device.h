@@ -13,7 +13,7 @@
 // The build lists a source's kernels by what the preprocessor leaves of these two.
 #ifdef CHUNKFLOW_HOST_LIST
 #define __global__ CHUNKFLOW_HOST_KERNEL
-#define __launch_bounds__(threads, ...) CHUNKFLOW_HOST_BOUNDS(threads)
+#define __launch_bounds__(...) CHUNKFLOW_HOST_BOUNDS(__VA_ARGS__)
 #else
 #define __global__
 #define __launch_bounds__(...)

@@ -202,6 +202,17 @@ pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
     }
 }
 
+/// The same of a launch: one that a kernel's registers or shared memory do not fit fails alone, and
+/// names the kernel.
+pub(super) fn launch_error(kernel: &str, error: DriverError) -> Error {
+    match driver_error("launch a kernel", error) {
+        Error::Device { call, problem } => {
+            Error::Device { call, problem: format!("{kernel}: {problem}") }
+        }
+        other => other,
+    }
+}
+
 fn text(error: DriverError) -> String {
     let described = error.error_string().map(|text| text.to_string_lossy().into_owned());
     format!("{} (CUDA error {})", described.unwrap_or_default(), error.0 as u32)

@@ -98,4 +98,14 @@ impl Emulation {
         let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
         function(device as c_int);
     }
+
+    /// Registers that a thread of a kernel is said to take; 0 for its own.
+    pub(super) fn set_registers(&self, kernel: &str, registers: c_int) {
+        let function = self.find(c"chunkflow_host_set_registers").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(*const c_char, c_int) =
+            unsafe { std::mem::transmute(function) };
+        let kernel = CString::new(kernel).unwrap();
+        function(kernel.as_ptr(), registers);
+    }
 }

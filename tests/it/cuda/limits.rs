@@ -211,6 +211,45 @@ fn every_error_that_stays_is_a_lost_device_and_the_next_one_takes_its_work() {
     }
 }
 
+/// Texts that queue up together, in models of two dtypes on one device.
+#[test]
+fn a_launch_that_registers_do_not_fit_fails_its_job_and_no_other() {
+    let Some(emulation) = Emulation::take() else { return };
+    let text = "The cat sat on the mat.";
+    let wide = Arc::new(family("bert", &options(DtypeChoice::F32)));
+    let narrow = Arc::new(family("bert", &options(DtypeChoice::F16)));
+    let expected = [&wide, &narrow].map(|model| embed(model, &[text]));
+    let options = SchedulerOptions { max_queued_tokens: 1_000_000, max_batch: Duration::ZERO };
+    let scheduler = Scheduler::start(wide.devices(), options).unwrap();
+    let handle = scheduler.handle();
+    let run = |model: &Arc<LoadedModel>| {
+        let (job, _) = model.plan(&[text], &EmbedOptions::default()).unwrap();
+        handle.engine(Arc::clone(model), Submission::default()).encode(job)
+    };
+    let kernels = ["attention_f32_32", "attention_f16_32"];
+    for (refused, kernel) in kernels.into_iter().enumerate() {
+        // A block has 64 or 128 threads and the device 65,536 registers.
+        emulation.set_registers(kernel, 1_032);
+        for (at, model) in [&wide, &narrow].into_iter().enumerate() {
+            match run(model) {
+                Ok(row) if at != refused => assert_eq!(bits(&row), expected[at], "{kernel}"),
+                Err(error) if at == refused => {
+                    let text = error.to_string();
+                    let device = matches!(error, Error::Compute(compute::Error::Device { .. }));
+                    assert!(device && text.contains(kernel), "{text}");
+                    assert!(text.contains("(CUDA error 701)"), "{text}");
+                }
+                other => panic!("{kernel}, {at}: {other:?}"),
+            }
+        }
+        emulation.set_registers(kernel, 0);
+        assert!(handle.is_ready());
+        for (model, expected) in [&wide, &narrow].into_iter().zip(&expected) {
+            assert_eq!(&bits(&run(model).unwrap()), expected, "{kernel}: the next");
+        }
+    }
+}
+
 #[test]
 fn a_scheduler_that_stops_while_its_device_is_lost_answers_every_job() {
     let Some(emulation) = Emulation::take() else { return };
