@@ -123,7 +123,8 @@ cuda-host:
 
 test-cuda: model cuda-toolkit cuda-host ## Run the CUDA path on the emulated driver, or on CHUNKFLOW_TEST_DEVICE
 	$(CUDA_TESTS) cuda
-	$(if $(CHUNKFLOW_TEST_DEVICE),,CHUNKFLOW_HOST_CAPABILITY=75 $(CUDA_TESTS) -- $(CAPABILITY_TESTS))
+	$(if $(CHUNKFLOW_TEST_DEVICE),,for capability in 75 89; do CHUNKFLOW_HOST_CAPABILITY=$$capability \
+		$(CUDA_TESTS) -- $(CAPABILITY_TESTS) || exit 1; done)
 
 test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every order, and with planted faults
 	for order in forward reverse random:1 random:2 random:3; do \
