@@ -13,10 +13,15 @@ using namespace host;
 
 #define HOST_CONTROL extern "C" __attribute__((visibility("default")))
 
+// CUctx_flags: how threads wait for a context.
+constexpr unsigned SCHED_MASK = 7, SCHED_BLOCKING_SYNC = 4;
+
 // 0 for a kernel that was never launched, and for names that nothing has.
 HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
     const AnyTurn turn;
     const Counters& all = counters;
+    uint64_t blocking_contexts = 0;
+    for (const auto& device : devices()) blocking_contexts += (device->flags & SCHED_MASK) == SCHED_BLOCKING_SYNC;
     const MemoryUse memory = memory_use();
     const std::string prefix = "kernel:";
     if (strncmp(name, prefix.c_str(), prefix.size()) == 0) {
@@ -40,6 +45,7 @@ HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
         {"barriers", all.barriers},
         {"warp_operations", all.warp_operations},
         {"algorithm_columns", all.algorithm_columns},
+        {"blocking_contexts", blocking_contexts},
         {"live_allocations", memory.live_allocations},
         {"live_bytes", memory.live_bytes},
         {"peak_bytes", memory.peak_bytes},

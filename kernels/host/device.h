@@ -36,6 +36,8 @@ struct Device {
     size_t used_bytes = 0;
     // What failed on it: every call of the context gives this until the device is restored.
     int error = SUCCESS;
+    // CUctx_flags of its context.
+    unsigned flags = 0;
     std::vector<std::shared_ptr<Stream>> streams;
 };
 

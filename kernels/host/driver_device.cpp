@@ -202,9 +202,26 @@ HOST_API cuCtxSynchronize() {
     return finish_device(*turn.device);
 }
 
-HOST_API cuCtxSetFlags(unsigned) {
+HOST_API cuDevicePrimaryCtxSetFlags_v2(int ordinal, unsigned flags) {
+    const AnyTurn turn;
+    Device* device;
+    if (const int error = with_device(ordinal, &device)) return error;
+    device->flags = flags;
+    return SUCCESS;
+}
+
+HOST_API cuCtxSetFlags(unsigned flags) {
     const Turn turn;
-    return turn.error;
+    if (turn.error) return turn.error;
+    turn.device->flags = flags;
+    return SUCCESS;
+}
+
+HOST_API cuCtxGetFlags(unsigned* flags) {
+    const Turn turn;
+    if (turn.error) return turn.error;
+    *flags = turn.device->flags;
+    return SUCCESS;
 }
 
 HOST_API cuCtxGetLimit(size_t* value, int) {

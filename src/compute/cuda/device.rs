@@ -105,6 +105,9 @@ impl Device {
             return Err(Error::NoDevice(format!("device {ordinal} of {count}")));
         }
         let context = CudaContext::new(ordinal).map_err(|error| Error::NoDevice(text(error)))?;
+        // A wait that spins, as it would by default, takes a core a lane from tokenising.
+        let blocking = context.set_blocking_synchronize();
+        blocking.map_err(|error| driver_error("let waits block", error))?;
         // SAFETY: buffers carry no events; each is used on one stream alone, whose order suffices.
         unsafe { context.disable_event_tracking() };
         let attribute =

@@ -63,6 +63,13 @@ fn a_batch_waits_once_and_allocates_nothing_once_the_device_has_seen_its_size() 
 }
 
 #[test]
+fn threads_that_wait_for_a_device_sleep() {
+    let Some(emulation) = Emulation::take() else { return };
+    let (model, _scheduler) = on_both();
+    assert_eq!(emulation.count("blocking_contexts"), model.devices().lanes() as u64 / 2);
+}
+
+#[test]
 fn a_document_comes_down_twice_and_its_states_never() {
     let Some(emulation) = Emulation::take() else { return };
     let model = family("bert", &options(DtypeChoice::F32));
