@@ -18,6 +18,7 @@ mod linear;
 mod memory;
 mod norm;
 mod operand;
+mod pieces;
 mod pool;
 mod products;
 mod rotary;

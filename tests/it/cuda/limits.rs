@@ -191,8 +191,8 @@ fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
 
 /// What the driver answers from then on where a context or its device is gone, by its numbers.
 const LOST: [std::ffi::c_int; 24] = [
-    4, 46, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 806, 807,
-    810, 909, 911, 999,
+    4, 46, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 806,
+    807, 810, 909, 911, 999,
 ];
 
 #[test]
