@@ -67,6 +67,11 @@ const Properties& properties() {
     return read;
 }
 
+int driver_version() {
+    static const int version = int(number_from("CHUNKFLOW_HOST_DRIVER", 13000));
+    return version;
+}
+
 // Never destroyed: other threads may still run when the process ends.
 std::vector<std::unique_ptr<Device>>& devices() {
     static auto* const all = make_devices();

@@ -57,6 +57,8 @@ constexpr int PLAIN_SHARED_BYTES = 49152;
 constexpr int RESERVED_SHARED_BYTES = 1024;
 
 const Properties& properties();
+// The newest CUDA that the driver is for, as it numbers it.
+int driver_version();
 std::vector<std::unique_ptr<Device>>& devices();
 // Null where there is no such device.
 Device* device_of(int ordinal);

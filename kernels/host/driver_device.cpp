@@ -11,8 +11,6 @@ using namespace host;
 
 namespace {
 
-constexpr int DRIVER_VERSION = 13000;
-
 struct ErrorText {
     int error;
     const char* name;
@@ -92,7 +90,7 @@ HOST_API cuInit(unsigned flags) {
 }
 
 HOST_API cuDriverGetVersion(int* version) {
-    *version = DRIVER_VERSION;
+    *version = driver_version();
     return SUCCESS;
 }
 

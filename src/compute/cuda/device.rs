@@ -73,7 +73,10 @@ pub(super) fn device_count() -> Result<usize, Error> {
     asked.map_err(|error| Error::NoDevice(text(error)))?;
     if version < MIN_DRIVER {
         let (major, minor) = (version / 1000, version % 1000 / 10);
-        let problem = format!("the driver is for CUDA {major}.{minor}, 13.0 or newer is needed");
+        let problem = format!(
+            "the driver is for CUDA {major}.{minor}: CUDA 13 needs driver 580 or newer, \
+             or on data centre GPUs the package cuda-compat"
+        );
         return Err(Error::NoDevice(problem));
     }
     if let Some(problem) = library_problem(Library::CublasLt) {
