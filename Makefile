@@ -29,7 +29,8 @@ CUDA_ENV = CUDA_HOME=$(CUDA_TOOLKIT)/nvidia/cu13 NVCC=$(CUDA_TOOLKIT)/nvidia/cu1
 CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(CHUNKFLOW_TEST_DEVICE),LD_LIBRARY_PATH=$(CUDA_HOST) CHUNKFLOW_HOST_DEVICES=2) \
 	$(CARGO) test $(TESTING) --features cuda --test it
 # What a compute capability runs differently, and what must fit into its shared memory; a real device has its own.
-CAPABILITY_TESTS = cuda::narrow exec::cuda exec_families::cuda cuda::similarity_rows
+CAPABILITY_TESTS = cuda::narrow exec::cuda exec_families::cuda cuda::similarity_rows::matrices_hold \
+	cuda::similarity_rows::formats_of
 # What CI runs, in this order, each with a line on its time.
 CI_STEPS := fmt-check lint check-features doc test lint-cuda test-cuda test-cuda-build cuda-code
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
