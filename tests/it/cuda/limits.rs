@@ -218,7 +218,6 @@ fn every_error_that_stays_is_a_lost_device_and_the_next_one_takes_its_work() {
     }
 }
 
-/// Texts that queue up together, in models of two dtypes on one device.
 #[test]
 fn a_launch_that_registers_do_not_fit_fails_its_job_and_no_other() {
     let Some(emulation) = Emulation::take() else { return };
