@@ -28,6 +28,9 @@ CUDA_ENV = CUDA_HOME=$(CUDA_TOOLKIT)/nvidia/cu13 NVCC=$(CUDA_TOOLKIT)/nvidia/cu1
 	$(if $(CAPABILITIES),CHUNKFLOW_CUDA_CAPABILITIES=$(CAPABILITIES))
 CUDA_TESTS = $(CUDA_ENV) $(if $(CHUNKFLOW_TEST_DEVICE),CHUNKFLOW_TEST_DEVICE=$(CHUNKFLOW_TEST_DEVICE),LD_LIBRARY_PATH=$(CUDA_HOST) CHUNKFLOW_HOST_DEVICES=2) \
 	$(CARGO) test $(TESTING) --features cuda --test it
+# What a compute capability runs differently, and what must fit into its shared memory; a real device has its own.
+CAPABILITY_TESTS = cuda::narrow exec::cuda exec_families::cuda cuda::similarity_rows::matrices_hold \
+	cuda::similarity_rows::formats_of
 # What CI runs, in this order, each with a line on its time.
 CI_STEPS := fmt-check lint check-features doc test lint-cuda test-cuda test-cuda-build cuda-code
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
@@ -121,6 +124,8 @@ cuda-host:
 
 test-cuda: model cuda-toolkit cuda-host ## Run the CUDA path on the emulated driver, or on CHUNKFLOW_TEST_DEVICE
 	$(CUDA_TESTS) cuda
+	$(if $(CHUNKFLOW_TEST_DEVICE),,for capability in 75 89; do CHUNKFLOW_HOST_CAPABILITY=$$capability \
+		$(CUDA_TESTS) -- $(CAPABILITY_TESTS) || exit 1; done)
 
 test-cuda-full: model cuda-toolkit cuda-host ## The same with threads in every order, and with planted faults
 	for order in forward reverse random:1 random:2 random:3; do \

@@ -11,6 +11,7 @@ NVCC or CUDA_HOME names the compiler. Exit status: 0, 1 for a violation, 2 where
 import argparse
 import ast
 import itertools
+import math
 import operator
 import os
 import re
@@ -28,6 +29,10 @@ FLAGS = ["-cubin", "-O3", "-std=c++17", "-Xptxas", "-v,-warn-spills"]
 PROCESSES = 2
 # bf16 has no matrix instruction before 8.0: what needs one is a trap there.
 FIRST_BF16_CAPABILITY = 80
+
+# A device has so many registers for a block, whose warps take them by units of 8 a thread; a block of
+# a kernel without launch bounds may have so many threads.
+REGISTERS, REGISTER_UNIT, MAX_THREADS = 65_536, 8, 1024
 
 # The shape at which expressions of @kernel lines are evaluated.
 SHAPE = {"H": 384, "N": 128, "D": 32}
@@ -138,6 +143,7 @@ class Measured:
 
     is_kernel: bool = False
     registers: int = 0
+    threads: int = MAX_THREADS
     shared: int = 0
     stack: int = 0
     spills: int = 0
@@ -211,6 +217,18 @@ def read_code(listing, functions):
             count_instruction(function, match[1])
 
 
+def read_bounds(listing, functions):
+    """Takes the launch bounds over into `functions`."""
+    function, bounds = Measured(), False
+    for line in listing.splitlines():
+        if match := re.match(r"\.nv\.info\.(\S+)$", line):
+            function = functions.setdefault(match[1], Measured())
+        elif "Attribute:" in line:
+            bounds = line.endswith("EIATTR_MAX_THREADS")
+        elif bounds and (match := re.match(r"\s*Value:\s+0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+)", line)):
+            function.threads = math.prod(int(side, 16) for side in match.groups())
+
+
 def measure(folder, scratch, capability, tools):
     """Compiles the kernels for a capability; the functions of its machine code by name."""
     nvcc, cuobjdump = tools
@@ -220,6 +238,7 @@ def measure(folder, scratch, capability, tools):
     functions = {}
     read_figures(log, functions)
     read_code(run(cuobjdump, "-sass", cubin), functions)
+    read_bounds(run(cuobjdump, "-elf", cubin), functions)
     return functions
 
 
@@ -238,6 +257,9 @@ def faults_of(kernel, function, capability):
     if function.stack or function.spills or function.local:
         figures = f"stack {function.stack} bytes, spills {function.spills} bytes, {function.local} loads and stores"
         faults.append(f"local memory: {figures}")
+    registers = -(-function.registers // REGISTER_UNIT) * REGISTER_UNIT
+    if registers * function.threads > REGISTERS:
+        faults.append(f"{function.threads} threads of {registers} registers do not fit into {REGISTERS}")
     if kernel.is_trap(capability) and function.traps:
         return faults
     for what in ("load", "store"):

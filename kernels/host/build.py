@@ -9,6 +9,7 @@ Compiles what has changed since the last time, and prints one line.
 import argparse
 import concurrent.futures
 import fcntl
+import itertools
 import os
 import pathlib
 import re
@@ -17,10 +18,13 @@ import sys
 
 HOST = pathlib.Path(__file__).resolve().parent
 COMPILER = os.environ.get("CXX", "g++")
+OBJCOPY = os.environ.get("OBJCOPY", "objcopy")
 COMMON = ["-std=c++17", "-march=x86-64-v3", "-fPIC", "-fvisibility=hidden", "-g1", "-pthread",
           "-DCHUNKFLOW_HOST", f"-I{HOST / 'include'}"]
 RUNTIME_FLAGS = ["-O3", "-Wall", "-Wextra"]
 KERNEL_FLAGS = ["-O2", "-fno-fast-math", "-fno-exceptions", "-Wall", "-Wno-unknown-pragmas"]
+# Values of __CUDA_ARCH__ that kernels are compiled for: a device takes the largest that it has reached.
+ARCHITECTURES = [750, 800]
 # Opened by name, they find everything in the first, which holds all entry points.
 COMPANIONS = ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10"]
 JOBS = 2
@@ -73,9 +77,9 @@ def translate(source):
     return "\n".join(lines) + "\n"
 
 
-def kernels_of(source):
-    """Names of the kernels of a translated source, with the expression of their largest block."""
-    text = run([COMPILER, *COMMON, "-DCHUNKFLOW_HOST_LIST", "-E", "-P", "-x", "c++", str(source)])
+def kernels_of(source, architecture):
+    """Names of the kernels of a translated source, with the expressions of their launch bounds."""
+    text = run([COMPILER, *COMMON, f"-D__CUDA_ARCH__={architecture}", "-DCHUNKFLOW_HOST_LIST", "-E", "-P", "-x", "c++", str(source)])
     found = []
     for match in KERNEL.finditer(text):
         words, name = match.groups()
@@ -85,16 +89,19 @@ def kernels_of(source):
     return found
 
 
-def write_unit(source, folder, dependencies):
+def write_unit(source, architecture, folder, dependencies):
     """A source of the host: the kernels of one .cu, and what makes them known to the driver."""
-    unit = folder / f"{source.stem}.cpp"
+    unit = folder / f"{source.stem}.{architecture}.cpp"
     if is_current(unit, dependencies):
         return unit, unit.read_text().count("register_kernel")
-    kernels = kernels_of(folder / source.name)
+    kernels = kernels_of(folder / source.name, architecture)
     if not kernels:
         raise BuildError(f"{source}: no `extern \"C\" __global__` kernel")
     lines = [f'#include "{source.name}"', '#include "host_kernel.h"', ""]
-    lines += [f'static const bool known_{name} = host::register_kernel("{name}", &{name}, {bounds});' for name, bounds in kernels]
+    lines += [
+        f'static const bool known_{name} = host::register_kernel("{name}", {architecture}, &{name}, {bounds});'
+        for name, bounds in kernels
+    ]
     unit.write_text("\n".join(lines) + "\n")
     return unit, len(kernels)
 
@@ -113,6 +120,17 @@ def compile_changed(jobs):
         for done in [pool.submit(compile_one, job) for job in changed]:
             done.result()
     return len(changed)
+
+
+def join(objects, target):
+    """One object of all kernels for an architecture, whose names are its own: the same kernels, and
+    inline functions of the same names, are in the others."""
+    if is_current(target, objects):
+        return
+    partial = target.with_suffix(".partial.o")
+    run([COMPILER, "-r", "-nostdlib", "-Wl,--force-group-allocation", *map(str, objects), "-o", str(partial)])
+    run([OBJCOPY, "--localize-hidden", str(partial)])
+    partial.replace(target)
 
 
 def link_library(path, options):
@@ -143,19 +161,27 @@ def build(kernels, out):
         write_if_changed(generated / text.name, translate(text))
     for stale in {*generated.glob("*.cu"), *generated.glob("*.cuh")} - {generated / text.name for text in texts + sources}:
         stale.unlink()
-    jobs, count = [], 0
-    for source in sources:
+    units, jobs, count = {architecture: [] for architecture in ARCHITECTURES}, [], 0
+    for source, architecture in itertools.product(sources, ARCHITECTURES):
         dependencies = [source, *texts, *headers]
-        unit, known = write_unit(source, generated, dependencies)
+        unit, known = write_unit(source, architecture, generated, dependencies)
         count += known
-        jobs.append((unit, generated / f"{source.stem}.o", KERNEL_FLAGS, dependencies))
+        units[architecture].append(unit.with_suffix(".o"))
+        jobs.append((unit, units[architecture][-1], [*KERNEL_FLAGS, f"-D__CUDA_ARCH__={architecture}"], dependencies))
     runtime_headers = sorted(HOST.glob("*.h"))
+    objects = [generated / f"kernels.{architecture}.o" for architecture in ARCHITECTURES]
     for source in sorted(HOST.glob("*.cpp")):
-        jobs.append((source, generated / f"host_{source.stem}.o", RUNTIME_FLAGS, [*headers, *runtime_headers]))
+        objects.append(generated / f"host_{source.stem}.o")
+        jobs.append((source, objects[-1], RUNTIME_FLAGS, [*headers, *runtime_headers]))
     compiled = compile_changed(jobs)
-    objects = [job[1] for job in jobs]
-    other_objects = write_if_changed(generated / "objects.txt", "\n".join(map(str, objects)))
-    if compiled or other_objects or not (out / "libcuda.so.1").exists():
+    # A list that has changed leaves out of what was linked what is no more.
+    parts = "\n".join(map(str, [*objects, *(job[1] for job in jobs)]))
+    other_objects = write_if_changed(generated / "objects.txt", parts)
+    for architecture, target in zip(ARCHITECTURES, objects):
+        if other_objects:
+            target.unlink(missing_ok=True)
+        join(units[architecture], target)
+    if other_objects or not is_current(out / "libcuda.so.1", objects):
         link(out, objects)
     return f"{count} kernels for the host in {out}, {compiled} of {len(jobs)} files compiled"
 

@@ -11,10 +11,15 @@
 
 using namespace host;
 
+// CUctx_flags: how threads wait for a context.
+constexpr unsigned SCHED_MASK = 7, SCHED_BLOCKING_SYNC = 4;
+
 // 0 for a kernel that was never launched, and for names that nothing has.
 HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
     const AnyTurn turn;
     const Counters& all = counters;
+    uint64_t blocking_contexts = 0;
+    for (const auto& device : devices()) blocking_contexts += (device->flags & SCHED_MASK) == SCHED_BLOCKING_SYNC;
     const MemoryUse memory = memory_use();
     const std::string prefix = "kernel:";
     if (strncmp(name, prefix.c_str(), prefix.size()) == 0) {
@@ -39,6 +44,7 @@ HOST_CONTROL uint64_t chunkflow_host_counter(const char* name) {
         {"warp_operations", all.warp_operations},
         {"algorithm", all.algorithm},
         {"algorithm_columns", all.algorithm_columns},
+        {"blocking_contexts", blocking_contexts},
         {"live_allocations", memory.live_allocations},
         {"live_bytes", memory.live_bytes},
         {"peak_bytes", memory.peak_bytes},
@@ -76,15 +82,22 @@ HOST_CONTROL void chunkflow_host_set_memory(int ordinal, uint64_t bytes) {
 
 // 719 is what a kernel that failed leaves behind: a program meets it far more often than a fault of
 // the memory, and like all such errors it stays.
-HOST_CONTROL void chunkflow_host_lose(int ordinal) {
+HOST_CONTROL void chunkflow_host_lose(int ordinal, int error) {
     const AnyTurn turn;
     Device* device = device_of(ordinal);
     if (!device) return;
-    device->error = LAUNCH_FAILED;
+    device->error = error;
     discard_work(*device);
 }
 
 HOST_CONTROL void chunkflow_host_restore(int ordinal) {
     const AnyTurn turn;
     if (Device* device = device_of(ordinal)) device->error = SUCCESS;
+}
+
+// Of a thread; 0 for what its launch bounds leave room for.
+HOST_CONTROL void chunkflow_host_set_registers(const char* kernel, int registers) {
+    const AnyTurn turn;
+    if (registers > 0) registers_of_kernels()[kernel] = registers;
+    else registers_of_kernels().erase(kernel);
 }

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <string>
 
 #include "counters.h"
 #include "scheduler.h"
@@ -13,9 +13,15 @@ namespace {
 
 constexpr size_t DEFAULT_MEMORY = size_t(4) << 30;
 
-constexpr Properties TURING = {7, 5, 65536, 65536, 1024};
-constexpr Properties AMPERE = {8, 0, 166912, 167936, 2048};
-constexpr Properties HOPPER = {9, 0, 232448, 233472, 2048};
+// The first is what a device has unless the environment says otherwise.
+constexpr Properties KNOWN[] = {
+    {8, 0, 166912, 167936, 2048},
+    {7, 5, 65536, 65536, 1024},
+    {8, 6, 101376, 102400, 1536},
+    {8, 9, 101376, 102400, 1536},
+    {9, 0, 232448, 233472, 2048},
+    {12, 0, 101376, 102400, 1536},
+};
 
 [[noreturn]] void refuse(const char* variable, const char* value) {
     fprintf(stderr, "chunkflow host device: %s is `%s`\n", variable, value);
@@ -47,9 +53,10 @@ std::vector<std::unique_ptr<Device>>* make_devices() {
 
 const Properties& read_properties() {
     const char* capability = getenv("CHUNKFLOW_HOST_CAPABILITY");
-    if (!capability || !*capability || !strcmp(capability, "80")) return AMPERE;
-    if (!strcmp(capability, "75")) return TURING;
-    if (!strcmp(capability, "90")) return HOPPER;
+    if (!capability || !*capability) return KNOWN[0];
+    for (const Properties& known : KNOWN) {
+        if (std::to_string(10 * known.major + known.minor) == capability) return known;
+    }
     refuse("CHUNKFLOW_HOST_CAPABILITY", capability);
 }
 
@@ -58,6 +65,11 @@ const Properties& read_properties() {
 const Properties& properties() {
     static const Properties& read = read_properties();
     return read;
+}
+
+int driver_version() {
+    static const int version = int(number_from("CHUNKFLOW_HOST_DRIVER", 13000));
+    return version;
 }
 
 // Never destroyed: other threads may still run when the process ends.

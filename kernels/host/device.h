@@ -36,6 +36,8 @@ struct Device {
     size_t used_bytes = 0;
     // What failed on it: every call of the context gives this until the device is restored.
     int error = SUCCESS;
+    // CUctx_flags of its context.
+    unsigned flags = 0;
     std::vector<std::shared_ptr<Stream>> streams;
 };
 
@@ -49,10 +51,14 @@ struct Properties {
 };
 constexpr int MULTIPROCESSORS = 4;
 constexpr int MAX_BLOCK_THREADS = 1024;
+// Of a multiprocessor, and as many for one block.
+constexpr int REGISTERS_OF_MULTIPROCESSOR = 65536;
 constexpr int PLAIN_SHARED_BYTES = 49152;
 constexpr int RESERVED_SHARED_BYTES = 1024;
 
 const Properties& properties();
+// The newest CUDA that the driver is for, as it numbers it.
+int driver_version();
 std::vector<std::unique_ptr<Device>>& devices();
 // Null where there is no such device.
 Device* device_of(int ordinal);

@@ -11,8 +11,6 @@ using namespace host;
 
 namespace {
 
-constexpr int DRIVER_VERSION = 13000;
-
 struct ErrorText {
     int error;
     const char* name;
@@ -55,7 +53,7 @@ int attribute_of(const Device& device, int attribute) {
         case 9: return 65536;                    // constant memory
         case 10: return 32;                      // warp
         case 11: return 0x7fffffff;              // pitch
-        case 12: case 82: return 65536;          // registers of a block, of a multiprocessor
+        case 12: case 82: return REGISTERS_OF_MULTIPROCESSOR;  // and of a block
         case 13: return 1410000;                 // clock in kHz
         case 14: return 512;                     // alignment of textures
         case 15: case 31: case 41: return 1;     // overlap, concurrent kernels, unified addressing
@@ -92,7 +90,7 @@ HOST_API cuInit(unsigned flags) {
 }
 
 HOST_API cuDriverGetVersion(int* version) {
-    *version = DRIVER_VERSION;
+    *version = driver_version();
     return SUCCESS;
 }
 
@@ -202,9 +200,26 @@ HOST_API cuCtxSynchronize() {
     return finish_device(*turn.device);
 }
 
-HOST_API cuCtxSetFlags(unsigned) {
+HOST_API cuDevicePrimaryCtxSetFlags_v2(int ordinal, unsigned flags) {
+    const AnyTurn turn;
+    Device* device;
+    if (const int error = with_device(ordinal, &device)) return error;
+    device->flags = flags;
+    return SUCCESS;
+}
+
+HOST_API cuCtxSetFlags(unsigned flags) {
     const Turn turn;
-    return turn.error;
+    if (turn.error) return turn.error;
+    turn.device->flags = flags;
+    return SUCCESS;
+}
+
+HOST_API cuCtxGetFlags(unsigned* flags) {
+    const Turn turn;
+    if (turn.error) return turn.error;
+    *flags = turn.device->flags;
+    return SUCCESS;
 }
 
 HOST_API cuCtxGetLimit(size_t* value, int) {

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "api.h"
 #include "counters.h"
@@ -26,9 +28,19 @@ struct Module {
     std::map<std::string, std::unique_ptr<Function>> functions;
 };
 
-std::map<std::string, Kernel>& kernels() {
-    static auto* const all = new std::map<std::string, Kernel>;
+// By name and architecture.
+std::map<std::pair<std::string, int>, Kernel>& kernels() {
+    static auto* const all = new std::map<std::pair<std::string, int>, Kernel>;
     return *all;
+}
+
+// The code that a device takes: that of the newest architecture that is not newer than it is.
+const Kernel* kernel_of(const std::string& name) {
+    const Properties& known = properties();
+    const auto after = kernels().upper_bound({name, 100 * known.major + 10 * known.minor});
+    if (after == kernels().begin()) return nullptr;
+    const Kernel& kernel = std::prev(after)->second;
+    return kernel.name == name ? &kernel : nullptr;
 }
 
 // The images are those of a real device: that the kernels of the same sources are here is what the
@@ -76,6 +88,22 @@ private:
     Launch launch_;
 };
 
+// Registers of a thread. The compiler's are not known here: as many as launch bounds leave room for.
+int registers_of(const Kernel& kernel) {
+    constexpr int MOST = 255, UNIT = 8;
+    const auto planted = registers_of_kernels().find(kernel.name);
+    if (planted != registers_of_kernels().end()) return planted->second;
+    const int room = REGISTERS_OF_MULTIPROCESSOR / int(kernel.max_threads * kernel.resident_blocks);
+    return std::min(MOST, room / UNIT * UNIT);
+}
+
+// Registers that a block takes: those of a warp by units of 256.
+int registers_of_block(const Kernel& kernel, unsigned threads) {
+    constexpr int UNIT = 256, LANES = 32;
+    const int warps = (int(threads) + LANES - 1) / LANES;
+    return warps * ((registers_of(kernel) * LANES + UNIT - 1) / UNIT * UNIT);
+}
+
 int check_launch(const Function& function, dim3 grid, dim3 block, unsigned shared_bytes) {
     constexpr unsigned MAX_GRID_X = 0x7fffffff, MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SIDE = MAX_BLOCK_THREADS;
     if (!grid.x || !grid.y || !grid.z || !block.x || !block.y || !block.z) return INVALID_VALUE;
@@ -84,6 +112,7 @@ int check_launch(const Function& function, dim3 grid, dim3 block, unsigned share
     const unsigned threads = block.x * block.y * block.z;
     if (threads > unsigned(MAX_BLOCK_THREADS)) return INVALID_VALUE;
     if (threads > function.kernel->max_threads) return LAUNCH_OUT_OF_RESOURCES;
+    if (registers_of_block(*function.kernel, threads) > REGISTERS_OF_MULTIPROCESSOR) return LAUNCH_OUT_OF_RESOURCES;
     if (shared_bytes > unsigned(function.max_dynamic_bytes)) return INVALID_VALUE;
     return SUCCESS;
 }
@@ -94,7 +123,8 @@ int blocks_of_multiprocessor(const Function& function, int threads, size_t dynam
     const Properties& known = properties();
     const int rounded = (threads + 31) / 32 * 32;
     const int by_shared = known.shared_bytes_of_multiprocessor / (int(dynamic_bytes) + RESERVED_SHARED_BYTES);
-    return std::min({32, known.threads_of_multiprocessor / rounded, by_shared});
+    const int by_registers = REGISTERS_OF_MULTIPROCESSOR / registers_of_block(*function.kernel, unsigned(threads));
+    return std::min({32, known.threads_of_multiprocessor / rounded, by_shared, by_registers});
 }
 
 }  // namespace
@@ -104,9 +134,14 @@ std::map<std::string, uint64_t>& host::launches_of_kernels() {
     return *all;
 }
 
+std::map<std::string, int>& host::registers_of_kernels() {
+    static auto* const all = new std::map<std::string, int>;
+    return *all;
+}
+
 void host::add_kernel(const Kernel& kernel) {
-    if (kernels().emplace(kernel.name, kernel).second) return;
-    fprintf(stderr, "chunkflow host device: two kernels are called %s\n", kernel.name);
+    if (kernels().emplace(std::pair(kernel.name, kernel.architecture), kernel).second) return;
+    fprintf(stderr, "chunkflow host device: two kernels for %d are called %s\n", kernel.architecture, kernel.name);
     abort();
 }
 
@@ -128,15 +163,15 @@ HOST_API cuModuleUnload(Module* module) {
 HOST_API cuModuleGetFunction(Function** handle, Module* module, const char* name) {
     const Turn turn;
     if (turn.error) return turn.error;
-    const auto kernel = kernels().find(name);
-    if (kernel == kernels().end()) {
+    const Kernel* kernel = kernel_of(name);
+    if (!kernel) {
         fprintf(stderr, "chunkflow host device: no kernel is called %s\n", name);
         return NOT_FOUND;
     }
     std::unique_ptr<Function>& function = module->functions[name];
     if (!function) {
         function = std::make_unique<Function>();
-        function->kernel = &kernel->second;
+        function->kernel = kernel;
     }
     *handle = function.get();
     return SUCCESS;
@@ -149,7 +184,7 @@ HOST_API cuFuncGetAttribute(int* value, int attribute, const Function* function)
     if (turn.error) return turn.error;
     switch (attribute) {
         case MAX_THREADS: *value = int(function->kernel->max_threads); break;
-        case REGISTERS: *value = 64; break;
+        case REGISTERS: *value = registers_of(*function->kernel); break;
         case PTX_VERSION: case BINARY_VERSION: *value = properties().major * 10 + properties().minor; break;
         case MAX_DYNAMIC_SHARED: *value = function->max_dynamic_bytes; break;
         case CARVEOUT: *value = -1; break;

@@ -19,13 +19,15 @@ KERNELS = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Fault:
-    """A text of a file, what replaces it, and the tests that are to notice."""
+    """A text of a file, what replaces it, and the tests that are to notice, on a device of a compute
+    capability."""
 
     what: str
     file: str
     text: str
     planted: str
     tests: str
+    capability: str = "80"
 
 
 FAULTS = [
@@ -107,6 +109,22 @@ FAULTS = [
         "exec::cuda::attention",
     ),
     Fault(
+        "wrong half: 7.5 multiplies with the first rows twice",
+        "ptx.cuh",
+        "{b[half]});",
+        "{b[0]});",
+        "cuda::narrow::attention",
+        "75",
+    ),
+    Fault(
+        "dropped tail: 7.5 leaves what it does not copy as it was",
+        "ptx.cuh",
+        "*static_cast<uint4*>(to) = valid ?",
+        "if (valid) *static_cast<uint4*>(to) = valid ?",
+        "cuda::narrow::attention",
+        "75",
+    ),
+    Fault(
         "wrong norm: eps is left out",
         "values.cuh",
         "warp_sum(squares) / cols + norm.eps",
@@ -154,11 +172,16 @@ def plant(fault: Fault, folder: Path) -> None:
     path.write_text(text.replace(fault.text, fault.planted))
 
 
-def failures(tests: Path, names: str, libraries: Path) -> list[str]:
+def failures(tests: Path, fault: Fault, libraries: Path) -> list[str]:
     """The tests that fail, or what ended the process."""
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(libraries), CHUNKFLOW_HOST_DEVICES="2")
+    environment = dict(
+        os.environ,
+        LD_LIBRARY_PATH=str(libraries),
+        CHUNKFLOW_HOST_DEVICES="2",
+        CHUNKFLOW_HOST_CAPABILITY=fault.capability,
+    )
     ran = subprocess.run(
-        [tests, names], env=environment, capture_output=True, text=True, errors="replace", check=False
+        [tests, fault.tests], env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     failed = [line.split()[1] for line in ran.stdout.splitlines() if line.endswith("... FAILED")]
     if ran.returncode and not failed:
@@ -179,7 +202,7 @@ def main() -> None:
             plant(fault, folder)
             build = [sys.executable, folder / "host/build.py", "--kernels", folder, "--out", libraries]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-            failed = failures(arguments.tests.resolve(), fault.tests, libraries)
+            failed = failures(arguments.tests.resolve(), fault, libraries)
             missed += not failed
             print(f"{fault.what}\n    {fault.file}: {fault.text.strip().splitlines()[-1].strip()}")
             print(f"    {'found by ' + ', '.join(failed) if failed else 'NOT FOUND'}", flush=True)

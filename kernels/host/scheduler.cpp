@@ -63,6 +63,8 @@ struct Scheduler {
     unsigned living = 0;
     unsigned at_barrier = 0;
     unsigned yes = 0;
+    // A thread has ended the launch.
+    bool trapped = false;
     Votes votes = {};
     // The block's shared memory, and guard bytes after it.
     std::vector<unsigned char> shared;
@@ -180,6 +182,7 @@ void arrange(T* first, size_t count) {
 void start_block(unsigned threads) {
     s.living = threads;
     s.at_barrier = s.yes = 0;
+    s.trapped = false;
     s.ready_count = 0;
     s.warp_order.resize(s.warps.size());
     arrange(s.warp_order.data(), s.warp_order.size());
@@ -217,7 +220,7 @@ bool run_block(unsigned threads) {
     host_switch_stack(&s.launcher, resume_point(first));
     thread = nullptr;
     if (s.living != 0) {
-        report_deadlock();
+        if (!s.trapped) report_deadlock();
         s.stacks.reclaim();
         return false;
     }
@@ -321,9 +324,25 @@ AsyncCopies& copies_of_thread() { return s.running->copies; }
 
 bool is_copied_early() { return s.order == Order::Random && s.random() % 4 == 0; }
 
-void fault(const char* format, ...) {
+namespace {
+
+void print_thread() {
     fprintf(stderr, "chunkflow host device: kernel %s, block (%u, %u, %u), thread (%u, %u, %u): ", s.last, block.index.x,
             block.index.y, block.index.z, thread->index.x, thread->index.y, thread->index.z);
+}
+
+}  // namespace
+
+void trap() {
+    print_thread();
+    fprintf(stderr, "a trap\n");
+    s.trapped = true;
+    host_switch_stack(&s.running->stack_pointer, s.launcher);
+    abort();
+}
+
+void fault(const char* format, ...) {
+    print_thread();
     va_list arguments;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);

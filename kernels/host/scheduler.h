@@ -21,7 +21,10 @@ struct Launch {
 // How often a kernel was launched since this was last cleared.
 std::map<std::string, uint64_t>& launches_of_kernels();
 
-// False where threads wait for one another for ever; the reason is on stderr then.
+// Registers of a thread that kernels are said to take, in place of what they were compiled to.
+std::map<std::string, int>& registers_of_kernels();
+
+// False where threads wait for one another for ever or one traps; the reason is on stderr then.
 bool run_grid(const Launch& launch);
 
 // "forward", "reverse" or "random:SEED": the order of the threads of a block between two

@@ -190,7 +190,7 @@ void AsyncCopies::clear() {
 
 }  // namespace host
 
-void host_cp_async_16(void* shared, const void* global, bool valid) {
+void ptx_cp_async_16(void* shared, const void* global, bool valid) {
     using namespace host;
     check_shared(shared, "cp.async");
     if (reinterpret_cast<uintptr_t>(global) % 16) fault("cp.async from global address %p, no multiple of 16", global);
@@ -200,7 +200,7 @@ void host_cp_async_16(void* shared, const void* global, bool valid) {
     else copies_of_thread().copies.push_back(copy);
 }
 
-void host_cp_async_commit() {
+void ptx_cp_async_commit() {
     host::AsyncCopies& own = host::copies_of_thread();
     own.group_ends.push_back(own.copies.size());
 }

@@ -1,5 +1,6 @@
 // CUDA C++ for a C++17 compiler of the host: qualifiers, vector types, the variables that a kernel
 // finds itself by, and barriers. The rest of the language is in host_math.h and host_warp.h.
+// `__CUDA_ARCH__` is what the build says: each kernel is compiled for every value that it asks for.
 #pragma once
 #include <climits>
 #include <cmath>
@@ -9,14 +10,10 @@
 #include <cstring>
 #include <type_traits>
 
-#ifndef __CUDA_ARCH__
-#define __CUDA_ARCH__ 800
-#endif
-
 // The build lists a source's kernels by what the preprocessor leaves of these two.
 #ifdef CHUNKFLOW_HOST_LIST
 #define __global__ CHUNKFLOW_HOST_KERNEL
-#define __launch_bounds__(threads, ...) CHUNKFLOW_HOST_BOUNDS(threads)
+#define __launch_bounds__(...) CHUNKFLOW_HOST_BOUNDS(__VA_ARGS__)
 #else
 #define __global__
 #define __launch_bounds__(...)
@@ -97,6 +94,9 @@ void meet(unsigned mask, void* operand, WarpOperation operation);
 
 unsigned living_lanes();
 
+// Ends the launch, as a device does: what the other threads still had to do is left undone.
+[[noreturn]] void trap();
+
 // Ends the process, naming kernel, block and thread: for what a device leaves undefined.
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fault(const char* format, ...);
 
@@ -121,7 +121,7 @@ inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}
 
-[[noreturn]] inline void __trap() { host::fault("__trap()"); }
+[[noreturn]] inline void __trap() { host::trap(); }
 
 #include "host_math.h"
 #include "host_warp.h"

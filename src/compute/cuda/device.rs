@@ -73,7 +73,10 @@ pub(super) fn device_count() -> Result<usize, Error> {
     asked.map_err(|error| Error::NoDevice(text(error)))?;
     if version < MIN_DRIVER {
         let (major, minor) = (version / 1000, version % 1000 / 10);
-        let problem = format!("the driver is for CUDA {major}.{minor}, 13.0 or newer is needed");
+        let problem = format!(
+            "the driver is for CUDA {major}.{minor}: CUDA 13 needs driver 580 or newer, \
+             or on data centre GPUs the package cuda-compat"
+        );
         return Err(Error::NoDevice(problem));
     }
     if let Some(problem) = library_problem(Library::CublasLt) {
@@ -105,6 +108,9 @@ impl Device {
             return Err(Error::NoDevice(format!("device {ordinal} of {count}")));
         }
         let context = CudaContext::new(ordinal).map_err(|error| Error::NoDevice(text(error)))?;
+        // A wait that spins, as it would by default, takes a core a lane from tokenising.
+        let blocking = context.set_blocking_synchronize();
+        blocking.map_err(|error| driver_error("let waits block", error))?;
         // SAFETY: buffers carry no events; each is used on one stream alone, whose order suffices.
         unsafe { context.disable_event_tracking() };
         let attribute =
@@ -185,6 +191,12 @@ pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
         | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
         | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
         | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
+        | CUresult::CUDA_ERROR_CONTAINED
+        | CUresult::CUDA_ERROR_TENSOR_MEMORY_LEAK
+        | CUresult::CUDA_ERROR_MPS_RPC_FAILURE
+        | CUresult::CUDA_ERROR_MPS_SERVER_NOT_READY
+        | CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED
+        | CUresult::CUDA_ERROR_TIMEOUT
         | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
         | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
         | CUresult::CUDA_ERROR_INVALID_CONTEXT
@@ -193,6 +205,17 @@ pub(super) fn driver_error(call: &'static str, error: DriverError) -> Error {
         | CUresult::CUDA_ERROR_EXTERNAL_DEVICE
         | CUresult::CUDA_ERROR_UNKNOWN => Error::DeviceLost { call, problem },
         _ => Error::Device { call, problem },
+    }
+}
+
+/// The same of a launch: one that a kernel's registers or shared memory do not fit fails alone, and
+/// names the kernel.
+pub(super) fn launch_error(kernel: &str, error: DriverError) -> Error {
+    match driver_error("launch a kernel", error) {
+        Error::Device { call, problem } => {
+            Error::Device { call, problem: format!("{kernel}: {problem}") }
+        }
+        other => other,
     }
 }
 

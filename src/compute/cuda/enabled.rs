@@ -19,6 +19,7 @@ mod linear;
 mod memory;
 mod norm;
 mod operand;
+mod pieces;
 mod pool;
 mod product;
 mod products;

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Pod;
-use cudarc::driver::{CudaStream, DeviceRepr, result};
+use cudarc::driver::{CudaStream, result};
 
 use super::super::error::Error;
 use super::device::{Device, driver_error};
 use super::memory::{FreeBlocks, Memory, Pinned};
+use super::pieces::Pieces;
 
 /// Page-locked memory for copies to the device, to begin with.
 const STAGING_BYTES: usize = 256 << 10;
@@ -21,6 +22,7 @@ pub(super) struct Lane {
     pub(super) stream: Arc<CudaStream>,
     pub(super) pool: Arc<FreeBlocks>,
     copies: Mutex<Copies>,
+    pieces: Mutex<Pieces>,
 }
 
 /// Copies under way and what has been copied.
@@ -45,7 +47,8 @@ impl Lane {
             sent: HashMap::new(),
         };
         let pool = FreeBlocks::new(stream.clone());
-        Ok(Arc::new(Self { device: device.clone(), stream, pool, copies: copies.into() }))
+        let (device, copies, pieces) = (device.clone(), copies.into(), Mutex::default());
+        Ok(Arc::new(Self { device, stream, pool, copies, pieces }))
     }
 
     /// A block whose contents are anything.
@@ -99,15 +102,11 @@ impl Lane {
         Ok(memory)
     }
 
-    /// Sends `data` from where it is, for operands of megabytes; waits until it is there.
-    pub(super) fn upload_at_once<T: DeviceRepr>(&self, data: &[T]) -> Result<Memory, Error> {
+    /// Sends `data` piece by piece, for operands of megabytes; the copies run in the lane's order.
+    pub(super) fn upload_in_pieces<T: Pod>(&self, data: &[T]) -> Result<Memory, Error> {
         let memory = self.take::<T>(data.len())?;
-        if !data.is_empty() {
-            // SAFETY: the block has as many bytes, and `data` lives until the wait is over.
-            unsafe { result::memcpy_htod_async(memory.pointer(), data, self.stream.cu_stream()) }
-                .map_err(|error| driver_error("copy to the device", error))?;
-            self.synchronise()?;
-        }
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.send(&self.stream, &memory, bytemuck::cast_slice(data))?;
         Ok(memory)
     }
 
@@ -125,7 +124,7 @@ impl Lane {
     }
 
     /// Shows some values of a block to `take`, after all work before it: the lane's only wait but
-    /// for operands.
+    /// for pieces of operands.
     pub(super) fn read<T: Pod>(
         &self,
         memory: &Memory,

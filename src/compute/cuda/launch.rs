@@ -11,7 +11,8 @@ macro_rules! launch {
     ($lane:expr, $name:expr, $grid:expr, $threads:expr, $shared:expr; $($argument:expr),+ $(,)?) => {{
         use cudarc::driver::PushKernelArg as _;
         let lane: &super::lane::Lane = $lane;
-        let kernel = lane.device.kernel($name, $shared)?;
+        let name: &str = $name;
+        let kernel = lane.device.kernel(name, $shared)?;
         let config = cudarc::driver::LaunchConfig {
             grid_dim: $grid,
             block_dim: ($threads, 1, 1),
@@ -22,7 +23,7 @@ macro_rules! launch {
             $(.arg($argument))+
             .launch(config)
             .map(|_| ())
-            .map_err(|error| super::device::driver_error("launch a kernel", error))
+            .map_err(|error| super::device::launch_error(name, error))
     }};
 }
 pub(super) use launch;

@@ -114,17 +114,17 @@ impl Operand {
         let (count, cols) = (rows.len(), rows.dim());
         let mut scales = None;
         let stored = match rows.values() {
-            RowValues::F32(values) => lane.upload_at_once(values)?,
-            RowValues::F16(values) => lane.upload_at_once(values)?,
-            RowValues::Bf16(values) => lane.upload_at_once(values)?,
-            RowValues::Binary(bits) => lane.upload_at_once(bits)?,
+            RowValues::F32(values) => lane.upload_in_pieces(values)?,
+            RowValues::F16(values) => lane.upload_in_pieces(values)?,
+            RowValues::Bf16(values) => lane.upload_in_pieces(values)?,
+            RowValues::Binary(bits) => lane.upload_in_pieces(bits)?,
             RowValues::Int8(values, &[scale]) => {
-                scales = Some(lane.upload_at_once(&vec![scale; count])?);
-                lane.upload_at_once(values)?
+                scales = Some(lane.upload_in_pieces(&vec![scale; count])?);
+                lane.upload_in_pieces(values)?
             }
             RowValues::Int8(values, own) => {
-                scales = Some(lane.upload_at_once(own)?);
-                lane.upload_at_once(values)?
+                scales = Some(lane.upload_in_pieces(own)?);
+                lane.upload_in_pieces(values)?
             }
         };
         let narrow = match rows.format() {

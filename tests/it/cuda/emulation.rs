@@ -81,12 +81,17 @@ impl Emulation {
         function(device as c_int, bytes);
     }
 
-    /// Lets every later call on a device fail.
+    /// Lets every later call on a device fail as after a kernel that failed.
     pub(super) fn lose(&self, device: usize) {
+        self.lose_with(device, 719);
+    }
+
+    /// Lets every later call on a device fail with an error of the driver.
+    pub(super) fn lose_with(&self, device: usize, error: c_int) {
         let function = self.find(c"chunkflow_host_lose").unwrap();
         // SAFETY: as above.
-        let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
-        function(device as c_int);
+        let function: extern "C" fn(c_int, c_int) = unsafe { std::mem::transmute(function) };
+        function(device as c_int, error);
     }
 
     pub(super) fn restore(&self, device: usize) {
@@ -117,5 +122,15 @@ impl Emulation {
         // SAFETY: as above.
         let function: extern "C" fn(c_int) = unsafe { std::mem::transmute(function) };
         function(load_status);
+    }
+
+    /// Registers that a thread of a kernel is said to take; 0 for its own.
+    pub(super) fn set_registers(&self, kernel: &str, registers: c_int) {
+        let function = self.find(c"chunkflow_host_set_registers").unwrap();
+        // SAFETY: as above.
+        let function: extern "C" fn(*const c_char, c_int) =
+            unsafe { std::mem::transmute(function) };
+        let kernel = CString::new(kernel).unwrap();
+        function(kernel.as_ptr(), registers);
     }
 }

@@ -63,6 +63,13 @@ fn a_batch_waits_once_and_allocates_nothing_once_the_device_has_seen_its_size() 
 }
 
 #[test]
+fn threads_that_wait_for_a_device_sleep() {
+    let Some(emulation) = Emulation::take() else { return };
+    let (model, _scheduler) = on_both();
+    assert_eq!(emulation.count("blocking_contexts"), model.devices().lanes() as u64 / 2);
+}
+
+#[test]
 fn a_document_comes_down_twice_and_its_states_never() {
     let Some(emulation) = Emulation::take() else { return };
     let model = family("bert", &options(DtypeChoice::F32));
@@ -180,6 +187,73 @@ fn a_lost_device_turns_readiness_off_and_the_others_serve_on() {
     emulation.lose(1);
     run_until((&model, &scheduler), |_| !handle.is_alive());
     assert!(!handle.is_ready());
+}
+
+/// What the driver answers from then on where a context or its device is gone, by its numbers.
+const LOST: [std::ffi::c_int; 24] = [
+    4, 46, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 806,
+    807, 810, 909, 911, 999,
+];
+
+#[test]
+fn every_error_that_stays_is_a_lost_device_and_the_next_one_takes_its_work() {
+    let Some(emulation) = Emulation::take() else { return };
+    let (both, _scheduler) = on_both();
+    let one = family("bert", &options(DtypeChoice::F32));
+    let texts = ["The cat sat on the mat."];
+    let expected = embed(&one, &texts);
+    let band = || both.band(vec![1.0; 4], 2, 1).map(|band| bits(&band));
+    let of_neighbours = band().unwrap();
+    for code in LOST {
+        emulation.lose_with(0, code);
+        match one.embed(&texts, &EmbedOptions::default()) {
+            Err(Error::Compute(compute::Error::DeviceLost { problem, .. })) => {
+                assert!(problem.ends_with(&format!("(CUDA error {code})")), "{problem}");
+            }
+            other => panic!("{code}: {other:?}"),
+        }
+        assert_eq!(band().unwrap(), of_neighbours, "{code}");
+        emulation.restore(0);
+        assert_eq!(embed(&one, &texts), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_launch_that_registers_do_not_fit_fails_its_job_and_no_other() {
+    let Some(emulation) = Emulation::take() else { return };
+    let text = "The cat sat on the mat.";
+    let wide = Arc::new(family("bert", &options(DtypeChoice::F32)));
+    let narrow = Arc::new(family("bert", &options(DtypeChoice::F16)));
+    let expected = [&wide, &narrow].map(|model| embed(model, &[text]));
+    let options = SchedulerOptions { max_queued_tokens: 1_000_000, max_batch: Duration::ZERO };
+    let scheduler = Scheduler::start(wide.devices(), options).unwrap();
+    let handle = scheduler.handle();
+    let run = |model: &Arc<LoadedModel>| {
+        let (job, _) = model.plan(&[text], &EmbedOptions::default()).unwrap();
+        handle.engine(Arc::clone(model), Submission::default()).encode(job)
+    };
+    let kernels = ["attention_f32_32", "attention_f16_32"];
+    for (refused, kernel) in kernels.into_iter().enumerate() {
+        // A block has 64 or 128 threads and the device 65,536 registers.
+        emulation.set_registers(kernel, 1_032);
+        for (at, model) in [&wide, &narrow].into_iter().enumerate() {
+            match run(model) {
+                Ok(row) if at != refused => assert_eq!(bits(&row), expected[at], "{kernel}"),
+                Err(error) if at == refused => {
+                    let text = error.to_string();
+                    let device = matches!(error, Error::Compute(compute::Error::Device { .. }));
+                    assert!(device && text.contains(kernel), "{text}");
+                    assert!(text.contains("(CUDA error 701)"), "{text}");
+                }
+                other => panic!("{kernel}, {at}: {other:?}"),
+            }
+        }
+        emulation.set_registers(kernel, 0);
+        assert!(handle.is_ready());
+        for (model, expected) in [&wide, &narrow].into_iter().zip(&expected) {
+            assert_eq!(&bits(&run(model).unwrap()), expected, "{kernel}: the next");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use chunkflow::compute::{CudaDevice, CudaExec, Dtype, DtypeChoice, Numerics};
+use chunkflow::compute::{CudaDevice, CudaExec, Dtype, DtypeChoice, Error, Numerics};
 use chunkflow::embeddings::{DeviceChoice, ModelOptions};
 use half::{bf16, f16};
 
@@ -47,6 +47,18 @@ static TURN: RwLock<()> = RwLock::new(());
 /// A turn beside others, held for the length of a test.
 pub(crate) fn turn() -> RwLockReadGuard<'static, ()> {
     TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the device under test computes in `dtype`; where it does not, it says so.
+pub(crate) fn has(dtype: Dtype) -> bool {
+    let device = CudaDevice::open(ordinal()).expect("run these by `make test-cuda`");
+    let refused = match device.execs(dtype, Numerics::Exact) {
+        Ok(_) => false,
+        Err(Error::Dtype { dtype: refused, .. }) => refused == dtype,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(refused, dtype == Dtype::Bf16 && !device.has_bf16());
+    !refused
 }
 
 /// The device under test.

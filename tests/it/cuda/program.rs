@@ -60,6 +60,29 @@ fn dtypes_and_devices_that_there_are_not_are_refused_with_what_there_is() {
 }
 
 #[test]
+fn a_driver_that_is_too_old_is_told_with_what_there_is_to_do() {
+    let _turn = super::turn();
+    if super::is_device_named() {
+        return;
+    }
+    let run = |device: &str, version: &str| {
+        let args = ["embed", "-v", "--model", &tiny(), "--device", device];
+        let version = ("CHUNKFLOW_HOST_DRIVER", version.to_owned());
+        Place::new().feed_with(&args, b"the cat", &[("LD_LIBRARY_PATH", driver()), version])
+    };
+    let told = "the driver is for CUDA 12.8: CUDA 13 needs driver 580 or newer, or on data centre \
+                GPUs the package cuda-compat";
+    let refused = run("cuda", "12080");
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains(&format!("no CUDA device: {told}")), "{}", refused.stderr);
+    let instead = run("auto", "12080");
+    assert_eq!(instead.code, Some(0), "{}", instead.stderr);
+    assert!(instead.stderr.contains(told), "{}", instead.stderr);
+    let newer = run("cuda", "13010");
+    assert_eq!(newer.code, Some(0), "{}", newer.stderr);
+}
+
+#[test]
 fn the_service_answers_from_the_device() {
     let _turn = super::turn();
     let folder = support::golden("tiny");

@@ -538,3 +538,27 @@ fn a_corpus_beyond_the_devices_memory_goes_through_in_slices_on_two_streams() {
     }
     assert_eq!(emulation.most_streams(), 2);
 }
+
+#[test]
+fn operands_of_megabytes_go_up_in_pieces_through_memory_that_stays() {
+    const PIECE_BYTES: usize = 8 << 20;
+    let Some(emulation) = Emulation::take() else { return };
+    // A piece and a half, three, three and a bit: each turn of the two pieces, whole and not.
+    let dim = 64;
+    for bytes in [PIECE_BYTES * 3 / 2, PIECE_BYTES * 3, PIECE_BYTES * 3 + 4 * dim] {
+        let values = random(21, bytes / 4, 1.0);
+        let device = on_slices(256 << 20);
+        for again in [false, true] {
+            emulation.reset();
+            let found = band(&device, Rows::f32(&values, dim).unwrap(), 1).unwrap();
+            assert_eq!(emulation.count("uploads"), bytes.div_ceil(PIECE_BYTES) as u64, "{bytes}");
+            // Two pieces, and what the lane brings results by.
+            assert!(emulation.count("pinned") <= if again { 0 } else { 3 }, "{bytes}");
+            let squares = values
+                .chunks_exact(dim)
+                .map(|row| row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>());
+            let squares: Vec<f64> = squares.collect();
+            check(&format!("{bytes} bytes"), found.values(), &squares, tolerance(dim));
+        }
+    }
+}
