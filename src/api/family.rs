@@ -24,6 +24,7 @@ pub(super) fn family(
     routes
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(service), layers::bound))
+        .layer(middleware::from_fn(layers::check_host))
         .layer(middleware::map_response(move |response| async move { told(response, render) }))
 }
 

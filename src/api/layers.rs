@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::header::{HOST, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::timeout;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::failure::{Failure, Kind};
@@ -29,15 +30,52 @@ pub(super) async fn observe(
     // The route as written in the router: a path could carry anything.
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id, %method, route);
+    let left = Left(Some(span.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
+    left.answered();
     // An id is ASCII by construction.
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let status = response.status().as_u16();
     let latency_ms = start.elapsed().as_secs_f64() * 1e3;
-    span.in_scope(|| tracing::info!(request_id = id, status, latency_ms, "answered"));
+    span.in_scope(|| {
+        // Its work was done for nothing.
+        if status == StatusCode::GATEWAY_TIMEOUT {
+            tracing::warn!(request_id = id, status, latency_ms, "answered");
+        } else {
+            tracing::info!(request_id = id, status, latency_ms, "answered");
+        }
+    });
     response
+}
+
+/// Says that a client left before it was answered.
+struct Left(Option<Span>);
+
+impl Left {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(span) = &self.0 {
+            span.in_scope(|| tracing::warn!("the client left before it was answered"));
+        }
+    }
+}
+
+/// Refuses a request that does not say which host it is for, or says two.
+pub(super) async fn check_host(request: Request, next: Next) -> Result<Response, Failure> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
+        let message = format!("the request has {hosts} `Host` headers, expected one");
+        return Err(Failure::new(Kind::Malformed, message));
+    }
+    Ok(next.run(request).await)
 }
 
 /// Refuses a request when too many are in flight.

@@ -6,6 +6,8 @@
 mod answer;
 mod body;
 mod cohere;
+mod connection;
+mod connections;
 mod failure;
 mod family;
 mod health;
@@ -19,28 +21,30 @@ mod ranking;
 mod server;
 mod service;
 mod tei;
+mod watched;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, middleware};
 
 use self::family::family;
+pub use self::server::Listening;
 use self::service::{Service, SharedService};
 use crate::Error;
 use crate::config::Config;
 use crate::embeddings::{LoadedModel, Scheduler, SchedulerOptions};
 
 /// Serves a model until SIGTERM or SIGINT, then lets requests in flight finish. `listening` is
-/// told the address once connections are accepted.
+/// told the address once connections are accepted; `reload` is called at SIGHUP.
 ///
 /// # Errors
 /// When the address cannot be listened on or the system refuses threads.
 pub fn serve(
     config: &Config,
     loaded: LoadedModel,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(&Listening),
+    reload: impl Fn() + Send + 'static,
 ) -> Result<(), Error> {
     let options = SchedulerOptions {
         max_queued_tokens: config.server.max_queued_tokens,
@@ -49,7 +53,7 @@ pub fn serve(
     // Ends last: blocking work of dropped requests may still wait for it.
     let scheduler = Scheduler::start(loaded.devices(), options)?;
     let service = Arc::new(Service::new(config, loaded, scheduler.handle())?);
-    server::run(&service, router(&service), listening)
+    server::run(&service, router(&service), listening, reload)
 }
 
 /// Every family's routes.

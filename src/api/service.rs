@@ -21,6 +21,10 @@ use crate::embeddings::{
 use crate::models::{ModelSpec, Store, Task};
 use crate::similarity::Device;
 
+/// Threads that may wait for the queue: fewer than there are for blocking work, so that the others
+/// tokenise and write answers meanwhile.
+const WAITING: usize = 8;
+
 /// A model that is served.
 pub(super) struct Served {
     loaded: Arc<LoadedModel>,
@@ -142,6 +146,8 @@ pub(super) struct Service {
     pub(super) chunk: ChunkOptions,
     /// Where similarities are computed.
     pub(super) device: Device,
+    /// A permit for each piece of work that may hold a thread while it waits for the queue.
+    waiting: Semaphore,
     /// A permit for each request that may still be in flight.
     pub(super) requests: Semaphore,
     /// A permit for each byte that large bodies in flight may still have.
@@ -186,6 +192,7 @@ impl Service {
             scheduler,
             chunk: config.chunk,
             device,
+            waiting: Semaphore::new(WAITING),
             requests: Semaphore::new(settings.max_requests),
             body_bytes: Arc::new(Semaphore::new(settings.max_bytes_in_flight)),
             settings,
@@ -207,14 +214,17 @@ impl Service {
         (Submission { deadline, cancel: guard.0.clone() }, guard)
     }
 
-    /// Runs `work` on the pool for blocking work. Dropping the future gives up what it has
-    /// submitted.
+    /// Runs `work`, which may wait for the queue, on the pool for blocking work; what is more than
+    /// may wait there has its turn later. Dropping the future gives up what it has submitted.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self, Submission) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let (submission, _guard) = self.submission();
         let service = Arc::clone(self);
+        let Ok(_turn) = self.waiting.acquire().await else {
+            return Err(embeddings::Error::Stopped.into());
+        };
         blocking(move || {
             check_wanted(&submission)?;
             work(&service, submission)

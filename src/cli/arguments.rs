@@ -18,7 +18,7 @@ use crate::models::{self, Hub, Pulled, Store};
 use crate::telemetry;
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Every command")]
 pub(super) struct GlobalArgs {
     /// Settings file (YAML); see `chunkflow config show`.
@@ -36,7 +36,7 @@ pub(super) struct GlobalArgs {
 }
 
 /// Where models come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hub")]
 pub(super) struct HubArgs {
     /// Folder of known models, before the hub's cache.
@@ -63,7 +63,7 @@ impl HubArgs {
 }
 
 /// Which model runs, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelArgs {
     /// Known model, owner/name on the hub, or folder.

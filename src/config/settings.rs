@@ -159,6 +159,27 @@ pub struct ServerSettings {
     /// Longest time for a request.
     #[garde(range(min = 1, max = 86_400))]
     pub request_timeout_s: u64,
+    /// A socket of the file system to listen on, in place of host and port.
+    #[garde(skip)]
+    pub unix_socket: Option<PathBuf>,
+    /// Connections that may be open; as many as the system allows files, if that is less.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub max_connections: usize,
+    /// Connections from one address; 0 for no limit.
+    #[garde(skip)]
+    pub max_connections_per_peer: usize,
+    /// Longest time for the head of a request, from its first byte, and for the first request.
+    #[garde(range(min = 1, max = 3_600))]
+    pub header_timeout_s: u64,
+    /// Longest time that a connection waits for its next request.
+    #[garde(range(min = 1, max = 86_400))]
+    pub idle_timeout_s: u64,
+    /// Longest time for a client to read a part of its answer.
+    #[garde(range(min = 1, max = 86_400))]
+    pub write_timeout_s: u64,
+    /// How long the port stays open after a signal to stop, while `/readyz` answers 503.
+    #[garde(range(max = 3_600))]
+    pub drain_delay_s: u64,
     /// Longest time that requests in flight have after a signal to stop.
     #[garde(range(max = 86_400))]
     pub shutdown_grace_s: u64,

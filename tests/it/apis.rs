@@ -39,7 +39,11 @@ fn decoded(value: &Value) -> Vec<f32> {
 fn cohere_gives_every_type_of_one_run() {
     let server = Server::start(&tiny());
     let model = support::load(&tiny(), Backend::Native, ONE_BATCH);
-    let expected = vectors(&model, &EmbedOptions::default());
+    let prompted = |name: &str| EmbedOptions {
+        prompt: model.model().prompt(Some(name)).unwrap(),
+        ..EmbedOptions::default()
+    };
+    let expected = vectors(&model, &prompted("query"));
     let types = ["float", "base64", "int8", "uint8", "binary", "ubinary"];
     let answer = server.post(
         "/v2/embed",
@@ -79,13 +83,15 @@ fn cohere_gives_every_type_of_one_run() {
     let plain = json!({ "model": "tiny", "texts": TEXTS });
     let first = server.post("/v1/embed", &plain).ok();
     assert_eq!(first["response_type"], "embeddings_floats");
-    assert_eq!(floats(&first["embeddings"][1]), expected[1]);
+    let plain = vectors(&model, &EmbedOptions::default());
+    assert_eq!(floats(&first["embeddings"][1]), plain[1]);
+    assert_ne!(plain, expected);
 }
 
 #[test]
 fn cohere_says_what_was_cut_and_what_is_wrong() {
     let server = Server::start(&tiny());
-    let long = "the cat ".repeat(100);
+    let long = format!("star {}", "the cat ".repeat(100));
     let embed = |truncate: &str| {
         let body = json!({ "model": "tiny", "input_type": "clustering", "texts": ["a", long],
                            "truncate": truncate });
@@ -148,7 +154,9 @@ fn cohere_and_jina_rank_documents() {
 fn jinas_fields_choose_type_length_and_cut() {
     let server = Server::start(&tiny());
     let model = support::load(&tiny(), Backend::Native, ONE_BATCH);
-    let expected = vectors(&model, &EmbedOptions::default());
+    let prompt = model.model().prompt(Some("query")).unwrap();
+    let options = EmbedOptions { prompt, ..EmbedOptions::default() };
+    let expected = vectors(&model, &options);
     let post = |fields: Value| {
         let mut body = json!({ "model": "tiny", "input": TEXTS, "task": "retrieval.query" });
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -160,7 +168,7 @@ fn jinas_fields_choose_type_length_and_cut() {
     let one = post(json!({ "embedding_type": "base64" })).ok();
     assert_eq!(decoded(&one["data"][0]["embedding"]), expected[0]);
     let raw = post(json!({ "normalized": false })).ok();
-    let options = EmbedOptions { normalize: Some(false), ..EmbedOptions::default() };
+    let options = EmbedOptions { normalize: Some(false), ..options };
     assert_eq!(floats(&raw["data"][0]["embedding"]), vectors(&model, &options)[0]);
     let long = "the cat ".repeat(100);
     let refused = post(json!({ "truncate": false, "input": ["a", long] }));

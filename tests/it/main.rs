@@ -80,6 +80,8 @@ mod scheduler;
 mod segmentation;
 /// The service keeps the contract that clients and operators rely on.
 mod serve;
+/// Connections, and the end of serving.
+mod serve_edge;
 /// What may be in flight, and what becomes of the rest.
 mod serve_limits;
 /// Cosines over HTTP.

@@ -155,12 +155,16 @@ fn bad_requests_are_told_what_is_wrong_with_which_field() {
         (json!({"input": [1, 2, 3]}), Some("input"), &["check_embedding_ctx_length"]),
         (json!({"input": [[1, 2], [3]]}), Some("input"), &["check_embedding_ctx_length"]),
         (json!({"input": "a", "dimensions": 0}), Some("dimensions"), &["0", "24"]),
-        (json!({"input": "a", "dimensions": -1}), Some("dimensions"), &["24"]),
+        (json!({"input": "a", "dimensions": -1}), Some("dimensions"), &["-1", "24"]),
         (json!({"input": "a", "dimensions": 25}), Some("dimensions"), &["25", "24"]),
-        (json!({"input": "a", "dimensions": "7"}), None, &["dimensions"]),
-        (json!({"input": "a", "encoding_format": "hex"}), None, &["encoding_format", "base64"]),
-        (json!({"input": "a", "model": 7}), None, &["model"]),
-        (json!({"model": "tiny"}), None, &["input"]),
+        (json!({"input": "a", "dimensions": "7"}), Some("dimensions"), &["dimensions"]),
+        (
+            json!({"input": "a", "encoding_format": "hex"}),
+            Some("encoding_format"),
+            &["encoding_format", "base64"],
+        ),
+        (json!({"input": "a", "model": 7}), Some("model"), &["model"]),
+        (json!({"model": "tiny"}), Some("input"), &["input"]),
     ];
     for (body, param, parts) in &cases {
         check_error(&server.post("/v1/embeddings", body), 400, *param, parts);
@@ -445,15 +449,19 @@ fn bad_chunk_requests_are_told_what_is_wrong_with_which_field() {
         (json!({"dimensions": 25}), Some("dimensions"), &["25", "24"]),
         (json!({"input": ["a", ""]}), Some("input"), &["empty string", "1"]),
         (json!({"input": [1]}), Some("input"), &["strings"]),
-        (json!({"spec": {"max_tokens": -1}}), None, &["max_tokens", "-1"]),
-        (json!({"spec": {"max_tokens": "40"}}), None, &["max_tokens", "40"]),
-        (json!({"spec": {"method": "magic"}}), None, &["method", "magic", "kcpd"]),
-        (json!({"spec": {"segments": "many"}}), None, &["segments", "many", "elbow"]),
-        (json!({"vectors": "yes"}), None, &["vectors"]),
-        (json!({"curve": 1}), None, &["curve"]),
-        (json!({"spec": {"overlap": 10}}), None, &["overlap", "overlap_tokens"]),
+        (json!({"spec": {"max_tokens": -1}}), Some("spec.max_tokens"), &["max_tokens", "-1"]),
+        (json!({"spec": {"max_tokens": "40"}}), Some("spec.max_tokens"), &["max_tokens", "40"]),
+        (json!({"spec": {"method": "magic"}}), Some("spec.method"), &["method", "magic", "kcpd"]),
+        (
+            json!({"spec": {"segments": "many"}}),
+            Some("spec.segments"),
+            &["segments", "many", "elbow"],
+        ),
+        (json!({"vectors": "yes"}), Some("vectors"), &["vectors"]),
+        (json!({"curve": 1}), Some("curve"), &["curve"]),
+        (json!({"spec": {"overlap": 10}}), Some("spec.overlap"), &["overlap", "overlap_tokens"]),
         // Choices stand in `spec` alone.
-        (json!({"max_tokens": 40}), None, &["max_tokens", "spec"]),
+        (json!({"max_tokens": 40}), Some("max_tokens"), &["max_tokens", "spec"]),
     ];
     for (mut body, param, parts) in cases {
         body.as_object_mut().unwrap().entry("input").or_insert(json!("The cat sat. It slept."));

@@ -258,7 +258,15 @@ fn sparse_models_give_what_is_not_zero() {
     let expected = model.embed_sparse(&TEXTS, &EmbedOptions::default()).unwrap();
     let rows = server.post("/embed_sparse", &json!({ "inputs": TEXTS })).ok();
     for (row, expected) in rows.as_array().unwrap().iter().zip(&expected.rows) {
-        assert_eq!(*row, serde_json::to_value(expected).unwrap());
+        let entries = row.as_array().unwrap().iter();
+        let entries: Vec<(u64, f32)> = entries
+            .map(|entry| {
+                (entry["index"].as_u64().unwrap(), entry["value"].as_f64().unwrap() as f32)
+            })
+            .collect();
+        let expected: Vec<(u64, f32)> =
+            expected.iter().map(|entry| (entry.index.into(), entry.value)).collect();
+        assert_eq!(entries, expected);
     }
     assert_eq!(server.post("/", &json!({ "inputs": TEXTS })).ok(), rows);
     assert_eq!(server.get("/info").ok()["model_type"]["embedding"]["pooling"], "splade");
@@ -282,7 +290,8 @@ fn tokens_have_the_bytes_of_their_text_and_decode_to_it() {
     let ids: Vec<&Value> = tokens.iter().map(|token| &token["id"]).collect();
     let decode = |body: Value| server.post("/decode", &body).ok();
     let plain = decode(json!({ "ids": ids }));
-    assert_eq!(plain[0], text.to_lowercase());
+    // As transformers joins them.
+    assert_eq!(plain[0], "the cat , and one dog .");
     let special = decode(json!({ "ids": [ids], "skip_special_tokens": false }));
     assert_eq!(special.as_array().unwrap().len(), 1);
     assert!(special[0].as_str().unwrap().len() > text.len());
