@@ -21,9 +21,9 @@ check tests-narrow 15
 check tests-similarity 25
 check tests-models 40
 check tests-rest 30
-check doctor-f32 12
-check doctor-f16 12
-check doctor-bf16 12
+check doctor-f32 15
+check doctor-f16 15
+check doctor-bf16 15
 check memcheck 18
 check racecheck 18
 check initcheck 18
@@ -146,7 +146,7 @@ unpack() {
 }
 
 machine() {
-    nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit --format=csv,noheader
+    command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit --format=csv,noheader
     uname -srm
     ldd --version 2>&1 | head -n 1
     echo "$(getconf _NPROCESSORS_ONLN) processors"
