@@ -6,8 +6,8 @@ use std::ptr;
 
 use cudarc::cublaslt::result as lt;
 use cudarc::cublaslt::sys::{
-    self, cublasComputeType_t, cublasLtEpilogue_t, cublasLtHandle_t,
-    cublasLtMatmulAlgoConfigAttributes_t as Config, cublasLtMatmulAlgo_t, cublasLtMatmulDesc_t,
+    self, cublasComputeType_t, cublasLtEpilogue_t, cublasLtHandle_t, cublasLtMatmulAlgo_t,
+    cublasLtMatmulAlgoConfigAttributes_t as Config, cublasLtMatmulDesc_t,
     cublasLtMatmulDescAttributes_t as Attribute, cublasLtMatmulHeuristicResult_t,
     cublasLtMatmulPreferenceAttributes_t as Preference, cublasLtMatrixLayout_t, cublasStatus_t,
     cudaDataType,
@@ -128,12 +128,6 @@ impl Device {
         })
     }
 
-    /// cuBLASLt's; an error code where the library does not say.
-    pub(super) fn version(&self) -> usize {
-        // SAFETY: takes nothing.
-        unsafe { sys::cublasLtGetVersion() }
-    }
-
     pub(super) fn wait(&self) -> Result<()> {
         // SAFETY: the stream lives as long as the process.
         Ok(unsafe { driver::stream::synchronize(self.stream) }?)
@@ -151,6 +145,12 @@ impl Device {
         let milliseconds = unsafe { driver::event::elapsed(self.marks[0], self.marks[1]) }?;
         Ok(f64::from(milliseconds) * 1e3 / f64::from(times))
     }
+}
+
+/// cuBLASLt's; an error code where the library does not say.
+pub(super) fn version() -> usize {
+    // SAFETY: takes nothing.
+    unsafe { sys::cublasLtGetVersion() }
 }
 
 /// Descriptors of a product over a number of rows. cuBLAS is column-major: it computes
@@ -323,7 +323,11 @@ pub(super) fn describe(algorithm: &Algorithm) -> String {
         // SAFETY: there is room for the attribute's bytes, of which none is larger.
         let status = unsafe {
             sys::cublasLtMatmulAlgoConfigGetAttribute(
-                algorithm, attribute, room, bytes, &raw mut written,
+                algorithm,
+                attribute,
+                room,
+                bytes,
+                &raw mut written,
             )
         };
         is_success(status).then(|| format!("{name} {value}"))

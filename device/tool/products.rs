@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use serde_json::{Value, json};
 
 use super::Result;
-use super::cublaslt::{Algorithm, Device, Dtype, Memory, Numerics, Product, describe};
+use super::cublaslt::{Algorithm, Device, Dtype, Memory, Numerics, Product, describe, version};
 
 /// Rows that the algorithm of exact numerics is chosen for, and those that it must run on besides.
 const CHOSEN_AT: usize = 8_192;
@@ -34,7 +34,12 @@ const LAYERS: [Layer; 6] = [
     ),
     (
         "qwen3-0.6b",
-        &[(1_024, 4_096, false), (2_048, 1_024, false), (1_024, 6_144, false), (3_072, 1_024, false)],
+        &[
+            (1_024, 4_096, false),
+            (2_048, 1_024, false),
+            (1_024, 6_144, false),
+            (3_072, 1_024, false),
+        ],
     ),
     ("odd", &[(33, 10, true), (1, 2, true), (128, 2, true), (32, 96, true), (48, 32, false)]),
     ("heads", &[(384, 1, true), (768, 1, true), (768, 768, true), (768, 30_522, true)]),
@@ -55,7 +60,7 @@ struct Case<'a> {
 /// computed, and writes what was answered to `json`. Whether all is as exact numerics need it.
 pub(super) fn ask(is_timed: bool, most: usize, layers: &str, json: &Path) -> Result<bool> {
     let device = Device::open()?;
-    let (name, version) = (&device.name, device.version());
+    let (name, version) = (&device.name, version());
     println!("{name}, cuBLASLt {version}");
     let (mut answers, mut bad) = (Vec::new(), 0);
     let asked = |name: &str| layers == "all" || layers.split(',').any(|layer| layer == name);
@@ -134,14 +139,6 @@ impl<'a> Case<'a> {
         Ok((proposals.into_iter().enumerate().find(runs), count))
     }
 
-    /// What runs on `rows`: the chosen algorithm, or where it is refused the first one proposed.
-    fn exact(&self, product: &Product<'_>, chosen: &Algorithm) -> Result<(bool, Option<Algorithm>)> {
-        if product.accepts(chosen, Numerics::Exact) {
-            return Ok((true, Some(*chosen)));
-        }
-        Ok((false, product.proposals(Numerics::Exact)?.first().copied()))
-    }
-
     /// Where the chosen algorithm is refused, and where a row has other bits than among `most`.
     fn bits(&self, most: usize) -> Result<(bool, Value)> {
         let (chosen, proposals) = self.chosen()?;
@@ -152,7 +149,7 @@ impl<'a> Case<'a> {
         let (mut moved_elsewhere, mut reference) = (Vec::new(), None);
         for rows in row_counts().into_iter().rev() {
             let product = self.product(rows)?;
-            let (is_accepted, algorithm) = self.exact(&product, &algorithm)?;
+            let (is_accepted, algorithm) = exact(&product, &algorithm)?;
             if !is_accepted {
                 refused.push(rows);
             }
@@ -168,7 +165,9 @@ impl<'a> Case<'a> {
             }
             let expected = match &reference {
                 Some(expected) => expected,
-                None => reference.insert(self.output.bring(0, self.row_bytes() * PERIOD.min(rows))?),
+                None => {
+                    reference.insert(self.output.bring(0, self.row_bytes() * PERIOD.min(rows))?)
+                }
             };
             if !self.is_same(rows, expected)? {
                 if is_accepted { &mut moved } else { &mut moved_elsewhere }.push(rows);
@@ -232,7 +231,7 @@ impl<'a> Case<'a> {
         for rows in TIMED.into_iter().filter(|&rows| rows <= most) {
             let product = self.product(rows)?;
             let exact = match &chosen {
-                Some((_, algorithm)) => self.exact(&product, algorithm)?.1,
+                Some((_, algorithm)) => exact(&product, algorithm)?.1,
                 None => None,
             };
             let fast = product.proposals(Numerics::Fast)?.first().copied();
@@ -264,6 +263,14 @@ impl<'a> Case<'a> {
         let time = self.device.time(times, call)?;
         Ok(Some((time * 100.0).round() / 100.0))
     }
+}
+
+/// What runs on `rows`: the chosen algorithm, or where it is refused the first one proposed.
+fn exact(product: &Product<'_>, chosen: &Algorithm) -> Result<(bool, Option<Algorithm>)> {
+    if product.accepts(chosen, Numerics::Exact) {
+        return Ok((true, Some(*chosen)));
+    }
+    Ok((false, product.proposals(Numerics::Exact)?.first().copied()))
 }
 
 /// `count` values between -1 and 1, the same for a seed on every machine, as bytes of a dtype.

@@ -54,7 +54,12 @@ pub(super) fn write(mode: &str, folder: &Path) -> Result<()> {
     let (products, times) = (layers(&results["products"]), times(&results["times"]));
     table(&mut page, "Layers of cuBLASLt", &LAYER.map(|(name, _)| name), &products)?;
     let title = "Microseconds of a product, exact / fast, by rows";
-    table(&mut page, title, &["model", "layer", "dtype", "1", "16", "128", "1024", "16384"], &times)?;
+    table(
+        &mut page,
+        title,
+        &["model", "layer", "dtype", "1", "16", "128", "1024", "16384"],
+        &times,
+    )?;
     table(&mut page, "Whole models", &MODEL, &models(&results))?;
     let title = "Operations, with shares of what was reached at best";
     table(&mut page, title, &OPERATION, &operations)?;
@@ -104,7 +109,7 @@ fn cell(value: &Value) -> String {
             let first: Vec<String> = rows.iter().take(4).map(Value::to_string).collect();
             format!("{}: {}..", rows.len(), first.join(", "))
         }
-        other => other.to_string(),
+        Value::Object(_) => value.to_string(),
     }
 }
 
@@ -188,7 +193,9 @@ fn models(results: &Value) -> Vec<Value> {
 fn operations(log: &str) -> Vec<Value> {
     let row = |line: &str| {
         let (what, rates) = line.split_once(": ")?;
-        let [operation, shape, dtype] = what.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let [operation, shape, dtype] = what.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let (bytes, flops) = rates.split_once(", ")?;
         flops.contains("TFLOP/s (").then(|| {
             json!({"operation": operation, "shape": shape, "dtype": dtype, "bytes": bytes, "products": flops})
@@ -224,15 +231,16 @@ fn kernels(folder: &Path) -> Result<Vec<Value>> {
             }
         }
     }
-    let row = |((model, kernel), (count, values)): ((String, String), (f64, [f64; COUNTERS.len()]))| {
-        let mut row = Map::new();
-        row.insert("model".to_owned(), json!(model));
-        row.insert("kernel".to_owned(), json!(kernel));
-        row.insert("launches".to_owned(), json!(count as u64));
-        for ((name, ..), sum) in COUNTERS.iter().zip(values) {
-            row.insert((*name).to_owned(), json!(sum / count));
-        }
-        Value::Object(row)
-    };
+    let row =
+        |((model, kernel), (count, values)): ((String, String), (f64, [f64; COUNTERS.len()]))| {
+            let mut row = Map::new();
+            row.insert("model".to_owned(), json!(model));
+            row.insert("kernel".to_owned(), json!(kernel));
+            row.insert("launches".to_owned(), json!(count as u64));
+            for ((name, ..), sum) in COUNTERS.iter().zip(values) {
+                row.insert((*name).to_owned(), json!(sum / count));
+            }
+            Value::Object(row)
+        };
     Ok(sums.into_iter().map(row).collect())
 }

@@ -44,7 +44,10 @@ pub(super) fn make(model: &Path, folder: &Path) -> Result<()> {
     write_qwen3(&folder.join("qwen3-0.6b"), &tokenizer)?;
     for name in ["bert-base", "qwen3-0.6b"] {
         // Other programs build the tokenizer from this one too.
-        fs::copy(model.join("tokenizer_config.json"), folder.join(name).join("tokenizer_config.json"))?;
+        fs::copy(
+            model.join("tokenizer_config.json"),
+            folder.join(name).join("tokenizer_config.json"),
+        )?;
     }
     Ok(())
 }
