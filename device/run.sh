@@ -245,8 +245,8 @@ do_step() {
 # One line of a log that says best what happened.
 remark() {
     case $2 in
-    ok | skipped*) grep "^test result\|^verify\|layers are bad" "$1" | tail -n 1 | cut -c 1-160 ;;
-    *) grep "panicked at\|^error\|BAD\|WRONG\|ERROR SUMMARY\|FAILED" "$1" | head -n 1 | cut -c 1-160 ;;
+    ok | skipped*) grep "^test result\|^verify\|layers are bad\|ERROR SUMMARY" "$1" | tail -n 1 | cut -c 1-160 ;;
+    *) grep "panicked at\|^error\|^Error\|BAD\|WRONG\|ERROR SUMMARY\|FAILED" "$1" | head -n 1 | cut -c 1-160 ;;
     esac | tr '\t' ' '
 }
 

@@ -103,7 +103,7 @@ fn cell(value: &Value) -> String {
         },
         Value::Null => "-".to_owned(),
         Value::Bool(is_right) => if *is_right { "yes" } else { "NO" }.to_owned(),
-        // Numbers of rows: how many, and the first.
+        // Row counts: how many, and the first.
         Value::Array(rows) if rows.is_empty() => "none".to_owned(),
         Value::Array(rows) => {
             let first: Vec<String> = rows.iter().take(4).map(Value::to_string).collect();
@@ -227,7 +227,7 @@ fn kernels(folder: &Path) -> Result<Vec<Value>> {
             *count += 1.0;
             for (sum, (_, counter, unit)) in values.iter_mut().zip(COUNTERS) {
                 let text = column(counter).and_then(|at| record.get(at)).unwrap_or_default();
-                *sum += text.replace(',', "").parse::<f64>().unwrap_or(0.0) / unit;
+                *sum += text.replace(',', "").parse::<f64>().unwrap_or(f64::NAN) / unit;
             }
         }
     }
