@@ -7,7 +7,7 @@
 #
 # Results: MODE.json, MODE.md and MODE-logs.tar.gz in $OUT, or else in results/ beside this file.
 # DEVICE_DRIVER=FOLDER takes the driver's libraries from there: the emulated one, to try this without
-# a GPU, with twenty times as long for each step.
+# a GPU, with forty times as long for each step.
 # Status 1 if a step failed; what this machine has no tool for is skipped.
 set -u
 
@@ -81,7 +81,7 @@ results=${OUT:-$here/results}
 program=$work/chunkflow
 minilm=$work/models/sentence-transformers/all-MiniLM-L6-v2
 # The emulated driver computes a thousand times slower.
-[ -n "${DEVICE_DRIVER:-}" ] && slowness=20 most_rows=160 layers=minilm,odd || slowness=1 most_rows=16384 layers=all
+[ -n "${DEVICE_DRIVER:-}" ] && slowness=40 most_rows=160 layers=minilm,odd || slowness=1 most_rows=16384 layers=all
 
 limits() {
     for of in check bench profile; do
