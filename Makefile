@@ -33,11 +33,16 @@ CAPABILITY_TESTS = cuda::narrow exec::cuda exec_families::cuda cuda::similarity_
 	cuda::similarity_rows::formats_of
 # What CI runs, in this order, each with a line on its time.
 CI_STEPS := fmt-check lint check-features doc test lint-cuda test-cuda test-cuda-build cuda-code
+# Of the device pack: flags of its program's build, and the folders that it is made and tried in.
+RELEASE := --release --locked
+DEVICE_PACK := $(abspath $(or $(CARGO_TARGET_DIR),target)/device-pack)
+DEVICE_ROOT := $(abspath $(or $(CARGO_TARGET_DIR),target)/device-root)
 MODEL := models/sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: help demo model check test test-clients bench bench-track compare compare-chunkers \
 	compare-similarity compare-service quality fuzz golden cuda-toolkit build-cuda cuda-host test-cuda test-cuda-full \
-	test-cuda-build test-cuda-build-full cuda-code bench-cuda cuda-report lint-cuda ci-cuda fmt \
+	test-cuda-build test-cuda-build-full cuda-code bench-cuda cuda-report device-pack device-try lint-cuda \
+	ci-cuda fmt \
 	fmt-check lint check-features doc ci ci-full
 
 help: ## Show this list
@@ -144,6 +149,12 @@ bench-cuda: cuda-toolkit ## Measure a layer's operations on CUDA device 0, again
 
 cuda-report: cuda-toolkit ## Make kernels/REPORT.md: registers, spills, load widths, rooflines
 	$(CUDA_ENV) $(PYTHON) kernels/report.py --out kernels/REPORT.md
+
+device-pack: model cuda-toolkit ## Make a folder of 50 MiB that checks and measures on a machine with a GPU, without Rust
+	$(CUDA_ENV) CARGO='$(CARGO)' TESTING='$(TESTING)' RELEASE='$(RELEASE)' device/pack.sh $(DEVICE_PACK) $(MODEL)
+
+device-try: cuda-host ## Check that folder on the emulated driver, in a bare Debian (root, debootstrap; minutes)
+	device/try.sh $(DEVICE_PACK) $(CUDA_HOST) $(DEVICE_ROOT)
 
 fuzz: ## Fuzz units and batches for FUZZ_SECONDS each (needs cargo-fuzz and a nightly compiler)
 	cargo +nightly fuzz run units -- -max_total_time=$(FUZZ_SECONDS)
