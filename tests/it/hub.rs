@@ -626,6 +626,45 @@ fn a_cache_that_another_library_filled_is_trusted_at_first_sight_only() {
 }
 
 #[test]
+fn a_load_remembers_every_file_that_it_read() {
+    let world = World::new();
+    let models = tempfile::tempdir().unwrap();
+    let folder = models.path().join(ID);
+    support::copy_folder(&support::golden("tiny"), &folder);
+    let snapshot = world.pull(None, false).unwrap().path;
+    fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
+    let small = |file: &&str| !file.ends_with(".safetensors");
+    let of_folder = Places { models_dir: models.path().to_owned(), ..Places::default() };
+    let cases = [
+        (of_folder, &folder, folder.join("chunkflow.lock"), "folder", NEEDED.to_vec()),
+        // Large files have their digest as the name of the blob.
+        (
+            world.places(),
+            &snapshot,
+            world.repository().join("chunkflow.lock"),
+            COMMIT,
+            NEEDED.into_iter().filter(small).collect(),
+        ),
+    ];
+    for (places, files, lock, commit, expected) in cases {
+        let options = ModelOptions { places, ..ModelOptions::default() };
+        let load = || LoadedModel::load(ID, &options);
+        assert_eq!(vectors(&load().unwrap()), reference());
+        let lock: Value = support::json(&lock);
+        let digests = lock["files"][commit].as_object().unwrap();
+        assert_eq!(digests.keys().collect::<Vec<_>>(), expected, "{commit}");
+        for (file, digest) in digests {
+            assert_eq!(digest, &sha256(&fs::read(files.join(file)).unwrap()), "{file}");
+        }
+        let tokenizer = files.join("tokenizer.json").canonicalize().unwrap();
+        let changed = [fs::read(&tokenizer).unwrap(), b"\n".to_vec()].concat();
+        fs::write(&tokenizer, changed).unwrap();
+        let error = load().err().unwrap().to_string();
+        assert!(error.contains("tokenizer.json is corrupted"), "{error}");
+    }
+}
+
+#[test]
 fn what_another_library_pulled_serves_for_a_pinned_model() {
     let world = World::new();
     let path = world.cache.path().join("models.toml");
