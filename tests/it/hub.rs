@@ -371,6 +371,24 @@ fn other_bytes_than_were_published_are_refused_and_forgotten() {
 }
 
 #[test]
+fn a_blob_that_cannot_be_read_is_left_to_its_owner() {
+    let world = World::new();
+    let blob = world.repository().join("blobs").join(sha256(&world.hub.file("model.safetensors")));
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    // Root may read what others keep to themselves, but nobody the first page of a process.
+    std::os::unix::fs::symlink("/proc/self/mem", &blob).unwrap();
+    let error = world.pull(None, false).unwrap_err();
+    assert!(matches!(&error, Error::Read { path, .. } if *path == blob), "{error}");
+    assert!(fs::read_link(&blob).is_ok(), "what could not be read was removed");
+    // What is not the published file is of use to nobody.
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, "other").unwrap();
+    assert!(matches!(world.pull(None, false), Err(Error::Digest { .. })));
+    assert!(!blob.exists());
+    world.recovers();
+}
+
+#[test]
 fn wrong_lengths_are_seen() {
     let world = World::new();
     world.hub.hide_blobs();

@@ -107,9 +107,12 @@ impl Blob {
             self.download(client, &partial, progress)?;
         }
         let candidate = if path.is_file() { &path } else { &partial };
-        let sha256 = self.verify(candidate).inspect_err(|_| {
-            // What is not the published file is of no use, neither to us nor to others.
-            let _ = fs::remove_file(candidate);
+        let sha256 = self.verify(candidate).inspect_err(|error| {
+            // What is not the published file is of no use, neither to us nor to others; what cannot
+            // be read may be it.
+            if matches!(error, Error::Digest { .. }) {
+                let _ = fs::remove_file(candidate);
+            }
         })?;
         if let Some(expected) = expected.filter(|expected| *expected != sha256) {
             // The hub vouches for it, so it stays for others.
