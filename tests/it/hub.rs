@@ -389,6 +389,26 @@ fn a_blob_that_cannot_be_read_is_left_to_its_owner() {
 }
 
 #[test]
+fn a_body_that_lacks_nothing_but_its_end_is_whole() {
+    let tokenizer = format!("GET /{ID}/resolve/{COMMIT}/tokenizer.json");
+    for part in [World::new().weights(), tokenizer] {
+        let world = World::new();
+        world.hub.fail(&part, 99, Fault::Unended);
+        world.recovers();
+        let requests = world.hub.requests();
+        let asked = requests.iter().filter(|asked| part == format!("GET {}", asked.path));
+        assert_eq!(asked.count(), 1, "{part}");
+    }
+    // Its digest decides, as of any other.
+    let world = World::new();
+    world.hub.hide_blobs();
+    let etag = Fault::Headers(vec![("ETag", format!("\"{}\"", "0".repeat(64)))]);
+    world.hub.fail("HEAD ", 99, etag);
+    world.hub.fail("GET /tester/", 99, Fault::Unended);
+    world.refuse(&["corrupted"], ErrorKind::Model);
+}
+
+#[test]
 fn wrong_lengths_are_seen() {
     let world = World::new();
     world.hub.hide_blobs();

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Garble,
     /// The body goes on after its end, without a length.
     Longer,
+    /// The body comes in a chunk, after which the one that ends it is missing.
+    Unended,
     /// These headers replace the answer's own.
     Headers(Vec<(&'static str, String)>),
     /// Another body.
@@ -313,6 +315,12 @@ fn send(
         }
         Some(Fault::Longer) => {
             answer.body.extend([0; 64]);
+            says_length = false;
+        }
+        Some(Fault::Unended) => {
+            let chunk = format!("{:x}\r\n", answer.body.len());
+            answer.body = [chunk.as_bytes(), &answer.body, b"\r\n"].concat();
+            answer.headers.push(("Transfer-Encoding", "chunked".to_owned()));
             says_length = false;
         }
         Some(Fault::Headers(headers)) => {
