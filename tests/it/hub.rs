@@ -13,7 +13,7 @@ use chunkflow::models::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hub_server::{COMMIT, Fault, Hub, ID, sha256};
+use crate::hub_server::{COMMIT, Fault, Hub, ID, ListLfs, git_id, sha256};
 use crate::process::Place;
 use crate::support;
 use crate::support::run_now::RunNow;
@@ -406,6 +406,35 @@ fn a_body_that_lacks_nothing_but_its_end_is_whole() {
     world.hub.fail("HEAD ", 99, etag);
     world.hub.fail("GET /tester/", 99, Fault::Unended);
     world.refuse(&["corrupted"], ErrorKind::Model);
+}
+
+#[test]
+fn a_listing_that_says_less_of_large_files_is_read_as_far_as_it_goes() {
+    let whole = World::new();
+    whole.pull(None, false).unwrap();
+    let forms: [(ListLfs, usize); 8] = [
+        // As in the hub's listing of a tree.
+        (|sha256, size| json!({"oid": sha256, "size": size, "pointerSize": 134}), 0),
+        (|sha256, size| json!({"oid": sha256, "sha256": sha256, "size": size}), 0),
+        (|sha256, size| json!({"oid": null, "sha256": sha256, "size": size}), 0),
+        // What is missing is asked for: the id beside it is that of the pointer.
+        (|sha256, _| json!({"oid": sha256}), 2),
+        (|sha256, _| json!({"sha256": sha256, "size": null}), 2),
+        (|_, size| json!({"size": size}), 2),
+        (|sha256, size| json!({"oid": git_id(sha256.as_bytes()), "size": size}), 2),
+        (|_, _| json!({}), 2),
+    ];
+    for (case, (lfs, expected)) in forms.into_iter().enumerate() {
+        let world = World::new();
+        world.hub.list_lfs(lfs);
+        world.pull(None, false).unwrap();
+        let requests = world.hub.requests();
+        let heads = requests.iter().filter(|request| request.method == "HEAD");
+        let asked = heads.filter(|request| request.path.starts_with("/tester/"));
+        assert_eq!(asked.count(), expected, "{case}");
+        assert_eq!(files_below(&world.repository()), files_below(&whole.repository()), "{case}");
+        assert_eq!(vectors(&world.load().unwrap()), reference());
+    }
 }
 
 #[test]
