@@ -887,6 +887,25 @@ fn blobs_may_stand_on_another_disk() {
 }
 
 #[test]
+fn what_stands_behind_a_link_is_left_and_named() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = elsewhere.path().canonicalize().unwrap();
+    for part in ["", "blobs"] {
+        let world = World::new();
+        world.pull(None, false).unwrap();
+        let (here, moved) = (world.repository().join(part), elsewhere.join(format!("of-{part}")));
+        support::copy_folder(&here, &moved);
+        let here = here.components().collect::<PathBuf>();
+        fs::remove_dir_all(&here).unwrap();
+        std::os::unix::fs::symlink(&moved, &here).unwrap();
+        let removed = world.store().remove(ID).unwrap();
+        assert_eq!((removed.path, removed.left), (world.repository(), vec![moved.clone()]));
+        assert!(files_below(&moved).len() >= NEEDED.len(), "{part}");
+        assert!(world.repository().symlink_metadata().is_err(), "{part}");
+    }
+}
+
+#[test]
 fn a_git_lfs_pointer_is_called_one() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
     for file in ["model.safetensors", "tokenizer.json", "config.json"] {
