@@ -359,6 +359,31 @@ fn variables_of_hugging_face_stand_between_our_own_and_the_files() {
 }
 
 #[test]
+fn a_cache_that_is_null_is_where_the_libraries_find_it() {
+    let place = Place::with("own.yaml", "hub: {cache: null}\nserver: {port: 1}");
+    place.write("config/named.yaml", "hub: {cache: /named}");
+    place.write("config/null.yaml", "hub: {cache: null}");
+    let none = [("HF_HOME", ""), ("XDG_CACHE_HOME", "/cache")];
+    let shown = |variables: &[(&str, &str)], args: &[&str]| {
+        shown(&show(&place, &[&none, variables].concat(), args), "hub.cache")
+    };
+    let expected = (json!("/cache/huggingface/hub"), "default".to_owned());
+    let file = ["--config", "own.yaml"];
+    assert_eq!(shown(&[], &file), expected);
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "null")], &[]), expected);
+    // The nearest layer says that nothing is named.
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "named")], &file), expected);
+    let theirs = (json!("/theirs"), "HF_HUB_CACHE".to_owned());
+    assert_eq!(shown(&[("HF_HUB_CACHE", "/theirs")], &file), theirs);
+    let named = (json!("/named"), "config/named.yaml".to_owned());
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "named")], &[]), named);
+    // What is wrong elsewhere is still told.
+    place.write("wrong.yaml", "hub: {cache: null}\nserver: {prot: 1}");
+    let ran = run(&place, &none, &["config", "check", "--config", "wrong.yaml"]);
+    check_refused(&ran, &["wrong.yaml:2", "server.prot"]);
+}
+
+#[test]
 fn built_in_profiles_need_no_file_and_a_file_goes_before_them() {
     let variables = [("CHUNKFLOW_ENV", "production")];
     let built_in = show(&Place::new(), &variables, &[]);
