@@ -148,6 +148,17 @@ fn a_broken_variable_is_named_with_its_key() {
 }
 
 #[test]
+fn a_variable_that_names_no_setting_is_refused_by_its_name() {
+    let mut problems = Vec::new();
+    for name in ["CHUNKFLOW__", "CHUNKFLOW____", "CHUNKFLOW____X", "chunkflow____x"] {
+        let ran = run(&Place::new(), &[(name, "5")], &["config", "check"]);
+        let told = format!("`{name}` names no setting, expected CHUNKFLOW__SECTION__KEY");
+        problems.extend(not_refused(&ran, &[&told]).map(|problem| format!("{name}: {problem}")));
+    }
+    check_none(&problems);
+}
+
+#[test]
 fn a_filter_that_is_none_is_named_by_its_variable() {
     let place = Place::with("in.txt", "");
     let args = ["embed", "in.txt", "--model", &tiny()];
