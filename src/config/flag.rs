@@ -6,6 +6,7 @@ use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
+use super::env_vars::SETTING_PREFIX;
 use super::sections::check_sections;
 
 /// What the embedded defaults are called.
@@ -28,6 +29,11 @@ impl Provider for &Flag {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        // Without a section, the value would stand for all of them.
+        if self.key.is_empty() || self.key.starts_with('.') {
+            let problem = format!("`{}` names no setting, expected", self.name);
+            return Err(format!("{problem} {SETTING_PREFIX}SECTION__KEY").into());
+        }
         let data = Serialized::default(&self.key, &self.value).data()?;
         data.values().try_for_each(check_sections)?;
         Ok(data)

@@ -17,6 +17,7 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
+use figment::value::Value;
 use figment::{Figment, Metadata};
 use garde::Validate;
 use serde::Serialize;
@@ -91,9 +92,6 @@ impl Layers {
     pub fn collect(file: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
         let defaults = Figment::from(&Yaml::new(DEFAULT_ORIGIN, DEFAULT));
         let mut figment = defaults.clone();
-        if let Some(cache) = hub::default_cache() {
-            figment = figment.merge(&cache);
-        }
         let profile = variable(CHUNKFLOW_ENV).map(|profile| read_profile(&profile)).transpose()?;
         let file = file.map(read_yaml).transpose()?;
         let files: Vec<Yaml> = profile.into_iter().chain(file).collect();
@@ -102,6 +100,13 @@ impl Layers {
         }
         for flag in hub::aliases().iter().chain(&variables::settings(&defaults)).chain(flags) {
             figment = figment.merge(flag);
+        }
+        // Named by no layer, the cache is where the libraries find it.
+        let cache = figment.find_value("hub.cache");
+        if cache.is_ok_and(|cache| matches!(cache, Value::Empty(..)))
+            && let Some(cache) = hub::default_cache()
+        {
+            figment = figment.merge(&cache);
         }
         Ok(Self { figment, files })
     }

@@ -73,6 +73,13 @@ impl CachedRepository {
         targets.filter(|target| target.starts_with(&shared)).collect()
     }
 
+    /// Where those folders stand that are links, the user having moved them to another disk.
+    pub(super) fn moved(&self) -> Vec<PathBuf> {
+        let folders = [self.root.clone(), self.root.join("blobs")];
+        let links = folders.iter().filter(|folder| folder.is_symlink());
+        links.filter_map(|link| link.canonicalize().ok()).collect()
+    }
+
     /// Whether another library has found that the repository has no such file.
     pub(super) fn is_absent(&self, commit: &str, file: &str) -> bool {
         self.root.join(".no_exist").join(commit).join(file).is_file()

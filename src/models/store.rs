@@ -60,8 +60,8 @@ pub struct Entry {
 pub struct Removed {
     /// The folder that was removed.
     pub path: PathBuf,
-    /// What is left of it: files of the cache that other models may share, a copy in the models
-    /// folder.
+    /// What is left of it: files of the cache that other models may share, folders that it had links
+    /// to, a copy in the models folder.
     pub left: Vec<PathBuf>,
 }
 
@@ -210,6 +210,7 @@ impl Store {
             return Err(Error::MissingModel { name: model.to_owned(), looked });
         };
         let mut left = cached.shared();
+        left.extend(cached.moved());
         left.extend(repository.map(|repository| self.models_dir.join(repository.id())));
         left.retain(|path| path.exists());
         for path in [&cached.root, &cached.locks] {

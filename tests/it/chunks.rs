@@ -12,6 +12,8 @@ use chunkflow::compute::Span;
 use chunkflow::embeddings::{Backend, EmbedOptions, Engine, Job, LoadedModel, Output};
 use chunkflow::pipeline::{self, Document};
 use rayon::prelude::*;
+use serde_json::json;
+use tempfile::TempDir;
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 use crate::documents::{chunk, keep, long_text, random_text, sized, small, small_folder, spec};
@@ -258,6 +260,77 @@ fn dimensions_cut_the_vector_before_it_is_normalised() {
         assert!(max_difference(&cut.vector, &expected) < 1e-6);
     }
     assert_eq!(whole.len(), cut.len());
+}
+
+/// A copy of the tiny model, whose files may be changed.
+fn tiny() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    support::copy_folder(&support::golden("tiny"), folder.path());
+    folder
+}
+
+#[test]
+fn a_chunk_of_a_whole_text_is_the_texts_vector_where_the_model_cuts_vectors() {
+    let folder = tiny();
+    let path = |file: &str| folder.path().join(file);
+    support::edit_json(&path("config_sentence_transformers.json"), |settings| {
+        settings["truncate_dim"] = json!(10);
+    });
+    let text = "The cat sat on the mat.";
+    for normalized in [true, false] {
+        if !normalized {
+            support::edit_json(&path("modules.json"), |modules| {
+                modules.as_array_mut().unwrap().retain(|module| module["path"] != "3_Normalize");
+            });
+        }
+        for engine in ENGINES {
+            let model = support::load(folder.path(), engine, support::ONE_BATCH);
+            assert_eq!(model.model().dimensions(), 10);
+            for dimensions in [10, 9, 4, 1] {
+                let options = keep(dimensions);
+                let expected = support::widen(&model.embed(&[text], &options).unwrap().data);
+                let chunks = pipeline::chunk(&model, text, &spec(40, 30), &options).unwrap().chunks;
+                assert_eq!(chunks.len(), 1);
+                let difference = max_difference(&chunks[0].vector, &expected);
+                assert!(difference < 1e-6, "{engine:?} {normalized} {dimensions}: {difference}");
+                let length = expected.iter().map(|x| x * x).sum::<f64>().sqrt();
+                // The settings cut what has its length, a caller before it gets it.
+                let is_one = (length - 1.0).abs() < 1e-6;
+                assert_eq!(is_one, normalized && dimensions < 10, "{dimensions}: {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_blank_text_behind_a_prompt_that_is_not_pooled_has_the_vector_of_embed() {
+    let folder = tiny();
+    let path = |file: &str| folder.path().join(file);
+    support::edit_json(&path("1_Pooling/config.json"), |pooling| {
+        pooling["include_prompt"] = json!(false);
+    });
+    for has_special in [true, false] {
+        if !has_special {
+            // No token stands behind the prompt then.
+            support::edit_json(&path("tokenizer.json"), |file| {
+                file["post_processor"] = json!(null);
+            });
+            support::edit_json(&path("tokenizer_config.json"), |config| {
+                config["tokenizer_class"] = json!("PreTrainedTokenizerFast");
+            });
+        }
+        let model = support::load(folder.path(), Backend::Native, support::ONE_BATCH);
+        assert_eq!(model.model().tokenizer().special_tokens() > 0, has_special);
+        let prompt = model.model().prompt(Some("query")).unwrap();
+        let options = EmbedOptions { prompt, ..EmbedOptions::default() };
+        for text in [" ", "\n\n\t  \u{3000}", "\r\n"] {
+            let expected = model.embed(&[text], &options).unwrap().data;
+            let chunks = pipeline::chunk(&model, text, &spec(40, 30), &options).unwrap().chunks;
+            assert_eq!((chunks.len(), chunks[0].bytes.clone()), (1, 0..text.len()));
+            let difference = max_difference(&chunks[0].vector, &support::widen(&expected));
+            assert!(difference < 1e-6, "{has_special} {text:?}: {difference}");
+        }
+    }
 }
 
 #[test]

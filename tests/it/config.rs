@@ -148,6 +148,17 @@ fn a_broken_variable_is_named_with_its_key() {
 }
 
 #[test]
+fn a_variable_that_names_no_setting_is_refused_by_its_name() {
+    let mut problems = Vec::new();
+    for name in ["CHUNKFLOW__", "CHUNKFLOW____", "CHUNKFLOW____X", "chunkflow____x"] {
+        let ran = run(&Place::new(), &[(name, "5")], &["config", "check"]);
+        let told = format!("`{name}` names no setting, expected CHUNKFLOW__SECTION__KEY");
+        problems.extend(not_refused(&ran, &[&told]).map(|problem| format!("{name}: {problem}")));
+    }
+    check_none(&problems);
+}
+
+#[test]
 fn a_filter_that_is_none_is_named_by_its_variable() {
     let place = Place::with("in.txt", "");
     let args = ["embed", "in.txt", "--model", &tiny()];
@@ -356,6 +367,31 @@ fn variables_of_hugging_face_stand_between_our_own_and_the_files() {
     assert_eq!(shown(&settings, "hub.cache"), expected);
     let settings = show(&place, &none, &file);
     assert_eq!(shown(&settings, "hub.cache"), (json!("from-file"), "own.yaml".to_owned()));
+}
+
+#[test]
+fn a_cache_that_is_null_is_where_the_libraries_find_it() {
+    let place = Place::with("own.yaml", "hub: {cache: null}\nserver: {port: 1}");
+    place.write("config/named.yaml", "hub: {cache: /named}");
+    place.write("config/null.yaml", "hub: {cache: null}");
+    let none = [("HF_HOME", ""), ("XDG_CACHE_HOME", "/cache")];
+    let shown = |variables: &[(&str, &str)], args: &[&str]| {
+        shown(&show(&place, &[&none, variables].concat(), args), "hub.cache")
+    };
+    let expected = (json!("/cache/huggingface/hub"), "default".to_owned());
+    let file = ["--config", "own.yaml"];
+    assert_eq!(shown(&[], &file), expected);
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "null")], &[]), expected);
+    // The nearest layer says that nothing is named.
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "named")], &file), expected);
+    let theirs = (json!("/theirs"), "HF_HUB_CACHE".to_owned());
+    assert_eq!(shown(&[("HF_HUB_CACHE", "/theirs")], &file), theirs);
+    let named = (json!("/named"), "config/named.yaml".to_owned());
+    assert_eq!(shown(&[("CHUNKFLOW_ENV", "named")], &[]), named);
+    // What is wrong elsewhere is still told.
+    place.write("wrong.yaml", "hub: {cache: null}\nserver: {prot: 1}");
+    let ran = run(&place, &none, &["config", "check", "--config", "wrong.yaml"]);
+    check_refused(&ran, &["wrong.yaml:2", "server.prot"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use chunkflow::models::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hub_server::{COMMIT, Fault, Hub, ID, sha256};
+use crate::hub_server::{COMMIT, Fault, Hub, ID, ListLfs, git_id, sha256};
 use crate::process::Place;
 use crate::support;
 use crate::support::run_now::RunNow;
@@ -371,6 +371,73 @@ fn other_bytes_than_were_published_are_refused_and_forgotten() {
 }
 
 #[test]
+fn a_blob_that_cannot_be_read_is_left_to_its_owner() {
+    let world = World::new();
+    let blob = world.repository().join("blobs").join(sha256(&world.hub.file("model.safetensors")));
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    // Root may read what others keep to themselves, but nobody the first page of a process.
+    std::os::unix::fs::symlink("/proc/self/mem", &blob).unwrap();
+    let error = world.pull(None, false).unwrap_err();
+    assert!(matches!(&error, Error::Read { path, .. } if *path == blob), "{error}");
+    assert!(fs::read_link(&blob).is_ok(), "what could not be read was removed");
+    // What is not the published file is of use to nobody.
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, "other").unwrap();
+    assert!(matches!(world.pull(None, false), Err(Error::Digest { .. })));
+    assert!(!blob.exists());
+    world.recovers();
+}
+
+#[test]
+fn a_body_that_lacks_nothing_but_its_end_is_whole() {
+    let tokenizer = format!("GET /{ID}/resolve/{COMMIT}/tokenizer.json");
+    for part in [World::new().weights(), tokenizer] {
+        let world = World::new();
+        world.hub.fail(&part, 99, Fault::Unended);
+        world.recovers();
+        let requests = world.hub.requests();
+        let asked = requests.iter().filter(|asked| part == format!("GET {}", asked.path));
+        assert_eq!(asked.count(), 1, "{part}");
+    }
+    // Its digest decides, as of any other.
+    let world = World::new();
+    world.hub.hide_blobs();
+    let etag = Fault::Headers(vec![("ETag", format!("\"{}\"", "0".repeat(64)))]);
+    world.hub.fail("HEAD ", 99, etag);
+    world.hub.fail("GET /tester/", 99, Fault::Unended);
+    world.refuse(&["corrupted"], ErrorKind::Model);
+}
+
+#[test]
+fn a_listing_that_says_less_of_large_files_is_read_as_far_as_it_goes() {
+    let whole = World::new();
+    whole.pull(None, false).unwrap();
+    let forms: [(ListLfs, usize); 8] = [
+        // As in the hub's listing of a tree.
+        (|sha256, size| json!({"oid": sha256, "size": size, "pointerSize": 134}), 0),
+        (|sha256, size| json!({"oid": sha256, "sha256": sha256, "size": size}), 0),
+        (|sha256, size| json!({"oid": null, "sha256": sha256, "size": size}), 0),
+        // What is missing is asked for: the id beside it is that of the pointer.
+        (|sha256, _| json!({"oid": sha256}), 2),
+        (|sha256, _| json!({"sha256": sha256, "size": null}), 2),
+        (|_, size| json!({"size": size}), 2),
+        (|sha256, size| json!({"oid": git_id(sha256.as_bytes()), "size": size}), 2),
+        (|_, _| json!({}), 2),
+    ];
+    for (case, (lfs, expected)) in forms.into_iter().enumerate() {
+        let world = World::new();
+        world.hub.list_lfs(lfs);
+        world.pull(None, false).unwrap();
+        let requests = world.hub.requests();
+        let heads = requests.iter().filter(|request| request.method == "HEAD");
+        let asked = heads.filter(|request| request.path.starts_with("/tester/"));
+        assert_eq!(asked.count(), expected, "{case}");
+        assert_eq!(files_below(&world.repository()), files_below(&whole.repository()), "{case}");
+        assert_eq!(vectors(&world.load().unwrap()), reference());
+    }
+}
+
+#[test]
 fn wrong_lengths_are_seen() {
     let world = World::new();
     world.hub.hide_blobs();
@@ -626,6 +693,45 @@ fn a_cache_that_another_library_filled_is_trusted_at_first_sight_only() {
 }
 
 #[test]
+fn a_load_remembers_every_file_that_it_read() {
+    let world = World::new();
+    let models = tempfile::tempdir().unwrap();
+    let folder = models.path().join(ID);
+    support::copy_folder(&support::golden("tiny"), &folder);
+    let snapshot = world.pull(None, false).unwrap().path;
+    fs::remove_file(world.repository().join("chunkflow.lock")).unwrap();
+    let small = |file: &&str| !file.ends_with(".safetensors");
+    let of_folder = Places { models_dir: models.path().to_owned(), ..Places::default() };
+    let cases = [
+        (of_folder, &folder, folder.join("chunkflow.lock"), "folder", NEEDED.to_vec()),
+        // Large files have their digest as the name of the blob.
+        (
+            world.places(),
+            &snapshot,
+            world.repository().join("chunkflow.lock"),
+            COMMIT,
+            NEEDED.into_iter().filter(small).collect(),
+        ),
+    ];
+    for (places, files, lock, commit, expected) in cases {
+        let options = ModelOptions { places, ..ModelOptions::default() };
+        let load = || LoadedModel::load(ID, &options);
+        assert_eq!(vectors(&load().unwrap()), reference());
+        let lock: Value = support::json(&lock);
+        let digests = lock["files"][commit].as_object().unwrap();
+        assert_eq!(digests.keys().collect::<Vec<_>>(), expected, "{commit}");
+        for (file, digest) in digests {
+            assert_eq!(digest, &sha256(&fs::read(files.join(file)).unwrap()), "{file}");
+        }
+        let tokenizer = files.join("tokenizer.json").canonicalize().unwrap();
+        let changed = [fs::read(&tokenizer).unwrap(), b"\n".to_vec()].concat();
+        fs::write(&tokenizer, changed).unwrap();
+        let error = load().err().unwrap().to_string();
+        assert!(error.contains("tokenizer.json is corrupted"), "{error}");
+    }
+}
+
+#[test]
 fn what_another_library_pulled_serves_for_a_pinned_model() {
     let world = World::new();
     let path = world.cache.path().join("models.toml");
@@ -778,6 +884,25 @@ fn blobs_may_stand_on_another_disk() {
     fs::remove_dir_all(&blobs).unwrap();
     std::os::unix::fs::symlink(&moved, &blobs).unwrap();
     assert_eq!(vectors(&world.load().unwrap()), reference());
+}
+
+#[test]
+fn what_stands_behind_a_link_is_left_and_named() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = elsewhere.path().canonicalize().unwrap();
+    for part in ["", "blobs"] {
+        let world = World::new();
+        world.pull(None, false).unwrap();
+        let (here, moved) = (world.repository().join(part), elsewhere.join(format!("of-{part}")));
+        support::copy_folder(&here, &moved);
+        let here = here.components().collect::<PathBuf>();
+        fs::remove_dir_all(&here).unwrap();
+        std::os::unix::fs::symlink(&moved, &here).unwrap();
+        let removed = world.store().remove(ID).unwrap();
+        assert_eq!((removed.path, removed.left), (world.repository(), vec![moved.clone()]));
+        assert!(files_below(&moved).len() >= NEEDED.len(), "{part}");
+        assert!(world.repository().symlink_metadata().is_err(), "{part}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::Digest;
 
 pub(crate) const ID: &str = "tester/tiny";
@@ -40,11 +40,16 @@ pub(crate) enum Fault {
     Garble,
     /// The body goes on after its end, without a length.
     Longer,
+    /// The body comes in a chunk, after which the one that ends it is missing.
+    Unended,
     /// These headers replace the answer's own.
     Headers(Vec<(&'static str, String)>),
     /// Another body.
     Body(String),
 }
+
+/// What a listing says of a large file, by its SHA-256 and size.
+pub(crate) type ListLfs = fn(&str, usize) -> Value;
 
 struct State {
     files: BTreeMap<String, Vec<u8>>,
@@ -54,6 +59,7 @@ struct State {
     requests: Vec<Request>,
     /// Whether a listing has ids and sizes of files where they are asked for.
     has_blobs: bool,
+    lfs: ListLfs,
 }
 
 pub(crate) struct Hub {
@@ -71,8 +77,10 @@ impl Hub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let commit = COMMIT.to_owned();
-        let state =
-            State { files, commit, faults: Vec::new(), requests: Vec::new(), has_blobs: true };
+        let (faults, requests) = (Vec::new(), Vec::new());
+        let lfs: ListLfs =
+            |sha256, size| json!({"sha256": sha256, "size": size, "pointerSize": 134});
+        let state = State { files, commit, faults, requests, has_blobs: true, lfs };
         let state = Arc::new(Mutex::new(state));
         let (sender, stalled) = channel();
         let shared = Arc::clone(&state);
@@ -117,6 +125,11 @@ impl Hub {
     /// Lists names of files alone, as mirrors do.
     pub(crate) fn hide_blobs(&self) {
         self.state.lock().unwrap().has_blobs = false;
+    }
+
+    /// Lists large files as `lfs` says, by their SHA-256 and size.
+    pub(crate) fn list_lfs(&self, lfs: ListLfs) {
+        self.state.lock().unwrap().lfs = lfs;
     }
 
     /// What was asked since the last call.
@@ -214,14 +227,14 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
 }
 
 /// A file in a listing.
-fn sibling(file: &str, contents: &[u8], has_blobs: bool) -> serde_json::Value {
+fn sibling(file: &str, contents: &[u8], has_blobs: bool, state: &State) -> Value {
     let size = contents.len();
     match (has_blobs, file.ends_with(".safetensors")) {
         (false, _) => json!({"rfilename": file}),
         (true, false) => json!({"rfilename": file, "blobId": git_id(contents), "size": size}),
         (true, true) => {
-            let pointer = format!("oid sha256:{}", sha256(contents));
-            let lfs = json!({"sha256": sha256(contents), "size": size, "pointerSize": 134});
+            let sha256 = sha256(contents);
+            let (pointer, lfs) = (format!("oid sha256:{sha256}"), (state.lfs)(&sha256, size));
             json!({"rfilename": file, "blobId": git_id(pointer.as_bytes()), "size": size, "lfs": lfs})
         }
     }
@@ -242,8 +255,9 @@ fn answer(request: &Request, state: &State) -> Answer {
         }
         let sha = if revision.len() == 40 { revision } else { &state.commit };
         let has_blobs = state.has_blobs && query == "blobs=true";
-        let sibling = |(file, contents): (&String, &Vec<u8>)| sibling(file, contents, has_blobs);
-        let siblings: Vec<_> = state.files.iter().map(sibling).collect();
+        let files = state.files.iter();
+        let siblings: Vec<_> =
+            files.map(|(file, contents)| sibling(file, contents, has_blobs, state)).collect();
         return ok(json!({"id": ID, "sha": sha, "siblings": siblings}).to_string().into());
     }
     if let Some(name) = request.path.strip_prefix("/lfs/") {
@@ -313,6 +327,12 @@ fn send(
         }
         Some(Fault::Longer) => {
             answer.body.extend([0; 64]);
+            says_length = false;
+        }
+        Some(Fault::Unended) => {
+            let chunk = format!("{:x}\r\n", answer.body.len());
+            answer.body = [chunk.as_bytes(), &answer.body, b"\r\n"].concat();
+            answer.headers.push(("Transfer-Encoding", "chunked".to_owned()));
             says_length = false;
         }
         Some(Fault::Headers(headers)) => {

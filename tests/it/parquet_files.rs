@@ -5,9 +5,20 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, DictionaryArray, FixedSizeListArray, Int32Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type};
 use chunkflow::files::{Columns, Error};
 use chunkflow::files::{Document, Plain, TextNames, VectorFile, read_documents};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::process::{Place, check_fails};
@@ -138,6 +149,109 @@ fn ids_that_may_be_others_are_refused() {
     ] {
         let error = read(file("inexact.parquet"), "text", column).unwrap_err().to_string();
         assert!(error.ends_with(&format!(", row 1: column `{column}` {problem}")), "{error}");
+    }
+}
+
+/// The longest text of a row, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
+/// A place with a file of these rows in one row group, in which long texts compress well. Without
+/// `types` a reader is not told of Arrow's; with a `dictionary` a text of many rows stands once.
+fn written(
+    rows: impl IntoIterator<Item = Vec<(&'static str, ArrayRef)>>,
+    types: bool,
+    dictionary: bool,
+) -> Place {
+    let place = Place::new();
+    let mut rows =
+        rows.into_iter().map(|columns| RecordBatch::try_from_iter(columns).unwrap()).peekable();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(dictionary)
+        .set_dictionary_page_size_limit(4 * MAX_TEXT)
+        .set_write_batch_size(1);
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties.build())
+        .with_skip_arrow_metadata(!types);
+    let file = File::create(place.path("in.parquet")).unwrap();
+    let schema = rows.peek().unwrap().schema();
+    let mut writer = ArrowWriter::try_new_with_options(file, schema, options).unwrap();
+    rows.for_each(|batch| writer.write(&batch).unwrap());
+    assert_eq!(writer.close().unwrap().num_row_groups(), 1);
+    place
+}
+
+/// Reads all texts of a file one after the other: their lengths, and their ids where there are.
+fn lengths(place: &Place) -> Vec<usize> {
+    let names = TextNames { field: None, column: "text".to_owned(), id: "id".to_owned() };
+    let path = place.path("in.parquet");
+    let documents = read_documents(vec![path], names, Plain::Whole).unwrap();
+    let lengths = documents.enumerate().map(|(row, document)| {
+        let Document { id, text, .. } = document.unwrap_or_else(|error| {
+            panic!("row {row}: {error}: {:?}", std::error::Error::source(&error));
+        });
+        assert!(id.is_none_or(|id| id == row.to_string()), "row {row}");
+        text.len()
+    });
+    lengths.collect()
+}
+
+#[test]
+fn long_texts_of_one_row_group_are_read_whatever_they_are_together() {
+    let rows = (0..1_000).step_by(50).map(|first| -> Vec<(_, ArrayRef)> {
+        let rows = first..first + 50;
+        let texts = rows.clone().map(|row| Some(format!("{row} {}", "a".repeat(2_250_000))));
+        let texts: LargeStringArray = texts.collect();
+        let ids: Int64Array = rows.collect();
+        vec![("text", Arc::new(texts)), ("id", Arc::new(ids))]
+    });
+    let place = written(rows, true, false);
+    let expected = (0..1_000).map(|row: i64| row.to_string().len() + 1 + 2_250_000);
+    assert_eq!(lengths(&place), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn long_texts_among_many_short_ones_are_read() {
+    // In the file, a text that many rows have stands once.
+    let keys: Vec<i32> = (0..4_000).map(|row| i32::from((2_100..2_230).contains(&row))).collect();
+    let expected: Vec<usize> = keys.iter().map(|&key| [1, MAX_TEXT][key as usize]).collect();
+    let values = [Some("a".to_owned()), Some("b".repeat(MAX_TEXT))];
+    let values: ArrayRef = Arc::new(values.iter().collect::<StringArray>());
+    let vectors: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+        keys.iter().map(|_| Some([Some(1.0)])),
+        1,
+    ));
+    for (kind, types) in [(DataType::Utf8, false), (DataType::LargeUtf8, true)] {
+        let values = cast(&values, &kind).unwrap();
+        let texts = DictionaryArray::try_new(Int32Array::from(keys.clone()), values).unwrap();
+        let columns = vec![("text", Arc::new(texts) as ArrayRef), ("embedding", vectors.clone())];
+        let place = written([columns], types, true);
+        assert_eq!(lengths(&place), expected, "{kind}");
+        let columns = Columns { vectors: "embedding", id: "id", text: "text" };
+        let file = VectorFile::open(&place.path("in.parquet"), columns, None).unwrap();
+        let facts = file.facts(&[2_099, 2_101].into(), true).unwrap().into_values();
+        let found: Vec<usize> = facts.map(|facts| facts.text.unwrap().len()).collect();
+        assert_eq!(found, [1, MAX_TEXT], "{kind}");
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_with_its_row() {
+    let texts = [1, MAX_TEXT, 2, MAX_TEXT + 1].map(|length| "a".repeat(length));
+    let plain: ArrayRef = Arc::new(texts.iter().map(Some).collect::<StringArray>());
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let kinds = [DataType::LargeUtf8, DataType::Utf8View, DataType::Binary, dictionary];
+    for kind in kinds.iter().chain([&DataType::Utf8]) {
+        let column = cast(&plain, kind).unwrap();
+        let place = written([vec![("text", column.slice(0, 3))]], true, true);
+        assert_eq!(lengths(&place), [1, MAX_TEXT, 2], "{kind}");
+        let place = written([vec![("text", column)]], true, true);
+        match read(place.path("in.parquet"), "text", "id") {
+            Err(Error::TooLong { place, limit: MAX_TEXT }) => {
+                assert!(place.ends_with("in.parquet, row 3"), "{kind}: {place}");
+            }
+            other => panic!("{kind}: {:?}", other.map(|documents| documents.len())),
+        }
     }
 }
 

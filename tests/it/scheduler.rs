@@ -9,10 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chunkflow::chunking::{ChunkOptions, Encoding};
-use chunkflow::compute::Span;
+use chunkflow::compute::{Projection, Span};
 use chunkflow::embeddings::{
     Backend, Cancel, Devices, EmbedOptions, Engine, Error, Job, LoadedModel, ModelOptions, Output,
-    Packed, RowSink, Scheduler, SchedulerHandle, SchedulerOptions, Submission, Work,
+    Packed, RowSink, RowWork, Scheduler, SchedulerHandle, SchedulerOptions, Submission, UnitPlan,
+    Work,
 };
 use chunkflow::pipeline;
 
@@ -179,6 +180,58 @@ fn what_does_not_fit_into_the_queue_is_refused_and_nothing_accepted_is_lost() {
         assert_eq!(bits(&answer(receiver).unwrap()), alone(tiny(), text));
     }
     assert!(answer(&accept(&handle, text)).is_ok());
+}
+
+/// Submits rows of work that was let in; their answer of `count` rows arrives at the receiver.
+fn submit_rows(
+    engine: &dyn Engine,
+    work: RowWork,
+    count: usize,
+    columns: usize,
+) -> Result<mpsc::Receiver<Answer>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    let done = move |answer| sender.send(answer).unwrap();
+    let sink = Collect { columns, data: vec![0.0; count * columns], done };
+    engine.submit(Work::Rows(work), Box::new(sink))?;
+    Ok(receiver)
+}
+
+#[test]
+fn the_second_visit_of_a_document_is_accepted_though_the_queue_is_full() {
+    let text = "one two three";
+    let size = job(tiny(), text).packed.tokens();
+    let scheduler = scheduler(2 * size);
+    let handle = scheduler.handle();
+    let engine = handle.engine(Arc::clone(tiny()), Submission::default());
+    let spans = (1..4).map(|start| Span { seq: 0, start, end: start + 1 }).collect();
+    let parts = Job { spans, output: Output::MeanStates, ..job(tiny(), text) };
+    let units = vec![0..1, 1..2, 2..3];
+    let plan = UnitPlan { tokens: vec![1; 3], units, has_whole: false, width: 2 };
+    let read = engine.document(parts.clone(), plan.clone()).unwrap();
+    let release = hold(&handle);
+    let accepted = [(); 2].map(|()| accept(&handle, text));
+    let is_full = || {
+        let refused = submit(&handle, tiny(), job(tiny(), text), Submission::default());
+        matches!(refused, Err(Error::Overloaded { .. }))
+    };
+    assert!(is_full());
+    let (dims, runs) = (tiny().model().dimensions(), vec![0..1, 0..3]);
+    let finish = Projection { dims, normalize: true };
+    let means = RowWork::Means { held: read.held.clone(), runs: runs.clone(), finish };
+    let means = submit_rows(&engine, means, 2, dims).unwrap();
+    // However many rows they are.
+    let many = vec![1.0; 2 * size + 1];
+    let band = RowWork::Band { rows: many.clone(), columns: 1, width: 1 };
+    let band = submit_rows(&engine, band, many.len(), 1).unwrap();
+    assert!(is_full(), "others got in behind them");
+    release.send(()).unwrap();
+    let direct = tiny().document(parts, plan).unwrap();
+    let expected = tiny().means(&direct.held, runs, dims).unwrap();
+    assert_eq!(bits(&answer(&means).unwrap()), bits(&expected));
+    assert_eq!(answer(&band).unwrap(), many);
+    for receiver in &accepted {
+        assert_eq!(bits(&answer(receiver).unwrap()), alone(tiny(), text));
+    }
 }
 
 #[test]

@@ -6,13 +6,11 @@ use arrow::array::Array;
 
 use super::super::document::{Document, Documents};
 use super::super::error::Error;
-use super::reader::{builder, columns, in_row, missing};
+use super::reader::{builder, columns, in_row, missing, text_rows};
 use super::strings::{Part, check_texts};
 
-/// Rows decoded at a time.
-const BATCH_ROWS: usize = 1_024;
-
-/// A document for each row: the text in `column`, and the id in column `id` where there is one.
+/// A document for each row: the text in `column`, and the id in column `id` where there is one. A
+/// text that is longer than a document may be is refused.
 pub(crate) fn documents(
     path: &Path,
     name: String,
@@ -27,7 +25,9 @@ pub(crate) fn documents(
     };
     check_texts(&name, field, rows)?;
     let bytes = size / rows.max(1) as u64;
-    let reader = columns(builder, &name, &[column, id], BATCH_ROWS)?;
+    let names = [column, id];
+    let rows = text_rows(&builder, &names);
+    let reader = columns(builder, &name, &names, rows)?;
     let (column, id, mut first) = (column.to_owned(), id.to_owned(), 0);
     Ok(Box::new(reader.flat_map(move |batch| {
         let read = batch.and_then(|batch| {
@@ -44,6 +44,7 @@ pub(crate) fn documents(
 }
 
 fn of_part(part: &Part<'_>, column: &str, id: &str, bytes: u64) -> Result<Vec<Document>, Error> {
+    part.check_lengths(column)?;
     let Some(texts) = part.texts(column)? else {
         return Err(missing(part.place, column, part.batch.schema_ref()));
     };

@@ -7,10 +7,17 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::super::error::Error;
 use super::super::source;
 use crate::guard::guarded;
+
+/// Bytes of texts that are decoded at a time, where all are of about the same length.
+const BATCH_BYTES: u64 = 64 << 20;
+/// Rows with texts that are decoded at a time at most: of the longest that are taken they have 256
+/// MiB, an eighth of what an array of texts can have.
+const MAX_TEXT_ROWS: u64 = 16;
 
 /// Opens a file, which is called `place` in errors.
 pub(super) fn builder(
@@ -23,6 +30,26 @@ pub(super) fn builder(
         return Err(Error::Malformed { place: place.to_owned(), problem });
     };
     builder.map_err(|source| unreadable(place, source))
+}
+
+/// How many rows of the columns of these names, among them one of texts, are decoded at a time. What a
+/// footer says is the mean of a row group: some texts may be longer, and one that many rows have may
+/// be counted once.
+pub(super) fn text_rows(builder: &ParquetRecordBatchReaderBuilder<File>, names: &[&str]) -> usize {
+    let is_wanted = |column: &&ColumnChunkMetaData| {
+        let root = column.column_path().parts().first();
+        root.is_some_and(|root| names.contains(&root.as_str()))
+    };
+    let bytes_of = |column: &ColumnChunkMetaData| {
+        let decoded = column.unencoded_byte_array_data_bytes().unwrap_or(0);
+        u64::try_from(decoded.max(column.uncompressed_size())).unwrap_or(0)
+    };
+    let row_bytes = builder.metadata().row_groups().iter().map(|group| {
+        let columns = group.columns().iter().filter(is_wanted);
+        let bytes = columns.map(bytes_of).fold(0, u64::saturating_add);
+        bytes / u64::try_from(group.num_rows()).unwrap_or(0).max(1)
+    });
+    (BATCH_BYTES / row_bytes.max().unwrap_or(0).max(1)).clamp(1, MAX_TEXT_ROWS) as usize
 }
 
 /// Reads the columns of these names, where the file has them, so many `rows` at a time.

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
+use arrow::compute::kernels::length::length;
 use arrow::datatypes::DataType::{
-    Binary, BinaryView, Dictionary, Float16, Float32, Float64, LargeBinary, LargeUtf8, Null,
+    Binary, BinaryView, Dictionary, Float16, Float32, Float64, Int64, LargeBinary, LargeUtf8, Null,
     Timestamp, Utf8, Utf8View,
 };
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::super::error::Error;
+use super::super::lines::MAX_DOCUMENT_BYTES;
 use super::reader::{in_row, unreadable};
 
 /// How Arrow marks a column of UUIDs, whose values are 16 bytes.
@@ -58,6 +60,20 @@ fn is_text(kind: &DataType) -> bool {
 }
 
 impl Part<'_> {
+    /// Refuses a text of a column that [`check_texts`] lets pass where it is longer than a document
+    /// may be, before it is copied.
+    pub(super) fn check_lengths(&self, column: &str) -> Result<(), Error> {
+        let Some(texts) = self.batch.column_by_name(column) else { return Ok(()) };
+        let lengths = length(texts).and_then(|lengths| cast(&lengths, &Int64));
+        let lengths = lengths.map_err(|error| unreadable(self.place, error))?;
+        let is_long = |length: Option<i64>| length.unwrap_or(0) > MAX_DOCUMENT_BYTES as i64;
+        let Some(row) = lengths.as_primitive::<Int64Type>().iter().position(is_long) else {
+            return Ok(());
+        };
+        let place = format!("{}, row {}", self.place, self.first + row);
+        Err(Error::TooLong { place, limit: MAX_DOCUMENT_BYTES })
+    }
+
     /// The texts of a column that [`check_texts`] lets pass, where the file has it.
     ///
     /// # Errors

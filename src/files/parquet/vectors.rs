@@ -10,10 +10,10 @@ use arrow::record_batch::RecordBatch;
 
 use super::super::error::Error;
 use super::super::facts::{Columns, Facts, FactsByRow};
-use super::reader::{self, builder, columns, in_row, missing, unreadable};
+use super::reader::{self, builder, columns, in_row, missing, text_rows, unreadable};
 use super::strings::{Part, check_texts};
 
-/// Rows whose ids and texts are decoded at a time.
+/// Rows whose ids are decoded at a time.
 const FACT_ROWS: usize = 1_024;
 
 /// Vectors `[rows, dim]` of some rows at a time.
@@ -87,8 +87,10 @@ impl VectorTable {
     /// The ids and texts of the rows `wanted`, of the columns that there are.
     pub(crate) fn facts(&self, wanted: &BTreeSet<u64>, texts: bool) -> Result<FactsByRow, Error> {
         let names: &[&str] = if texts { &[&self.id, &self.text] } else { &[&self.id] };
+        let builder = builder(&self.path, &self.place)?;
+        let rows = if texts { text_rows(&builder, names) } else { FACT_ROWS };
         let (mut facts, mut first) = (FactsByRow::new(), 0);
-        for batch in self.read(names, FACT_ROWS)? {
+        for batch in columns(builder, &self.place, names, rows)? {
             let batch = batch?;
             let end = first + batch.num_rows() as u64;
             let mut here = wanted.range(first..end).peekable();

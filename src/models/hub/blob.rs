@@ -49,10 +49,23 @@ pub(super) struct Listed {
     lfs: Option<Lfs>,
 }
 
+/// What a listing says of a large file; a mirror may say less of it, or call it otherwise.
 #[derive(Debug, Clone, Deserialize)]
 struct Lfs {
-    sha256: String,
-    size: u64,
+    #[serde(default)]
+    sha256: Option<String>,
+    /// The same where a tree is listed.
+    #[serde(default)]
+    oid: Option<String>,
+    #[serde(default)]
+    size: Option<u64>,
+}
+
+impl Lfs {
+    fn sha256(&self) -> Option<&str> {
+        let named = [&self.sha256, &self.oid].into_iter().find_map(Option::as_deref);
+        named.filter(|digest| is_hexadecimal(digest, 64))
+    }
 }
 
 /// Called with the file, the bytes that are here, and its size.
@@ -62,9 +75,12 @@ impl Blob {
     /// `file`, which stands at `url`, as a listing of its repository describes it; asks the hub
     /// about it where the listing does not.
     pub(super) fn describe(client: &Client, url: String, file: &Listed) -> Result<Self, HubError> {
-        let listed = file.lfs.as_ref().map(|lfs| (lfs.sha256.as_str(), lfs.size));
-        let listed = listed.or_else(|| Some((file.blob_id.as_deref()?, file.size?)));
-        let Some((etag, size)) = listed.filter(|(etag, _)| is_digest(etag)) else {
+        let listed = match &file.lfs {
+            // The id beside it is that of the pointer.
+            Some(lfs) => lfs.sha256().zip(lfs.size),
+            None => file.blob_id.as_deref().filter(|id| is_digest(id)).zip(file.size),
+        };
+        let Some((etag, size)) = listed else {
             return Self::ask(client, url, &file.name);
         };
         Ok(Self { file: file.name.clone(), etag: etag.to_owned(), size, url })
@@ -107,9 +123,12 @@ impl Blob {
             self.download(client, &partial, progress)?;
         }
         let candidate = if path.is_file() { &path } else { &partial };
-        let sha256 = self.verify(candidate).inspect_err(|_| {
-            // What is not the published file is of no use, neither to us nor to others.
-            let _ = fs::remove_file(candidate);
+        let sha256 = self.verify(candidate).inspect_err(|error| {
+            // What is not the published file is of no use, neither to us nor to others; what cannot
+            // be read may be it.
+            if matches!(error, Error::Digest { .. }) {
+                let _ = fs::remove_file(candidate);
+            }
         })?;
         if let Some(expected) = expected.filter(|expected| *expected != sha256) {
             // The hub vouches for it, so it stays for others.
@@ -179,6 +198,8 @@ impl Blob {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Nothing is missing but the sign that this was the end; the digest decides.
+                Err(_) if at == self.size => break,
                 Err(error) => return Err(BodyError::Cut(error)),
             };
             at += count as u64;
