@@ -340,7 +340,5 @@ fn commands_for_vectors_refuse_models_without() {
             let ran = place.run(&[command, "in.txt", "--model", folder.to_str().unwrap()]);
             assert!(ran.code == Some(65) && ran.stderr.contains(kind), "{command} {}", ran.stderr);
         }
-        let ran = place.run(&["serve", "--port", "0", "--model", folder.to_str().unwrap()]);
-        assert!(ran.code == Some(65) && ran.stderr.contains(kind), "serve: {}", ran.stderr);
     }
 }
