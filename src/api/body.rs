@@ -101,6 +101,11 @@ impl Body {
         Ok(())
     }
 
+    /// Its first bytes.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len().min(SMALL_BYTES)]
+    }
+
     /// What the body says, read where this is called: large ones not on the threads that answer.
     ///
     /// # Errors

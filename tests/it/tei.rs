@@ -174,6 +174,8 @@ fn similarity_is_the_cosine_and_embed_all_has_every_token() {
     let vectors: Vec<Vec<f32>> = vectors.rows().map(normalized).collect();
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
     check_near(&scores, &[dot(&vectors[0], &vectors[1]), dot(&vectors[0], &vectors[2])]);
+    // As huggingface_hub sends it.
+    assert_eq!(numbers(&server.post("/", &json!({ "inputs": inputs })).ok()), scores);
     let none = json!({ "inputs": { "source_sentence": "a", "sentences": [] } });
     check_error(&server.post("/similarity", &none), 400, "Empty", "`sentences`");
     let all = server.post("/embed_all", &json!({ "inputs": TEXTS })).ok();

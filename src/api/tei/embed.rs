@@ -60,9 +60,10 @@ struct SimilarityInputs<'a> {
     sentences: Unread<'a>,
 }
 
-/// What the model behind the first route gives.
+/// What the first model gives; similarities where `inputs` are those of `/similarity`.
 pub(super) async fn by_task(state: State<SharedService>, body: Body) -> Result<Response, Failure> {
     match state.models.first().model().kind() {
+        Task::Embedding if is_object(&body) => similarity(state, body).await,
         Task::Embedding => embed(state, body).await,
         Task::Reranker => rerank::rerank(state, body).await,
         Task::Sparse => embed_sparse(state, body).await,
@@ -176,6 +177,15 @@ pub(super) async fn similarity(
         Ok((headers(&planning, &served, &embeddings), answer::json(&scores)?).into_response())
     })
     .await
+}
+
+/// Whether `inputs` are an object. Only their first bytes are looked at: the body may be large.
+fn is_object(body: &Body) -> bool {
+    let text = body.start().trim_ascii_start();
+    let inputs = text.strip_prefix(b"{").and_then(|text| {
+        text.trim_ascii_start().strip_prefix(b"\"inputs\"")?.trim_ascii_start().strip_prefix(b":")
+    });
+    inputs.is_some_and(|inputs| inputs.trim_ascii_start().starts_with(b"{"))
 }
 
 fn headers(planning: &Planning, served: &Served, embeddings: &Embeddings) -> HeaderMap {
