@@ -36,7 +36,8 @@ pub struct Embeddings {
     pub data: Vec<f32>,
     /// `[texts]` tokens that were embedded, special tokens included.
     pub tokens: Vec<usize>,
-    /// `[texts]` the whole length in tokens of each text that was cut.
+    /// `[texts]` the length in tokens of each text that was cut: the whole one up to 16 KiB of text,
+    /// else as far as it was read.
     pub truncated: Vec<Option<usize>>,
 }
 
@@ -66,7 +67,8 @@ pub struct SparseEmbeddings {
     pub rows: Vec<Vec<SparseEntry>>,
     /// `[texts]` tokens that were embedded, special tokens included.
     pub tokens: Vec<usize>,
-    /// `[texts]` the whole length in tokens of each text that was cut.
+    /// `[texts]` the length in tokens of each text that was cut: the whole one up to 16 KiB of text,
+    /// else as far as it was read.
     pub truncated: Vec<Option<usize>>,
 }
 
@@ -88,7 +90,8 @@ pub struct Scores {
     pub data: Vec<f32>,
     /// `[pairs]` tokens that were read, special tokens included.
     pub tokens: Vec<usize>,
-    /// `[pairs]` the whole length in tokens of each pair that was cut.
+    /// `[pairs]` the length in tokens of each pair that was cut: the whole one of texts up to 16 KiB,
+    /// else as far as they were read.
     pub truncated: Vec<Option<usize>>,
 }
 
@@ -128,7 +131,7 @@ impl ReadRows for SparseReader {
 }
 
 impl SparseReader {
-    /// `[texts]` the whole length in tokens of each text that is cut.
+    /// `[texts]` as [`SparseEmbeddings::truncated`].
     #[must_use]
     pub fn truncated(&self) -> &[Option<usize>] {
         &self.embeddings.truncated
@@ -144,7 +147,7 @@ pub struct ScoreReader {
 }
 
 impl ScoreReader {
-    /// `[pairs]` the whole length in tokens of each pair that is cut.
+    /// `[pairs]` as [`Scores::truncated`].
     #[must_use]
     pub fn truncated(&self) -> &[Option<usize>] {
         &self.scores.truncated

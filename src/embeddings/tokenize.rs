@@ -11,6 +11,7 @@ use tokenizers::{Encoding, PostProcessor};
 use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
+use super::pieces::{Encoded, Pieces, Prompted, checked};
 use super::sentence_config::SentenceConfig;
 use super::tokenizer_json::{CANNOT_READ, TokenizerJson};
 use super::tokenizer_settings::TokenizerSettings;
@@ -39,15 +40,6 @@ pub struct Prompt {
     pub text: String,
     /// Leading tokens that pooling leaves out, special tokens included; 0 pools all.
     pub skip: usize,
-}
-
-/// The tokens of a text without special tokens, uncut.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Encoded {
-    /// Vocabulary indices.
-    pub ids: Vec<u32>,
-    /// Byte range of each token in the text.
-    pub offsets: Vec<Range<usize>>,
 }
 
 /// What a classifier reads: a text, or two, such as a query and a document.
@@ -84,13 +76,14 @@ pub(super) struct PackedTexts {
     pub(super) packed: Packed,
     /// The part of each sequence that is pooled.
     pub(super) spans: Vec<Span>,
-    /// For each text that was cut: its length in tokens, special tokens included.
+    /// For each text that was cut: its length in tokens as far as it was read, special tokens
+    /// included.
     pub(super) truncated: Vec<Option<usize>>,
 }
 
 /// A model's tokenizer and the limits that its folder sets.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pieces: Pieces,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
     max_tokens: usize,
@@ -146,7 +139,7 @@ impl Tokenizer {
         let tokenizer = Self::build(json, vocabulary, limits, malformed)?;
         // Added tokens may lie beyond the word table, as those of images do: they are refused
         // where a text has them.
-        let largest = tokenizer.inner.get_vocab(false).into_values().max();
+        let largest = tokenizer.inner().get_vocab(false).into_values().max();
         match largest.filter(|&id| id as usize >= vocabulary) {
             None => Ok(tokenizer),
             Some(largest) => Err(malformed(format!(
@@ -187,8 +180,9 @@ impl Tokenizer {
         }
         let segments = settings.gives_segments();
         let special = settings.special_ids(&inner)?;
+        let pieces = guarded(|| Pieces::new(inner)).map_err(panicked)?;
         let tokenizer =
-            Self { inner, prefix, suffix, max_tokens, vocabulary, side, segments, special };
+            Self { pieces, prefix, suffix, max_tokens, vocabulary, side, segments, special };
         let special = tokenizer.prefix.iter().chain(&tokenizer.suffix);
         special
             .copied()
@@ -215,15 +209,14 @@ impl Tokenizer {
         self.prefix.len()
     }
 
-    /// Tokenises `text` whole, with the byte range of every token.
+    /// Tokenises `text` whole, a piece at a time, with the byte range of every token.
     ///
     /// # Errors
     /// When the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, Error> {
-        let encoding = checked(|| self.inner.encode(text, false))?;
-        self.check_all(encoding.get_ids())?;
-        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
-        Ok(Encoded { ids: encoding.get_ids().to_vec(), offsets })
+        let encoded = self.pieces.encode(text)?;
+        self.check_all(&encoded.ids)?;
+        Ok(encoded)
     }
 
     /// The tokens of `text` whole, with the special tokens around it where they are wanted.
@@ -238,7 +231,7 @@ impl Tokenizer {
         let around = |ids: &[u32]| ids.iter().map(|&id| (id, None)).collect::<Vec<_>>();
         let all = around(prefix).into_iter().chain(own).chain(around(suffix));
         let token = |(id, place)| {
-            let text = self.inner.id_to_token(id).unwrap_or_default();
+            let text = self.inner().id_to_token(id).unwrap_or_default();
             Token { id, text, place }
         };
         Ok(all.map(token).collect())
@@ -251,7 +244,7 @@ impl Tokenizer {
     /// When an id is beyond the model's vocabulary or the tokenizer cannot join them.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Error> {
         self.check_all(ids)?;
-        checked(|| self.inner.decode(ids, skip_special))
+        checked(|| self.inner().decode(ids, skip_special))
     }
 
     /// Tokens of `text` alone, special tokens included.
@@ -259,7 +252,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn count(&self, text: &str) -> Result<usize, Error> {
-        Ok(self.ids(text)?.len() + self.special_tokens())
+        Ok(self.pieces.count(text)? + self.special_tokens())
     }
 
     /// Appends `content` between the special tokens.
@@ -271,7 +264,8 @@ impl Tokenizer {
 
     /// The prompt `text`. When pooling leaves it out, so it does all special tokens before it.
     pub(super) fn prompt(&self, text: &str, pooled: bool) -> Result<Prompt, Error> {
-        let ids = self.ids(text)?;
+        let ids = self.pieces.first(text.into(), usize::MAX)?;
+        self.check_all(&ids)?;
         let tokens = ids.len();
         if tokens + self.special_tokens() >= self.max_tokens {
             return Err(Error::PromptTooLong { tokens, limit: self.max_tokens });
@@ -285,36 +279,27 @@ impl Tokenizer {
         Ok(Prompt { text: text.to_owned(), skip })
     }
 
-    /// Tokenises in parallel, cuts to the limit and packs in the order given.
+    /// Tokenises in parallel as far as is kept, cuts to the limit and packs in the order given.
     pub(super) fn pack(
         &self,
         texts: &[&str],
         prompt: &Prompt,
         truncate: Truncate,
     ) -> Result<PackedTexts, Error> {
-        let ids: Vec<Vec<u32>> = texts
-            .par_iter()
-            .map(|text| {
-                if prompt.text.is_empty() {
-                    return self.ids(text);
-                }
-                self.ids(&format!("{}{text}", prompt.text))
-            })
-            .collect::<Result<_, _>>()?;
         let room = self.max_tokens - self.special_tokens();
-        let truncate = if truncate == Truncate::Model { self.side } else { truncate };
+        let side = if truncate == Truncate::Model { self.side } else { truncate };
+        let read = |text: &&str| self.end(Prompted { prompt: &prompt.text, text }, side, room);
+        let ids: Vec<Vec<u32>> = texts.par_iter().map(read).collect::<Result<_, _>>()?;
         let mut texts = PackedTexts::default();
         for (seq, ids) in ids.iter().enumerate() {
-            let cut = ids.len().saturating_sub(room);
-            let kept = match truncate {
-                Truncate::Left => &ids[cut..],
-                Truncate::Right | Truncate::Model => &ids[..ids.len() - cut],
-            };
+            let kept = kept(ids, side, room);
+            self.check_all(kept)?;
             self.push(&mut texts.packed, kept);
-            texts.truncated.push((cut > 0).then_some(ids.len() + self.special_tokens()));
+            let is_cut = kept.len() < ids.len();
+            texts.truncated.push(is_cut.then_some(ids.len() + self.special_tokens()));
             let end = kept.len() + self.special_tokens();
             // A prompt that was cut away at the left, or that is all there is, is not left out.
-            let start = if cut > 0 && truncate == Truncate::Left { 0 } else { prompt.skip };
+            let start = if is_cut && side == Truncate::Left { 0 } else { prompt.skip };
             let start = if start < end { start } else { 0 };
             texts.spans.push(Span { seq: seq as u32, start: start as u32, end: end as u32 });
         }
@@ -328,24 +313,8 @@ impl Tokenizer {
         pairs: &[Pair<'_>],
         types: usize,
     ) -> Result<PackedTexts, Error> {
-        let direction = match self.side {
-            Truncate::Left => TruncationDirection::Left,
-            Truncate::Right | Truncate::Model => TruncationDirection::Right,
-        };
-        let encode = |pair: &Pair<'_>| {
-            let first = self.inner.encode_fast(pair.first, false)?;
-            let second = pair.second.map(|text| self.inner.encode_fast(text, false)).transpose()?;
-            let processor = self.inner.get_post_processor();
-            let special = processor.map_or(0, |processor| processor.added_tokens(second.is_some()));
-            let max_length = self.max_tokens.saturating_sub(special);
-            let limits = TruncationParams { max_length, direction, ..TruncationParams::default() };
-            let whole = first.len() + second.as_ref().map_or(0, Encoding::len) + special;
-            let (first, second) = truncate_encodings(first, second, &limits)?;
-            let pair = self.inner.post_process(first, second, true)?;
-            Ok((pair, (whole > self.max_tokens).then_some(whole)))
-        };
         let encoded: Vec<(Encoding, Option<usize>)> =
-            pairs.par_iter().map(|pair| checked(|| encode(pair))).collect::<Result<_, _>>()?;
+            pairs.par_iter().map(|pair| self.pair(pair)).collect::<Result<_, _>>()?;
         let mut texts = PackedTexts::default();
         for (seq, (pair, truncated)) in (0..).zip(encoded) {
             self.check_all(pair.get_ids())?;
@@ -358,10 +327,49 @@ impl Tokenizer {
         Ok(texts)
     }
 
-    fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = checked(|| self.inner.encode_fast(text, false))?;
-        self.check_all(encoding.get_ids())?;
-        Ok(encoding.get_ids().to_vec())
+    /// A pair cut and between its special tokens, and its length as far as it was read where it
+    /// was cut.
+    fn pair(&self, pair: &Pair<'_>) -> Result<(Encoding, Option<usize>), Error> {
+        let processor = self.inner().get_post_processor();
+        let special =
+            processor.map_or(0, |processor| processor.added_tokens(pair.second.is_some()));
+        let max_length = self.max_tokens.saturating_sub(special);
+        let read = |text: &str| self.end(text.into(), self.side, max_length);
+        let mut first = read(pair.first)?;
+        let mut second = pair.second.map(read).transpose()?;
+        let whole = first.len() + second.as_ref().map_or(0, Vec::len) + special;
+        if let (Some(text), Some(second)) = (pair.second, &mut second) {
+            // Beyond the limit lengths tell only which is the longer one: that is cut less.
+            if first.len().min(second.len()) > max_length {
+                let is_longer = self.pieces.is_longer(pair.first, text)?;
+                let lengths = (max_length + usize::from(is_longer), max_length);
+                first = kept(&first, self.side, lengths.0).to_vec();
+                *second = kept(second, self.side, lengths.1).to_vec();
+            }
+        }
+        let direction = match self.side {
+            Truncate::Left => TruncationDirection::Left,
+            Truncate::Right | Truncate::Model => TruncationDirection::Right,
+        };
+        let limits = TruncationParams { max_length, direction, ..TruncationParams::default() };
+        let pair = checked(|| {
+            let (first, second) = truncate_encodings(of_ids(first), second.map(of_ids), &limits)?;
+            self.inner().post_process(first, second, true)
+        })?;
+        Ok((pair, (whole > self.max_tokens).then_some(whole)))
+    }
+
+    /// The ids at the end of a text that is kept, more than `room` where there are more.
+    fn end(&self, text: Prompted<'_>, dropped: Truncate, room: usize) -> Result<Vec<u32>, Error> {
+        match dropped {
+            Truncate::Left => self.pieces.last(text, room),
+            Truncate::Right | Truncate::Model => self.pieces.first(text, room),
+        }
+    }
+
+    /// The tokenizer as the crate of that name has it.
+    pub(super) fn inner(&self) -> &tokenizers::Tokenizer {
+        self.pieces.tokenizer()
     }
 
     fn check_all(&self, ids: &[u32]) -> Result<(), Error> {
@@ -373,7 +381,7 @@ impl Tokenizer {
         if (id as usize) < self.vocabulary {
             return Ok(());
         }
-        let token = self.inner.id_to_token(id).unwrap_or_default();
+        let token = self.inner().id_to_token(id).unwrap_or_default();
         Err(Error::TokenBeyondTable { token, id, limit: self.vocabulary })
     }
 }
@@ -387,8 +395,17 @@ fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> Option<(Vec<u32>, Vec<u3
     Some((whole[..at].to_vec(), whole[at + bare.len()..].to_vec()))
 }
 
-/// What the tokenizers crate makes of a text. Some files make it panic at some texts.
-fn checked<T>(work: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, Error> {
-    let done = guarded(work).map_err(Error::Tokenizer)?;
-    done.map_err(|error| Error::Tokenizer(error.to_string()))
+/// The part of `ids` that `room` has a place for.
+fn kept(ids: &[u32], dropped: Truncate, room: usize) -> &[u32] {
+    let cut = ids.len().saturating_sub(room);
+    match dropped {
+        Truncate::Left => &ids[cut..],
+        Truncate::Right | Truncate::Model => &ids[..ids.len() - cut],
+    }
+}
+
+/// Ids for the post-processor, which looks at nothing else of them.
+fn of_ids(ids: Vec<u32>) -> Encoding {
+    let token = |id| tokenizers::Token::new(id, String::new(), (0, 0));
+    Encoding::from_tokens(ids.into_iter().map(token).collect(), 0)
 }

@@ -19,7 +19,7 @@ use super::tokenizer_names::{BERT, GEMMA, MPNET, Named, OTHERS, QWEN2, ROBERTA};
 use crate::models::Error;
 
 /// What splits text for Qwen2, by transformers' `tokenization_qwen2.py`.
-const QWEN2_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const QWEN2_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// A tokenizer class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

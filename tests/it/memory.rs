@@ -83,6 +83,28 @@ fn a_hundred_megabytes_take_no_more_memory_than_ten() {
     assert!(large <= small + ROOM_KIB, "{small} KiB grew to {large} KiB");
 }
 
+/// Embeds one text of about `size` bytes; returns the peak of the memory in KiB.
+fn embed_one(part: &str, size: usize) -> u64 {
+    let place = Place::new();
+    place.write("text.txt", part.repeat(size / part.len()));
+    let args = ["embed", "text.txt", "-q", "--model", &tiny(), "-o", "out.jsonl"];
+    let (peak, ran) = run(&place, &args);
+    assert_eq!(ran.text(), "");
+    let line: Value = serde_json::from_slice(&place.read("out.jsonl")).unwrap();
+    assert_eq!(line["truncated"], line["tokens"] != 3, "{part:?}: {line}");
+    peak
+}
+
+#[test]
+fn what_is_cut_off_takes_no_memory() {
+    // The last is one word that the vocabulary cannot have.
+    for part in ["the cat sleeps under water. ", ".", "今天", "a"] {
+        let (small, large) = (embed_one(part, MB / 10), embed_one(part, 12 * MB));
+        println!("{part:?}: {small} KiB for 100 kB, {large} KiB for 12 MB");
+        assert!(large <= small + ROOM_KIB, "{part:?}: {small} KiB grew to {large} KiB");
+    }
+}
+
 /// A family's model that takes texts of up to `limit` tokens.
 fn long(family: &str, folder: &Path, limit: usize) {
     support::copy_folder(&support::golden("families").join(family), folder);

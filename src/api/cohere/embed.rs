@@ -205,7 +205,8 @@ impl Request<'_> {
         let cut = truncated.iter().position(Option::is_some).filter(|_| self.truncate == Cut::None);
         let Some(index) = cut else { return Ok(()) };
         let length = truncated[index].unwrap_or_default();
-        let message = format!("text {index} has {length} tokens, too many with `truncate` NONE");
+        let message =
+            format!("text {index} has at least {length} tokens, too many with `truncate` NONE");
         Err(Failure::invalid("texts", message))
     }
 }

@@ -58,8 +58,9 @@ impl Meta {
     fn new(version: &'static str, billed_units: BilledUnits, truncated: &[Option<usize>]) -> Self {
         let cut =
             truncated.iter().enumerate().filter_map(|(index, length)| Some((index, (*length)?)));
-        let warnings =
-            cut.map(|(index, length)| format!("input {index} has {length} tokens and was cut"));
+        let warnings = cut.map(|(index, length)| {
+            format!("input {index} has at least {length} tokens and was cut")
+        });
         Self { api_version: ApiVersion { version }, billed_units, warnings: warnings.collect() }
     }
 }

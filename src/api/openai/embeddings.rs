@@ -146,6 +146,7 @@ pub(super) async fn create(
 fn refuse_cuts(truncated: &[Option<usize>]) -> Result<(), Failure> {
     let Some(index) = truncated.iter().position(Option::is_some) else { return Ok(()) };
     let length = truncated[index].unwrap_or_default();
-    let message = format!("text {index} has {length} tokens, too many where `truncate` is false");
+    let message =
+        format!("text {index} has at least {length} tokens, too many where `truncate` is false");
     Err(Failure::invalid("input", message))
 }
