@@ -7,8 +7,9 @@ use super::Error;
 use super::job::{Job, Output};
 use super::model::Model;
 use super::modules::HeadKind;
+use super::options::Truncate;
 use super::planned::{Planned, ReadRows};
-use super::tokenize::{PackedTexts, Pair, Prompt, Truncate};
+use super::tokenize::{PackedTexts, Pair, Prompt};
 use crate::compute::Span;
 
 /// How texts are embedded.

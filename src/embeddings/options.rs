@@ -1,4 +1,4 @@
-//! How a model is loaded: the choices of place, form and precision.
+//! How a model is loaded, the choices of place, form and precision; and how long texts are cut.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,4 +60,17 @@ impl Default for ModelOptions {
             unknown: Unknown::default(),
         }
     }
+}
+
+/// Which end of a text that is too long is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncate {
+    /// Drop the beginning.
+    Left,
+    /// Drop the end.
+    Right,
+    /// Drop what the model's files say, which is the end where they say nothing.
+    #[default]
+    Model,
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, PostProcessor};
@@ -11,6 +10,7 @@ use tokenizers::{Encoding, PostProcessor};
 use super::Error;
 use super::batch::Packed;
 use super::encoder::EncoderSpec;
+use super::options::Truncate;
 use super::pieces::{Encoded, Pieces, Prompted, checked};
 use super::sentence_config::SentenceConfig;
 use super::tokenizer_json::{CANNOT_READ, TokenizerJson};
@@ -19,19 +19,6 @@ use crate::compute::Span;
 use crate::guard::guarded;
 use crate::models::layout::{TOKENIZER, in_directory};
 use crate::models::{self, Folder, ModelSpec};
-
-/// Which end of a text that is too long is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Truncate {
-    /// Drop the beginning.
-    Left,
-    /// Drop the end.
-    Right,
-    /// Drop what the model's files say, which is the end where they say nothing.
-    #[default]
-    Model,
-}
 
 /// A prefix for every text, and whether pooling sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -10,7 +10,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::Error;
 use super::config_file::ConfigFile;
 use super::known_keys::{self, Unknown};
-use super::tokenize::Truncate;
+use super::options::Truncate;
 use super::tokenizer_class::{Class, around};
 use super::tokenizer_json::TokenizerJson;
 use crate::models::layout::{ADDED_TOKENS, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG, in_directory};
