@@ -167,7 +167,7 @@ impl Tokenizer {
         }
         let segments = settings.gives_segments();
         let special = settings.special_ids(&inner)?;
-        let pieces = guarded(|| Pieces::new(inner)).map_err(panicked)?;
+        let pieces = Pieces::new(inner);
         let tokenizer =
             Self { pieces, prefix, suffix, max_tokens, vocabulary, side, segments, special };
         let special = tokenizer.prefix.iter().chain(&tokenizer.suffix);

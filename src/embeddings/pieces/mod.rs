@@ -68,7 +68,8 @@ impl<'a> From<&'a str> for Prompted<'a> {
 
 impl Pieces {
     pub(super) fn new(tokenizer: tokenizers::Tokenizer) -> Self {
-        let cuts = Cuts::of(&tokenizer);
+        // Some files make the tokenizers crate panic at some texts: they are read whole.
+        let cuts = guarded(|| Cuts::of(&tokenizer)).ok().flatten();
         let runs = cuts.as_ref().map_or_else(Runs::default, |cuts| Runs::of(&tokenizer, cuts));
         Self { tokenizer, cuts, runs }
     }
