@@ -47,8 +47,13 @@ pub(super) fn json_with(status: StatusCode, body: &impl Serialize) -> Response {
 /// `x-truncated-inputs: 0,3` where texts were cut: never silently. `truncated` has the length of
 /// each that was.
 pub(super) fn header_of_cuts(truncated: &[Option<usize>]) -> HeaderMap {
-    let cut = truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-    header_of_names(cut.map(|(index, _)| index.to_string()))
+    header_of_names(cuts(truncated).map(|(index, _)| index.to_string()))
+}
+
+/// The texts that were cut, with the length of each in tokens as far as it was read.
+pub(super) fn cuts(truncated: &[Option<usize>]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let lengths = truncated.iter().enumerate();
+    lengths.filter_map(|(index, length)| length.map(|length| (index, length)))
 }
 
 /// The same of texts with names. What is beyond [`MAX_NAMED_CUTS`] is counted, as in `..,99,+1800`:

@@ -5,11 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::similarity::quantize::row_bits;
+
 /// What a vector is sent as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OutputType {
-    #[default]
     Float,
     /// Little-endian f32.
     Base64,
@@ -36,7 +37,7 @@ pub(super) enum Vector<'a> {
 /// The largest magnitude that the steps of int8 and uint8 reach for vectors of length one: four
 /// times the root of the mean square of a component. It depends on the number of dimensions alone,
 /// so that vectors of different requests can be compared.
-pub(super) fn range(dimensions: usize) -> f32 {
+fn range(dimensions: usize) -> f32 {
     (4.0 / (dimensions.max(1) as f32).sqrt()).min(1.0)
 }
 
@@ -53,9 +54,9 @@ pub(super) fn encode(row: &[f32], output: OutputType) -> Vector<'_> {
         }
         OutputType::Uint8 => Vector::Unsigned(steps(row).collect()),
         OutputType::Binary => {
-            Vector::Signed(bits(row).map(|byte| (i16::from(byte) - 128) as i8).collect())
+            Vector::Signed(row_bits(row).map(|byte| (i16::from(byte) - 128) as i8).collect())
         }
-        OutputType::Ubinary => Vector::Unsigned(bits(row).collect()),
+        OutputType::Ubinary => Vector::Unsigned(row_bits(row).collect()),
     }
 }
 
@@ -64,13 +65,6 @@ fn steps(row: &[f32]) -> impl Iterator<Item = u8> + '_ {
     let end = range(row.len());
     let step = 2.0 * end / 255.0;
     row.iter().map(move |x| ((x + end) / step).clamp(0.0, 255.0) as u8)
-}
-
-fn bits(row: &[f32]) -> impl Iterator<Item = u8> + '_ {
-    row.chunks(8).map(|eight| {
-        let bits = eight.iter().enumerate();
-        bits.fold(0, |byte, (place, &x)| byte | u8::from(x > 0.0) << (7 - place))
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod device;
 mod duplicates;
 mod error;
 mod products;
-mod quantize;
+pub(crate) mod quantize;
 
 pub use band::Band;
 pub use block_sums::BlockSums;

@@ -50,9 +50,13 @@ pub fn int8(values: &[f32], dim: usize) -> Result<Int8Rows, Error> {
 /// When `values` are not whole rows.
 pub fn bits(values: &[f32], dim: usize) -> Result<Vec<u8>, Error> {
     Rows::f32(values, dim)?;
-    let byte = |eight: &[f32]| {
+    Ok(values.chunks_exact(dim).flat_map(row_bits).collect())
+}
+
+/// The bytes of one row of [`bits`].
+pub(crate) fn row_bits(row: &[f32]) -> impl Iterator<Item = u8> + '_ {
+    row.chunks(8).map(|eight| {
         let bits = eight.iter().enumerate();
         bits.fold(0, |byte, (place, &x)| byte | u8::from(x > 0.0) << (7 - place))
-    };
-    Ok(values.chunks_exact(dim).flat_map(|row| row.chunks(8)).map(byte).collect())
+    })
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::answer::{self, header_of_cuts};
+use super::super::answer::{self, cuts, header_of_cuts};
 use super::super::body::Body;
 use super::super::failure::Failure;
 use super::super::input::Unread;
@@ -202,9 +202,8 @@ impl Request<'_> {
     }
 
     fn check_cuts(&self, truncated: &[Option<usize>]) -> Result<(), Failure> {
-        let cut = truncated.iter().position(Option::is_some).filter(|_| self.truncate == Cut::None);
-        let Some(index) = cut else { return Ok(()) };
-        let length = truncated[index].unwrap_or_default();
+        let cut = cuts(truncated).next().filter(|_| self.truncate == Cut::None);
+        let Some((index, length)) = cut else { return Ok(()) };
         let message =
             format!("text {index} has at least {length} tokens, too many with `truncate` NONE");
         Err(Failure::invalid("texts", message))

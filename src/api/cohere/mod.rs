@@ -56,9 +56,7 @@ enum BilledUnits {
 
 impl Meta {
     fn new(version: &'static str, billed_units: BilledUnits, truncated: &[Option<usize>]) -> Self {
-        let cut =
-            truncated.iter().enumerate().filter_map(|(index, length)| Some((index, (*length)?)));
-        let warnings = cut.map(|(index, length)| {
+        let warnings = answer::cuts(truncated).map(|(index, length)| {
             format!("input {index} has at least {length} tokens and was cut")
         });
         Self { api_version: ApiVersion { version }, billed_units, warnings: warnings.collect() }

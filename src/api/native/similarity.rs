@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::super::answer::{self, Usage, header_of_names};
+use super::super::answer::{self, Usage, cuts, header_of_names};
 use super::super::body::Body;
 use super::super::failure::{Failure, Kind};
 use super::super::input::{List, Unread};
@@ -119,11 +119,13 @@ impl Compared {
     fn answer(self, device: &Device, texts: Embeddings) -> Result<Response, Failure> {
         let Self { served, wanted, a, b } = self;
         let of_a = if let Side::Texts(len) = a { len } else { 0 };
-        let cut = texts.truncated.iter().enumerate().filter(|(_, length)| length.is_some());
-        let headers = header_of_names(cut.map(|(index, _)| match index.checked_sub(of_a) {
-            None => format!("a[{index}]"),
-            Some(index) => format!("b[{index}]"),
-        }));
+        let headers =
+            header_of_names(cuts(&texts.truncated).map(
+                |(index, _)| match index.checked_sub(of_a) {
+                    None => format!("a[{index}]"),
+                    Some(index) => format!("b[{index}]"),
+                },
+            ));
         let usage = Usage::new(texts.tokens.iter().sum());
         let (dim, mut rows) = (texts.dim, texts.data);
         let rows_of_b = rows.split_off(of_a * dim);

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::super::answer::{self, Usage, header_of_cuts};
+use super::super::answer::{self, Usage, cuts, header_of_cuts};
 use super::super::body::Body;
 use super::super::failure::Failure;
 use super::super::input::Unread;
@@ -144,8 +144,7 @@ pub(super) async fn create(
 }
 
 fn refuse_cuts(truncated: &[Option<usize>]) -> Result<(), Failure> {
-    let Some(index) = truncated.iter().position(Option::is_some) else { return Ok(()) };
-    let length = truncated[index].unwrap_or_default();
+    let Some((index, length)) = cuts(truncated).next() else { return Ok(()) };
     let message =
         format!("text {index} has at least {length} tokens, too many where `truncate` is false");
     Err(Failure::invalid("input", message))
